@@ -1,0 +1,234 @@
+//! The checkpoint: what a resume needs, as it stands on disk.
+//!
+//! This module knows the data and its validation, not where it is kept.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::extent::{BadMap, ExtentSet};
+use crate::identity::Identity;
+use crate::plan::{self, Phase, Plan, Step};
+
+/// The `kind` of every checkpoint and record.
+pub const KIND: &str = "wipeit-checkpoint";
+/// The only `version` that this program writes and reads.
+pub const VERSION: u64 = 1;
+
+/// How far a wipe got, durably.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Always [`KIND`].
+    pub kind: String,
+    /// Always [`VERSION`].
+    pub version: u64,
+    /// The path at the last run, for people.
+    pub device: String,
+    /// Bytes of the current pass that a successful flush covered.
+    pub written: u64,
+    /// Bytes of the target.
+    pub total_size: u64,
+    /// `written` of `total_size`, rounded down to hundredths.
+    pub progress_percent: f64,
+    /// Bytes of one write.
+    pub chunk_size: u64,
+    /// When this was saved, RFC 3339.
+    pub timestamp: String,
+    /// Which drive it is.
+    pub device_id: Identity,
+    /// Percent of all passes and read-backs, rounded down to hundredths.
+    pub plan_percent: f64,
+    /// Random, in hexadecimal; the same over all runs of a wipe.
+    pub run_id: String,
+    /// When the wipe began, RFC 3339.
+    pub started_at: String,
+    /// Every start of the program for this wipe.
+    pub runs: Vec<Run>,
+    /// The version of the program that saved this.
+    pub tool_version: String,
+    /// What is written and read back.
+    pub plan: Plan,
+    /// The current pass, from 1.
+    pub pass: usize,
+    /// What is done with it.
+    pub phase: Phase,
+    /// Bytes of the current pass that were read back.
+    pub verified: u64,
+    /// What could not be written or read.
+    pub bad: BadMap,
+    /// What was read back different, in any run.
+    pub mismatches: ExtentSet,
+    /// Speed over position.
+    pub samples: Vec<Sample>,
+    /// Whether read-backs went through the page cache, because the file system
+    /// refuses direct I/O.
+    pub page_cache: bool,
+}
+
+/// One start of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// RFC 3339.
+    pub start: String,
+    /// RFC 3339; absent when the program was killed.
+    pub end: Option<String>,
+    /// `SIGINT`, `finished`, or the error; absent when the program was killed.
+    pub ended_by: Option<String>,
+}
+
+/// The speed over one stretch of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The pass, from 1.
+    pub pass: usize,
+    /// What was done.
+    pub phase: Phase,
+    /// Where the stretch ends, in bytes.
+    pub offset: u64,
+    /// Bytes a second over the stretch.
+    pub speed: u64,
+}
+
+/// Why a file is not a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// It does not parse; the field where known, and why.
+    Corrupt(String),
+    /// It was written by a newer program.
+    Newer(u64),
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(why) => write!(f, "is not a whole checkpoint: {why}"),
+            Self::Newer(version) => write!(
+                f,
+                "has version {version}, but this wipeit knows version {VERSION} only"
+            ),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// The step that is under way.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        Step {
+            pass: self.pass - 1,
+            phase: self.phase,
+        }
+    }
+
+    /// Bytes of the step that are done.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        match self.phase {
+            Phase::Write => self.written,
+            Phase::Verify => self.verified,
+            Phase::Complete => self.total_size,
+        }
+    }
+
+    /// Moves to a position; keeps the derived fields true.
+    pub fn set_position(&mut self, step: Step, position: u64) {
+        self.pass = step.pass + 1;
+        self.phase = step.phase;
+        (self.written, self.verified) = match step.phase {
+            Phase::Write => (position, 0),
+            Phase::Verify => (self.total_size, position),
+            Phase::Complete => {
+                let verified = if self.plan.verifies() {
+                    self.total_size
+                } else {
+                    0
+                };
+                (self.total_size, verified)
+            }
+        };
+        self.progress_percent = plan::percent_of(self.written, self.total_size);
+        let (done, total) = self.plan.work(step, position, self.total_size);
+        self.plan_percent = plan::percent(done, total);
+    }
+
+    /// Reads a checkpoint from its bytes.
+    ///
+    /// # Errors
+    /// When it does not parse, is of a newer version, or contradicts itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
+        let corrupt = |why: &dyn fmt::Display| Invalid::Corrupt(why.to_string());
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|e| corrupt(&e))?;
+        if value.get("kind").and_then(serde_json::Value::as_str) != Some(KIND) {
+            return Err(corrupt(&format!("field kind is not \"{KIND}\"")));
+        }
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => return Err(Invalid::Newer(newer)),
+            _ => return Err(corrupt(&"field version is not a known number")),
+        }
+        let this: Self = serde_path_to_error::deserialize(value)
+            .map_err(|e| corrupt(&format!("field {}: {}", e.path(), e.inner())))?;
+        match this.contradiction() {
+            Some(field) => Err(corrupt(&format!("field {field} contradicts the others"))),
+            None => Ok(this),
+        }
+    }
+
+    /// The first field that cannot be true together with the others.
+    fn contradiction(&self) -> Option<&'static str> {
+        let pass_known = (1..=self.plan.passes().len()).contains(&self.pass);
+        let total = self.total_size;
+        if !pass_known {
+            return Some("pass");
+        }
+        let step = self.step();
+        let verify = self.plan.pass(step.pass).verify;
+        let close = |a: f64, b: f64| (a - b).abs() < 0.005;
+        let (done, all) = self.plan.work(step, self.position(), total);
+        let rules = [
+            ("total_size", total > 0 && total == self.device_id.size),
+            ("written", self.written <= total),
+            (
+                "written",
+                self.phase == Phase::Write || self.written == total,
+            ),
+            ("verified", self.verified <= total),
+            ("verified", self.phase != Phase::Write || self.verified == 0),
+            ("phase", self.phase != Phase::Verify || verify),
+            (
+                "phase",
+                self.phase != Phase::Complete || self.pass == self.plan.passes().len(),
+            ),
+            (
+                "progress_percent",
+                close(self.progress_percent, plan::percent_of(self.written, total)),
+            ),
+            (
+                "plan_percent",
+                close(self.plan_percent, plan::percent(done, all)),
+            ),
+            ("chunk_size", self.chunk_size > 0),
+            ("device_id", self.device_id.logical_block > 0),
+            (
+                "run_id",
+                !self.run_id.is_empty() && self.run_id.bytes().all(|b| b.is_ascii_hexdigit()),
+            ),
+            ("bad", self.bad.map().end() <= total),
+            ("mismatches", self.mismatches.map().end() <= total),
+        ];
+        rules
+            .iter()
+            .find(|(_, holds)| !holds)
+            .map(|(field, _)| *field)
+    }
+
+    /// The bytes that are saved.
+    ///
+    /// # Errors
+    /// Never in practice: the data has no map with keys that are not text.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,57 @@
+//! What the engine tells while it works.
+
+use crate::extent::{Bad, Extent};
+use crate::plan::Step;
+
+/// Something that happened during a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A step begins or continues; its [`Progress`] says where.
+    StepStarted(Progress),
+    /// Where the run is now; several a second.
+    Progress(Progress),
+    /// A range cannot be written or read.
+    BadExtent(Extent, Bad),
+    /// A range read back differs from what was written.
+    Mismatch(Extent),
+    /// The drive's flush failed; what came after the last good one is written
+    /// again from this offset.
+    SyncFailed {
+        /// The kernel's errno.
+        errno: i32,
+        /// Where the run continues.
+        from: u64,
+    },
+    /// The checkpoint could not be saved; the wipe goes on, the last checkpoint
+    /// stands and more than the interval may have to be done again.
+    SaveFailed(String),
+    /// The checkpoint can be saved again.
+    SaveRecovered,
+    /// An interrupt was seen; the writes in flight are finished.
+    Stopping,
+    /// The drive has not answered for a while although the run is to stop.
+    StillWaiting,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The step now done.
+    pub step: Step,
+    /// Its number, from 1.
+    pub number: usize,
+    /// Steps in the plan.
+    pub steps: usize,
+    /// Bytes of this step that are done.
+    pub done: u64,
+    /// Bytes of this step that are in a checkpoint on disk.
+    pub saved: u64,
+    /// Bytes of the target.
+    pub size: u64,
+}
+
+/// Takes events. It is called from the engine's coordinator and must not block.
+pub trait Observer {
+    /// Something happened.
+    fn event(&self, event: Event);
+}

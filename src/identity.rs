@@ -1,0 +1,334 @@
+//! Which drive this is, and whether two identities are the same drive.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of target it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A whole disk.
+    Disk,
+    /// A partition of a disk.
+    Partition,
+    /// A loop device.
+    Loop,
+    /// A disk-image file.
+    Image,
+}
+
+/// How a drive is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// NVMe.
+    Nvme,
+    /// SATA or PATA.
+    Sata,
+    /// SAS, and SCSI of any other kind.
+    Scsi,
+    /// USB, with or without UAS.
+    Usb,
+    /// SD cards and eMMC.
+    Mmc,
+    /// A virtual drive of a hypervisor.
+    Virtio,
+    /// A loop device.
+    Loop,
+    /// Device mapper.
+    Dm,
+    /// Software RAID.
+    Md,
+    /// A file.
+    File,
+    /// None of these.
+    Other,
+}
+
+/// Where a partition lies on its disk, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// First byte on the disk.
+    pub start: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Bytes of the whole disk.
+    pub disk_size: u64,
+}
+
+/// The file behind an image or a loop device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backing {
+    /// Canonical path; see [`path_to_text`].
+    pub path: String,
+    /// Inode. The file system's device number changes over remounts and is left
+    /// out.
+    pub inode: u64,
+    /// First byte of the file that the device shows.
+    pub offset: u64,
+    /// Bytes that the device is limited to; 0: none.
+    pub size_limit: u64,
+}
+
+/// Everything known about which drive a target is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// What kind of target.
+    pub kind: Kind,
+    /// How it is attached.
+    pub transport: Transport,
+    /// Who made it.
+    pub vendor: Option<String>,
+    /// The model's name.
+    pub model: Option<String>,
+    /// The serial number.
+    pub serial: Option<String>,
+    /// World-wide name: WWN, EUI-64, NGUID or a volume's UUID.
+    pub wwn: Option<String>,
+    /// Firmware revision. Not compared: it may be updated.
+    pub firmware: Option<String>,
+    /// Bytes of the target.
+    pub size: u64,
+    /// Bytes of a logical block.
+    pub logical_block: u32,
+    /// For a partition.
+    pub slice: Option<Slice>,
+    /// For an image or a loop device, or a partition of one.
+    pub backing: Option<Backing>,
+}
+
+/// Whether a drive is the one that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// A strong identifier is equal and nothing differs.
+    Same,
+    /// This field differs.
+    Different(&'static str),
+    /// Nothing differs, but nothing proves it either.
+    Unprovable,
+}
+
+impl Identity {
+    /// Compares with what was recorded: the rules of "the same drive".
+    #[must_use]
+    pub fn compare(&self, recorded: &Self) -> Comparison {
+        let fields = [
+            ("kind", self.kind == recorded.kind),
+            ("size", self.size == recorded.size),
+            (
+                "logical block size",
+                self.logical_block == recorded.logical_block,
+            ),
+            ("transport", self.transport == recorded.transport),
+            ("model", self.model == recorded.model),
+            ("WWN", both_equal(self.wwn.as_ref(), recorded.wwn.as_ref())),
+            (
+                "serial",
+                both_equal(self.serial.as_ref(), recorded.serial.as_ref()),
+            ),
+            ("partition", self.slice == recorded.slice),
+            ("backing file", self.backing == recorded.backing),
+        ];
+        if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
+            return Comparison::Different(field);
+        }
+        let strong = self.backing.is_some()
+            || self
+                .strong_ids()
+                .any(|id| recorded.strong_ids().any(|other| id == other));
+        if strong {
+            Comparison::Same
+        } else {
+            Comparison::Unprovable
+        }
+    }
+
+    /// Identifiers that no two drives share.
+    fn strong_ids(&self) -> impl Iterator<Item = &str> {
+        // A USB bridge reports its own name, or gives every bay the same one.
+        let trusted = !matches!(self.transport, Transport::Usb | Transport::Other);
+        [&self.wwn, &self.serial]
+            .into_iter()
+            .filter(move |_| trusted)
+            .filter_map(|id| id.as_deref())
+            .filter(|id| !is_junk(id))
+    }
+
+    /// Whether this and another attached drive cannot be told apart by name:
+    /// they report the same WWN or the same serial.
+    #[must_use]
+    pub fn shares_id_with(&self, other: &Self) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        same(&self.wwn, &other.wwn) || same(&self.serial, &other.serial)
+    }
+
+    /// The serial, where it is one that tells drives apart.
+    #[must_use]
+    pub fn good_serial(&self) -> Option<&str> {
+        self.serial.as_deref().filter(|serial| !is_junk(serial))
+    }
+}
+
+fn both_equal(a: Option<&String>, b: Option<&String>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
+}
+
+/// Serials that makers left empty or that bridges give to every bay.
+fn is_junk(id: &str) -> bool {
+    const KNOWN: [&str; 4] = [
+        "0123456789ABCDEF",
+        "0123456789",
+        "152D00539000",
+        "123456789012",
+    ];
+    let mut chars = id.chars().filter(|c| c.is_ascii_alphanumeric());
+    let first = chars.next();
+    chars.all(|c| Some(c) == first) || KNOWN.iter().any(|junk| junk.eq_ignore_ascii_case(id))
+}
+
+/// A path as text that keeps every byte: a backslash is doubled and a byte that
+/// is not UTF-8 becomes `\xNN`.
+#[must_use]
+pub fn path_to_text(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The path that [`path_to_text`] was given; `None` when the text is not one.
+#[must_use]
+pub fn path_from_text(text: &str) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next()? {
+            b'\\' => bytes.push(b'\\'),
+            b'x' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                let value = digit()? * 16 + digit()?;
+                bytes.push(u8::try_from(value).ok()?);
+            }
+            _ => return None,
+        }
+    }
+    Some(std::ffi::OsString::from_vec(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> Identity {
+        Identity {
+            kind: Kind::Disk,
+            transport: Transport::Sata,
+            vendor: None,
+            model: Some("ST1000".into()),
+            serial: Some("ZR5A1B2C".into()),
+            wwn: Some("naa.5000c500d1a2b3c4".into()),
+            firmware: Some("E002".into()),
+            size: 1 << 30,
+            logical_block: 512,
+            slice: None,
+            backing: None,
+        }
+    }
+
+    #[test]
+    fn a_strong_identifier_with_nothing_different_is_the_same_drive() {
+        let other = Identity {
+            wwn: None,
+            firmware: Some("E003".into()),
+            ..disk()
+        };
+        assert_eq!(other.compare(&disk()), Comparison::Same);
+    }
+
+    #[test]
+    fn each_field_that_differs_is_named() {
+        let name = |text: &str| Some(text.to_string());
+        for (other, field) in [
+            (Identity { size: 5, ..disk() }, "size"),
+            (
+                Identity {
+                    logical_block: 4096,
+                    ..disk()
+                },
+                "logical block size",
+            ),
+            (
+                Identity {
+                    model: name("X"),
+                    ..disk()
+                },
+                "model",
+            ),
+            (
+                Identity {
+                    serial: name("X"),
+                    ..disk()
+                },
+                "serial",
+            ),
+            (
+                Identity {
+                    wwn: name("X"),
+                    ..disk()
+                },
+                "WWN",
+            ),
+            (
+                Identity {
+                    transport: Transport::Usb,
+                    ..disk()
+                },
+                "transport",
+            ),
+        ] {
+            assert_eq!(other.compare(&disk()), Comparison::Different(field));
+        }
+    }
+
+    #[test]
+    fn weak_or_junk_identifiers_prove_nothing() {
+        let usb = Identity {
+            transport: Transport::Usb,
+            ..disk()
+        };
+        assert_eq!(usb.compare(&usb), Comparison::Unprovable);
+        for junk in ["000000000000", "0123456789abcdef", "    ", ""] {
+            let drive = Identity {
+                serial: Some(junk.into()),
+                wwn: None,
+                ..disk()
+            };
+            assert_eq!(drive.compare(&drive), Comparison::Unprovable, "{junk:?}");
+            assert_eq!(drive.good_serial(), None, "{junk:?}");
+        }
+    }
+
+    #[test]
+    fn paths_keep_every_byte_as_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b\\c\xff\n\xc3\xa9"));
+        let text = path_to_text(path);
+        assert_eq!(text, "/a b\\\\c\\xff\n\u{e9}");
+        assert_eq!(path_from_text(&text).as_deref(), Some(path));
+        assert_eq!(path_from_text("\\q"), None);
+    }
+}

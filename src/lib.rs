@@ -1,0 +1,20 @@
+//! wipeit wipes disks, and never lies about how far it got.
+//!
+//! The house, from the facts up; a module may use only what stands above it
+//! (an architecture test keeps it so):
+//!
+//! - facts: [`size`], [`extent`], [`strategy`], [`plan`], [`identity`],
+//!   [`checkpoint`], [`event`], [`outcome`]
+//! - core: [`guard`], [`engine`]
+//! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`confirm`],
+//!   [`signal`], [`display`], [`report`]
+//! - top: [`run`], here
+
+pub mod checkpoint;
+pub mod device;
+pub mod event;
+pub mod extent;
+pub mod identity;
+pub mod outcome;
+pub mod plan;
+pub mod size;

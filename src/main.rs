@@ -1,0 +1,2 @@
+//! The `wipeit` command.
+fn main() {}

@@ -1,0 +1,146 @@
+//! How a run ended, and the exit code that says so.
+
+use std::fmt;
+
+/// How the run of one target ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Every byte written, flushed, and read back where asked.
+    Wiped,
+    /// Nothing was to be done: a dry run, or help was printed.
+    Nothing,
+    /// Bytes of the target could not be written or read: it is not clear.
+    NotClear,
+    /// The read-back found other bytes than were written.
+    Differs,
+    /// Stopped by a signal; the checkpoint is exact.
+    Interrupted(Signal),
+    /// Ended by an error; where a checkpoint exists it is kept.
+    Failed(String),
+    /// Refused or declined before anything was written.
+    Refused(String),
+    /// Another run holds the target.
+    Busy(String),
+    /// The command line is wrong.
+    Usage(String),
+}
+
+/// A signal that stops a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl+C.
+    Int,
+    /// `kill`, a shutdown.
+    Term,
+    /// The terminal has gone.
+    Hup,
+}
+
+impl Signal {
+    /// Every signal that stops a run.
+    pub const ALL: [Self; 3] = [Self::Int, Self::Term, Self::Hup];
+
+    /// The number, the same on every Linux.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Hup => 1,
+            Self::Int => 2,
+            Self::Term => 15,
+        }
+    }
+
+    /// As people know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int => "SIGINT",
+            Self::Term => "SIGTERM",
+            Self::Hup => "SIGHUP",
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The exit codes, as `--help` and the README show them.
+pub const EXIT_CODES: [(&str, &str); 8] = [
+    ("0", "every byte wiped, and verified as asked"),
+    ("1", "failed; where a checkpoint exists it is kept"),
+    ("2", "usage"),
+    (
+        "3",
+        "finished, but some sectors failed: the drive is NOT clear",
+    ),
+    ("4", "refused or declined; nothing was written"),
+    ("5", "read-back found bytes that are not what was written"),
+    ("6", "busy: another wipeit holds this drive"),
+    ("signal", "stopped (129, 130, 143 in a shell); resumable"),
+];
+
+impl Outcome {
+    /// The exit code. An interrupted run dies by its signal instead; the code
+    /// is what a shell shows for that.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Wiped | Self::Nothing => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotClear => 3,
+            Self::Refused(_) => 4,
+            Self::Differs => 5,
+            Self::Busy(_) => 6,
+            Self::Interrupted(Signal::Hup) => 129,
+            Self::Interrupted(Signal::Int) => 130,
+            Self::Interrupted(Signal::Term) => 143,
+        }
+    }
+
+    /// The first word of the line on stdout.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Wiped => "WIPED",
+            Self::Nothing => "NOTHING",
+            Self::NotClear => "NOT-CLEAR",
+            Self::Differs => "DIFFERS",
+            Self::Interrupted(_) => "STOPPED",
+            Self::Failed(_) => "FAILED",
+            Self::Refused(_) | Self::Usage(_) => "REFUSED",
+            Self::Busy(_) => "BUSY",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_table() {
+        let why = || String::from("why");
+        for outcome in [
+            Outcome::Wiped,
+            Outcome::Failed(why()),
+            Outcome::Usage(why()),
+            Outcome::NotClear,
+            Outcome::Refused(why()),
+            Outcome::Differs,
+            Outcome::Busy(why()),
+        ] {
+            let code = outcome.code().to_string();
+            assert!(EXIT_CODES.iter().any(|(known, _)| *known == code), "{code}");
+        }
+        for signal in Signal::ALL {
+            let code = i32::from(Outcome::Interrupted(signal).code());
+            assert_eq!(code, 128 + signal.number());
+            assert!(EXIT_CODES[7].1.contains(&code.to_string()));
+        }
+    }
+}

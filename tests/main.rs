@@ -1,0 +1,2 @@
+//! Tests of the binary.
+fn main() {}
