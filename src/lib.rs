@@ -18,3 +18,4 @@ pub mod identity;
 pub mod outcome;
 pub mod plan;
 pub mod size;
+pub mod strategy;
