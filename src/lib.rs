@@ -12,6 +12,7 @@
 
 pub mod checkpoint;
 pub mod device;
+pub mod engine;
 pub mod event;
 pub mod extent;
 pub mod identity;
