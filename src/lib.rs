@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod device;
 pub mod event;
 pub mod extent;
+pub mod guard;
 pub mod identity;
 pub mod outcome;
 pub mod plan;
