@@ -2,6 +2,9 @@
 //!
 //! Needs root; without it, or without a tool, the tests show as ignored.
 
+// The lint knows tests by their attribute, which the trials here have not.
+#![allow(clippy::unwrap_used)]
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,8 +18,11 @@ use wipeit::identity::{Comparison, Kind, Transport};
 
 const MIB: u64 = 1 << 20;
 
+/// Its name, the tools that it needs, and what it does.
+type Test = (&'static str, &'static [&'static str], fn());
+
 fn main() {
-    let tests: [(&str, &[&str], fn()); 12] = [
+    let tests: [Test; 12] = [
         ("an_idle_loop_device_is_cleared_with_its_facts", &[], idle),
         (
             "sizes_are_exact_for_odd_sectors_and_large_blocks",
@@ -326,15 +332,16 @@ fn twins() {
     assert_eq!(refused(look(&file)), [""; 0]);
     let first = Loop::over(&file, &[]);
     assert_eq!(refused(first.look()), [""; 0]);
-    let line = |by: &Loop, fact: &str| format!("{fact} {0}; run `losetup -d {0}` first", by.node);
+    let refusal =
+        |by: &Loop, fact: &str| format!("{fact} {0}; run `losetup -d {0}` first", by.node);
     let of_file = "it is the backing file of";
     for path in [&file, &link] {
-        assert_eq!(refused(look(path)), [line(&first, of_file)]);
+        assert_eq!(refused(look(path)), [refusal(&first, of_file)]);
     }
     let second = Loop::over(&link, &[]);
     let same = "its backing file is in use by";
-    assert_eq!(refused(first.look()), [line(&second, same)]);
-    assert_eq!(refused(second.look()), [line(&first, same)]);
+    assert_eq!(refused(first.look()), [refusal(&second, same)]);
+    assert_eq!(refused(second.look()), [refusal(&first, same)]);
 }
 
 fn stacked() {
@@ -356,7 +363,9 @@ fn over_mounted() {
     run("mkfs.ext4", &["-q", &below.node]);
     let point = dir.path().join("mnt");
     let _mounted = mount(&below.node, &point);
-    let lines = refused(above.look());
+    let device = above.look();
+    assert_eq!(device.usage.busy, Fact::Known(true));
+    let lines = refused(device);
     let name = below.node.trim_start_matches("/dev/");
     assert!(
         lines[0].starts_with(&format!("{name} is mounted at ")),

@@ -521,7 +521,7 @@ fn a_scsi_disk_without_a_wwid_is_known_by_page_83() {
     assert_eq!(identity.vendor.as_deref(), Some("SEAGATE"));
     assert_eq!(identity.serial, None);
     // Cut off in the middle of an identifier.
-    Machine::write(&page, &[0, 0x83, 0, 12, 1, 3, 0, 8, 0x50]);
+    Machine::write(&page, [0, 0x83, 0, 12, 1, 3, 0, 8, 0x50]);
     assert_eq!(machine.look("sda").identity.wwn, None);
 }
 
@@ -664,6 +664,31 @@ fn a_twin_over_the_same_file_is_found_and_the_device_itself_is_not() {
     assert_eq!(known(machine.look("loop2").usage.loops), [twin("loop0")]);
     let image = machine.host.device(&file, Path::new("/proc")).unwrap();
     assert_eq!(known(image.usage.loops), [twin("loop0"), twin("loop2")]);
+}
+
+#[test]
+fn a_swap_file_behind_a_loop_device_is_its_swap() {
+    let machine = Machine::new();
+    let file = machine.file("image");
+    let text = file.to_str().unwrap();
+    machine.looped("loop0", id(207, 0), text);
+    machine.looped("loop1", id(207, 1), machine.file("other").to_str().unwrap());
+    machine.swaps(&format!("{text} file\t1\t0\t-2\n"));
+    assert_eq!(known(machine.look("loop0").usage.swaps), [text]);
+    assert_eq!(known(machine.look("loop1").usage.swaps), [""; 0]);
+}
+
+#[test]
+fn what_may_not_be_opened_is_denied_and_what_went_away_is_missing() {
+    let problem = |code| Problem::of(Path::new("x"), &io::Error::from_raw_os_error(code));
+    assert!(matches!(problem(nix::libc::EACCES), Problem::Denied));
+    assert!(matches!(problem(nix::libc::EPERM), Problem::Denied));
+    assert!(matches!(problem(nix::libc::ENXIO), Problem::Missing));
+    assert!(matches!(problem(nix::libc::ENOMEDIUM), Problem::Empty));
+    assert_eq!(
+        problem(nix::libc::ELOOP).to_string(),
+        "cannot open x: too many symbolic links encountered; refusing"
+    );
 }
 
 #[test]
