@@ -15,6 +15,7 @@ pub mod device;
 pub mod engine;
 pub mod event;
 pub mod extent;
+pub mod guard;
 pub mod identity;
 pub mod outcome;
 pub mod plan;
