@@ -10,6 +10,7 @@ mod cycle;
 #[cfg(test)]
 mod fake;
 mod gate;
+mod proof;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -29,7 +30,7 @@ use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
 use crate::strategy;
 
-pub use verify::differing;
+pub use proof::{Proof, is_possible as proof_is_possible, prove};
 
 /// Bytes that a crash may cost at most: the longest interval between
 /// checkpoints.

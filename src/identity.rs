@@ -22,7 +22,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// NVMe.
+    /// `NVMe`.
     Nvme,
     /// SATA or PATA.
     Sata,
@@ -185,7 +185,7 @@ fn is_junk(id: &str) -> bool {
         "152D00539000",
         "123456789012",
     ];
-    let mut chars = id.chars().filter(|c| c.is_ascii_alphanumeric());
+    let mut chars = id.chars().filter(char::is_ascii_alphanumeric);
     let first = chars.next();
     chars.all(|c| Some(c) == first) || KNOWN.iter().any(|junk| junk.eq_ignore_ascii_case(id))
 }
@@ -194,12 +194,14 @@ fn is_junk(id: &str) -> bool {
 /// is not UTF-8 becomes `\xNN`.
 #[must_use]
 pub fn path_to_text(path: &Path) -> String {
+    use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text
