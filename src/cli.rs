@@ -30,7 +30,13 @@ struct Args {
     targets: Vec<PathBuf>,
 
     /// What is written [default: random]
-    #[arg(short, long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "KIND",
+        hide_possible_values = true
+    )]
     strategy: Option<Strategy>,
 
     /// Bytes to repeat, as 55aa or 0x924924
@@ -66,7 +72,13 @@ struct Args {
     quiet: bool,
 
     /// How progress is shown: auto, bar, plain or none
-    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     progress: Option<Progress>,
 
     /// Where checkpoints and records are kept [default: /var/lib/wipeit for
@@ -75,19 +87,40 @@ struct Args {
     state_dir: Option<PathBuf>,
 
     /// Most that a crash may cost, from 1M to 100M [default: 100M]
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     checkpoint_every: Option<String>,
 
     /// Bytes of one write, from 4K to 64M [default: 1M]
-    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     buffer_size: Option<String>,
 
     /// Writes that are in flight, from 1 to 64 [default: 4]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     threads: Option<String>,
 
     /// Most bytes a second
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     rate_limit: Option<String>,
 
     /// This help; --help says more
@@ -239,7 +272,10 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     }
     let target = target(&args)?;
     let pattern = match &args.pattern {
-        Some(text) => Some(text.parse::<Pattern>().map_err(|why| format!("--pattern: '{text}' {why}"))?),
+        Some(text) => Some(
+            text.parse::<Pattern>()
+                .map_err(|why| format!("--pattern: '{text}' {why}"))?,
+        ),
         None => None,
     };
     let strategy = match (args.strategy, &pattern) {
@@ -269,13 +305,22 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         (engine::MAX_CHUNK, "64M"),
     )?;
     let most = (1 << 50, "1024T");
-    let rate_limit = bytes("--rate-limit", args.rate_limit.as_deref(), (4096, "4K"), most)?;
+    let rate_limit = bytes(
+        "--rate-limit",
+        args.rate_limit.as_deref(),
+        (4096, "4K"),
+        most,
+    )?;
     let mode = match (args.resume, args.restart) {
         (true, _) => Mode::Resume,
         (false, true) => Mode::Restart,
         (false, false) => Mode::Fresh,
     };
-    if args.state_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+    if args
+        .state_dir
+        .as_ref()
+        .is_some_and(|dir| dir.as_os_str().is_empty())
+    {
         return Err("--state-dir: is empty; did a variable expand to nothing?".into());
     }
     Ok(Request {
@@ -291,7 +336,9 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         dry_run: args.dry_run,
         quiet: args.quiet,
         progress: args.progress.unwrap_or(Progress::Auto),
-        state_dir: args.state_dir.or(environment.filter(|dir| !dir.as_os_str().is_empty())),
+        state_dir: args
+            .state_dir
+            .or(environment.filter(|dir| !dir.as_os_str().is_empty())),
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
         threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
@@ -332,7 +379,9 @@ fn bytes(
     let Some(text) = text else { return Ok(None) };
     let range = format!("give a size from {} to {}", least.1, most.1);
     match size::parse(text) {
-        Err(size::SizeError::Malformed) => Err(format!("{option}: '{text}' is not a size; {range}")),
+        Err(size::SizeError::Malformed) => {
+            Err(format!("{option}: '{text}' is not a size; {range}"))
+        }
         Err(size::SizeError::TooLarge) => Err(format!("{option}: '{text}' is too large; {range}")),
         Ok(bytes) if bytes < least.0 => Err(format!("{option}: '{text}' is too small; {range}")),
         Ok(bytes) if bytes > most.0 => Err(format!("{option}: '{text}' is too large; {range}")),
@@ -369,7 +418,9 @@ mod tests {
 
     #[test]
     fn the_short_help_fits_24_lines_of_80_columns() {
-        let Parsed::Show(help) = typed("wipeit -h") else { panic!() };
+        let Parsed::Show(help) = typed("wipeit -h") else {
+            panic!()
+        };
         assert!(help.lines().count() <= 24, "{help}");
         assert!(help.lines().all(|line| line.len() < 80), "{help}");
         for (code, _) in EXIT_CODES {
@@ -380,7 +431,10 @@ mod tests {
     #[test]
     fn an_empty_variable_does_not_succeed() {
         for line in ["wipeit --yes", "wipeit ", "wipeit --yes ", "wipeit"] {
-            assert!(usage(line).contains("did a variable expand to nothing?"), "{line}");
+            assert!(
+                usage(line).contains("did a variable expand to nothing?"),
+                "{line}"
+            );
         }
         assert_eq!(run("wipeit --resume").target, None);
     }
@@ -391,7 +445,10 @@ mod tests {
             ("wipeit --force x", "there is no --force"),
             ("wipeit a b", "2 TARGETs"),
             ("wipeit --pattern 5 x", "odd"),
-            ("wipeit --pattern zz x", "--pattern: 'zz' is not hexadecimal"),
+            (
+                "wipeit --pattern zz x",
+                "--pattern: 'zz' is not hexadecimal",
+            ),
             ("wipeit --pattern  x", "--pattern: '' is empty"),
             ("wipeit -s pattern x", "--pattern HEX"),
             ("wipeit -s zero --pattern 55 x", "contradicts"),

@@ -452,12 +452,15 @@ impl Wish {
             let content = match (self.strategy, &self.pattern) {
                 (Some(Choice::Zero), _) => Content::Zero,
                 (Some(Choice::Pattern), None) => return Err("a pattern is missing".into()),
-                (None | Some(Choice::Pattern), Some(pattern)) => {
-                    Content::Pattern { pattern: pattern.clone() }
-                }
+                (None | Some(Choice::Pattern), Some(pattern)) => Content::Pattern {
+                    pattern: pattern.clone(),
+                },
                 (None | Some(Choice::Random), _) => random()?,
             };
-            passes.push(Pass { content, verify: false });
+            passes.push(Pass {
+                content,
+                verify: false,
+            });
         }
         let plan = Plan::new(passes).ok_or("the number of passes is not from 1 to 99")?;
         Ok(plan.with_verify(self.verify.unwrap_or(true)))
@@ -582,7 +585,10 @@ mod tests {
     }
 
     fn random() -> Result<Content, &'static str> {
-        Ok(Content::Random { generator: Generator::Aes256, key: Key::new([1; KEY_BYTES]) })
+        Ok(Content::Random {
+            generator: Generator::Aes256,
+            key: Key::new([1; KEY_BYTES]),
+        })
     }
 
     #[test]
@@ -596,13 +602,26 @@ mod tests {
     #[test]
     fn options_that_contradict_a_wipe_are_named_and_verify_may_be_changed() {
         let begun = Wish::default().plan(random).unwrap();
-        let wish = Wish { strategy: Some(Choice::Zero), ..Wish::default() };
+        let wish = Wish {
+            strategy: Some(Choice::Zero),
+            ..Wish::default()
+        };
         assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--strategy");
-        let wish = Wish { passes: Some(3), ..Wish::default() };
+        let wish = Wish {
+            passes: Some(3),
+            ..Wish::default()
+        };
         assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--passes");
-        let wish = Wish { pattern: "55".parse().ok(), ..Wish::default() };
+        let wish = Wish {
+            pattern: "55".parse().ok(),
+            ..Wish::default()
+        };
         assert_eq!(wish.reconcile(&begun).unwrap_err().begun, "random");
-        let wish = Wish { verify: Some(false), strategy: Some(Choice::Random), ..Wish::default() };
+        let wish = Wish {
+            verify: Some(false),
+            strategy: Some(Choice::Random),
+            ..Wish::default()
+        };
         assert!(!wish.reconcile(&begun).unwrap().verifies());
     }
 

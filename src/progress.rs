@@ -118,9 +118,14 @@ impl StateDir {
         let mut found = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
             if !hidden && path.extension().is_some_and(|end| end == "json") {
-                found.push(Pending { checkpoint: load(&path), path });
+                found.push(Pending {
+                    checkpoint: load(&path),
+                    path,
+                });
             }
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -151,7 +156,11 @@ fn create_durably(path: &Path) -> io::Result<()> {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     // An empty parent is the current folder.
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     File::open(path)?.sync_all()
 }
 
@@ -192,7 +201,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         removed => removed?,
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.flush()?;
     file.sync_all()
@@ -204,7 +217,10 @@ pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
     let clean = |text: &str| -> String {
         let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
         let text = text.trim_matches('.');
-        text.chars().take(40).map(|c| if harmless(c) { c } else { '_' }).collect()
+        text.chars()
+            .take(40)
+            .map(|c| if harmless(c) { c } else { '_' })
+            .collect()
     };
     let parts = [Some(device), serial, run_id.get(..8)];
     let parts: Vec<String> = parts.into_iter().flatten().map(clean).collect();
@@ -244,7 +260,14 @@ impl Saver {
         clock: Box<dyn Clock>,
     ) -> Self {
         let supersedes = supersedes.into_iter().collect();
-        Self { dir, name, checkpoint, supersedes, clock, last: None }
+        Self {
+            dir,
+            name,
+            checkpoint,
+            supersedes,
+            clock,
+            last: None,
+        }
     }
 
     /// The checkpoint as it was saved last, or would have been.
@@ -268,7 +291,11 @@ impl Saver {
     /// Begins another run of the wipe.
     pub fn begin_run(&mut self) {
         let start = self.clock.stamp();
-        self.checkpoint.runs.push(Run { start, end: None, ended_by: None });
+        self.checkpoint.runs.push(Run {
+            start,
+            end: None,
+            ended_by: None,
+        });
     }
 
     /// Writes down why the run ended, and saves.
@@ -297,7 +324,10 @@ impl Saver {
     fn write(&mut self) -> Result<(), String> {
         let path = self.pending_path();
         let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let json = self.checkpoint.to_json().map_err(|error| describe(&error))?;
+        let json = self
+            .checkpoint
+            .to_json()
+            .map_err(|error| describe(&error))?;
         self.dir.create().map_err(|error| describe(&error))?;
         replace(&path, &json).map_err(|error| describe(&error))?;
         self.supersedes.remove(&path);
@@ -350,7 +380,10 @@ mod tests {
     #[test]
     fn names_are_harmless_whatever_the_device_is_called() {
         let run = "0123456789abcdef";
-        assert_eq!(file_name("sdb", Some("ZR5A"), run), "sdb-ZR5A-01234567.json");
+        assert_eq!(
+            file_name("sdb", Some("ZR5A"), run),
+            "sdb-ZR5A-01234567.json"
+        );
         assert_eq!(file_name("../a b\n", None, run), "_a_b_-01234567.json");
         assert!(file_name(&"x".repeat(500), Some(&"y".repeat(500)), run).len() < 120);
     }
@@ -360,9 +393,15 @@ mod tests {
         let root = |is_root, state: Option<&str>, home: Option<&str>| {
             StateDir::default_root(is_root, state.map(PathBuf::from), home.map(Path::new))
         };
-        assert_eq!(root(true, Some("/x"), Some("/root")), Some("/var/lib/wipeit".into()));
+        assert_eq!(
+            root(true, Some("/x"), Some("/root")),
+            Some("/var/lib/wipeit".into())
+        );
         assert_eq!(root(false, Some("/x"), None), Some("/x/wipeit".into()));
-        assert_eq!(root(false, Some("x"), Some("/h")), Some("/h/.local/state/wipeit".into()));
+        assert_eq!(
+            root(false, Some("x"), Some("/h")),
+            Some("/h/.local/state/wipeit".into())
+        );
         assert_eq!(root(false, None, None), None);
     }
 
@@ -376,15 +415,26 @@ mod tests {
         let blocked = folder.path().join("b.json");
         fs::create_dir(&blocked).unwrap();
         assert!(replace(&blocked, b"x").is_err());
-        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names.len(), 2, "{names:?}");
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_known_before_anything_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(StateDir::new(folder.path().join("a/b")).check_writable().is_ok());
+        assert!(
+            StateDir::new(folder.path().join("a/b"))
+                .check_writable()
+                .is_ok()
+        );
         fs::write(folder.path().join("file"), b"").unwrap();
-        assert!(StateDir::new(folder.path().join("file/b")).check_writable().is_err());
+        assert!(
+            StateDir::new(folder.path().join("file/b"))
+                .check_writable()
+                .is_err()
+        );
     }
 }

@@ -64,7 +64,10 @@ pub fn lock(device: &Device) -> Result<Lock, LockError> {
     let files = paths
         .into_iter()
         .map(|path| {
-            let file = OpenOptions::new().read(true).open(path).map_err(LockError::Io)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .open(path)
+                .map_err(LockError::Io)?;
             wait_for_lock(file, deadline)
         })
         .collect::<Result<_, _>>()?;
@@ -139,20 +142,34 @@ impl Writer {
             }
         };
         if !same {
-            return Err(OpenError::Changed("the path leads to something else".into()));
+            return Err(OpenError::Changed(
+                "the path leads to something else".into(),
+            ));
         }
         let size = end_of(&file)?;
         if size != device.size {
             let why = format!("its size was {} bytes and is {size}", device.size);
             return Err(OpenError::Changed(why));
         }
-        let alignment = if is_block { u64::from(device.logical_block) } else { MIN_CHUNK };
+        let alignment = if is_block {
+            u64::from(device.logical_block)
+        } else {
+            MIN_CHUNK
+        };
         if !alignment.is_power_of_two() || alignment > MIN_CHUNK {
             let why = format!("logical blocks of {alignment} bytes");
             return Err(OpenError::Io(io::Error::new(ErrorKind::Unsupported, why)));
         }
         let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
-        Ok(Self { file, is_block, size, alignment, physical_block, direct, _lock: lock })
+        Ok(Self {
+            file,
+            is_block,
+            size,
+            alignment,
+            physical_block,
+            direct,
+            _lock: lock,
+        })
     }
 
     /// Whether reads and writes bypass the page cache.
@@ -182,7 +199,11 @@ impl Writer {
 
 fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
-    let exclusive = if is_block { OFlag::O_EXCL } else { OFlag::empty() };
+    let exclusive = if is_block {
+        OFlag::O_EXCL
+    } else {
+        OFlag::empty()
+    };
     let open = |extra: OFlag| {
         OpenOptions::new()
             .read(true)
@@ -211,7 +232,10 @@ fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenE
 }
 
 fn device_number(rdev: u64) -> DevId {
-    DevId { major: nix::sys::stat::major(rdev), minor: nix::sys::stat::minor(rdev) }
+    DevId {
+        major: nix::sys::stat::major(rdev),
+        minor: nix::sys::stat::minor(rdev),
+    }
 }
 
 /// Bytes of a device or file; 0 for a device that has gone.
@@ -261,7 +285,11 @@ impl Target for Writer {
 
     fn read_tail(&self, data: &mut [u8], offset: u64, length: usize) -> io::Result<()> {
         let read = retried(|| self.file.read_at(data, offset))?;
-        if read == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        if read == length {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -311,7 +339,10 @@ impl Target for Writer {
 /// When nothing can be read at any of the three places.
 pub fn measure(device: &Device) -> io::Result<Option<u64>> {
     let open = |flags: OFlag| {
-        OpenOptions::new().read(true).custom_flags(flags.bits()).open(&device.path)
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(&device.path)
     };
     let file = open(OFlag::O_DIRECT | OFlag::O_CLOEXEC).or_else(|_| open(OFlag::O_CLOEXEC))?;
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;

@@ -91,7 +91,10 @@ pub fn prove(
         }
     }
     Ok(if is_possible(plan, state, target.size()) {
-        Proof::Matches { samples, cryptographic: content.is_keystream() }
+        Proof::Matches {
+            samples,
+            cryptographic: content.is_keystream(),
+        }
     } else {
         Proof::TooLittle
     })
@@ -106,7 +109,8 @@ fn places(range: Extent, draw: &mut dyn FnMut(u64) -> u64) -> Vec<Extent> {
     ];
     let blocks = range.length() / MIN_CHUNK;
     if blocks > 2 * (MIB / MIN_CHUNK) {
-        places.extend((0..SAMPLES).map(|_| Extent::new(start + draw(blocks) * MIN_CHUNK, MIN_CHUNK)));
+        places
+            .extend((0..SAMPLES).map(|_| Extent::new(start + draw(blocks) * MIN_CHUNK, MIN_CHUNK)));
     }
     places.into_iter().flatten().collect()
 }
