@@ -534,6 +534,20 @@ pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<U
     Ok(choice(typed.as_deref()))
 }
 
+/// Asks which one of `names` is meant; `None` for anything else, and where there
+/// is nobody to ask. The last of the lines is the prompt.
+///
+/// # Errors
+/// When the terminal can be opened but not used.
+pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
+    let Some(mut tty) = terminal()? else {
+        return Ok(None);
+    };
+    let typed = put(&mut tty, lines)?;
+    let typed = typed.as_deref().map(str::trim);
+    Ok(names.iter().position(|name| Some(name.as_str()) == typed))
+}
+
 fn unfinished_question(device: &Device, checkpoint: &Checkpoint) -> [String; 2] {
     let path = clean(&device.path.to_string_lossy());
     let phase = checkpoint.phase.name();

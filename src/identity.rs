@@ -133,7 +133,11 @@ impl Identity {
         if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
             return Comparison::Different(field);
         }
-        let strong = self.backing.is_some()
+        // A file that could not be looked at has inode 0.
+        let strong = self
+            .backing
+            .as_ref()
+            .is_some_and(|backing| backing.inode != 0)
             || self
                 .strong_ids()
                 .any(|id| recorded.strong_ids().any(|other| id == other));
@@ -161,6 +165,30 @@ impl Identity {
     pub fn shares_id_with(&self, other: &Self) -> bool {
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         same(&self.wwn, &other.wwn) || same(&self.serial, &other.serial)
+    }
+
+    /// What is equal with a recorded identity, for people: `WWN`, `serial`,
+    /// `backing file`.
+    #[must_use]
+    pub fn equal_identifiers(&self, recorded: &Self) -> Vec<&'static str> {
+        let equal = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let which = [
+            ("WWN", equal(&self.wwn, &recorded.wwn)),
+            ("serial", equal(&self.serial, &recorded.serial)),
+            (
+                "backing file",
+                self.kind == Kind::Loop && self.backing == recorded.backing,
+            ),
+            (
+                "path and inode",
+                self.kind == Kind::Image && self.backing == recorded.backing,
+            ),
+        ];
+        which
+            .iter()
+            .filter(|(_, equal)| *equal)
+            .map(|(name, _)| *name)
+            .collect()
     }
 
     /// The serial, where it is one that tells drives apart.

@@ -441,29 +441,23 @@ impl Wish {
     /// with a new key each time.
     ///
     /// # Errors
-    /// Those of `random`, and a pattern or number of passes that is missing or
-    /// out of range.
-    pub fn plan<E: From<&'static str>>(
-        &self,
-        mut random: impl FnMut() -> Result<Content, E>,
-    ) -> Result<Plan, E> {
+    /// Those of `random`.
+    pub fn plan<E>(&self, mut random: impl FnMut() -> Result<Content, E>) -> Result<Plan, E> {
         let mut passes = Vec::new();
-        for _ in 0..self.passes.unwrap_or(1) {
+        for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {
             let content = match (self.strategy, &self.pattern) {
                 (Some(Choice::Zero), _) => Content::Zero,
-                (Some(Choice::Pattern), None) => return Err("a pattern is missing".into()),
                 (None | Some(Choice::Pattern), Some(pattern)) => Content::Pattern {
                     pattern: pattern.clone(),
                 },
-                (None | Some(Choice::Random), _) => random()?,
+                _ => random()?,
             };
             passes.push(Pass {
                 content,
                 verify: false,
             });
         }
-        let plan = Plan::new(passes).ok_or("the number of passes is not from 1 to 99")?;
-        Ok(plan.with_verify(self.verify.unwrap_or(true)))
+        Ok(Plan { passes }.with_verify(self.verify.unwrap_or(true)))
     }
 
     /// The plan with which a wipe is continued: its own, except that the
