@@ -41,8 +41,10 @@ static HUNG: AtomicBool = AtomicBool::new(false);
 
 /// One line to stderr, cleaned. What cannot be written is lost.
 pub fn say(line: &str) {
-    let bytes = format!("{}\n", clean(line));
-    let _ = patiently(move || write_raw(io::stderr(), bytes.as_bytes()));
+    if !HUNG.load(Ordering::SeqCst) {
+        let bytes = format!("{}\n", clean(line));
+        let _ = write_raw(io::stderr(), bytes.as_bytes());
+    }
 }
 
 /// `wipeit: SUBJECT: TEXT` to stderr.
@@ -56,22 +58,19 @@ pub fn message(subject: &str, text: &str) {
 /// When stdout does not take it: a closed pipe, a full disk.
 pub fn result(line: &str) -> io::Result<()> {
     let bytes = format!("{}\n", clean(line));
-    patiently(move || {
+    let write = move || {
         let mut out = io::stdout().lock();
         out.write_all(bytes.as_bytes())?;
         out.flush()
-    })
-}
-
-/// Does an output; once a terminal has hung, waits for it only so long.
-fn patiently(output: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    };
     if !HUNG.load(Ordering::SeqCst) {
-        return output();
+        return write();
     }
+    // stdout may be that terminal, or a file: try, but not for ever.
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().spawn(move || {
         // Nobody listens any more after the timeout.
-        let _ = sender.send(output());
+        let _ = sender.send(write());
     })?;
     receiver
         .recv_timeout(PATIENCE)
@@ -233,7 +232,8 @@ fn rate(bytes: u128, time: Duration) -> Option<u128> {
 enum Note {
     Event(Event),
     Status,
-    Finish(Option<Outcome>),
+    /// Look at [`Shared::finish`].
+    Wake,
 }
 
 /// Shows a run. Events may come from any thread and never wait.
@@ -242,13 +242,19 @@ pub struct Display {
     notes: SyncSender<Note>,
     shared: Arc<Shared>,
     // something arrives, or it is dropped, when the thread has ended
-    ended: Option<Receiver<()>>,
+    ended: Mutex<Option<Receiver<()>>>,
 }
+
+/// The end; how it came, unless something else went wrong.
+#[derive(Debug)]
+struct Finish(Option<Outcome>);
 
 #[derive(Debug, Default)]
 struct Shared {
     // the newest position; in a place of its own, as older ones tell nothing
     latest: Mutex<Option<Progress>>,
+    // not among the notes, where there may be no room
+    finish: Mutex<Option<Finish>>,
     // events that found no room
     lost: AtomicU64,
 }
@@ -256,6 +262,13 @@ struct Shared {
 impl Shared {
     fn set(&self, progress: Progress) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    fn finish(&self) -> Option<Finish> {
+        self.finish
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn take(&self) -> Option<Progress> {
@@ -304,7 +317,7 @@ impl Display {
         Self {
             notes,
             shared,
-            ended: thread.is_ok().then_some(ended),
+            ended: Mutex::new(thread.is_ok().then_some(ended)),
         }
     }
 
@@ -321,20 +334,27 @@ impl Display {
 
     /// Takes the bar away, or writes the last line of a log. Returns after two
     /// seconds at the latest, even if the terminal stands still.
-    pub fn finish(mut self, outcome: &Outcome) {
+    pub fn finish(self, outcome: &Outcome) {
         self.end(Some(outcome.clone()));
     }
 
-    fn end(&mut self, outcome: Option<Outcome>) {
-        let Some(ended) = self.ended.take() else {
+    fn end(&self, outcome: Option<Outcome>) {
+        let ended = self
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(ended) = ended else {
             return;
         };
-        let sent = self.notes.try_send(Note::Finish(outcome));
-        let hung = match sent {
-            Err(TrySendError::Full(_)) => true,
-            Err(TrySendError::Disconnected(_)) => false,
-            Ok(()) => ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout),
-        };
+        *self
+            .shared
+            .finish
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Finish(outcome));
+        // No room: then the thread is awake, or stands still.
+        let _ = self.notes.try_send(Note::Wake);
+        let hung = ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
         if hung {
             HUNG.store(true, Ordering::SeqCst);
         }
@@ -430,26 +450,20 @@ impl Screen {
 
     fn run(mut self, inbox: &Receiver<Note>, shared: &Shared) {
         loop {
-            let first = match inbox.recv_timeout(TICK) {
-                Ok(note) => Some(note),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Note::Finish(None)),
-            };
+            let first = inbox.recv_timeout(TICK).ok();
             // Taken before the rest of the notes: what they announce is never
             // older than this.
             let latest = shared.take();
-            let notes = first
-                .into_iter()
-                .chain(std::iter::from_fn(|| inbox.try_recv().ok()));
+            let finish = shared.finish();
+            let rest = std::iter::from_fn(|| inbox.try_recv().ok());
             let mut status = false;
-            let mut finish = None;
-            for note in notes {
+            for note in first.into_iter().chain(rest) {
                 match note {
                     Note::Event(event) => {
                         self.event(event, self.started.elapsed(), &ZonedDateTime::now());
                     }
                     Note::Status => status = true,
-                    Note::Finish(outcome) => finish = Some(outcome),
+                    Note::Wake => {}
                 }
             }
             if let Some(progress) = latest {
@@ -464,7 +478,7 @@ impl Screen {
             if status {
                 self.status(&local);
             }
-            if let Some(outcome) = finish {
+            if let Some(Finish(outcome)) = finish {
                 return self.finish(outcome.as_ref(), &local);
             }
         }
@@ -640,13 +654,16 @@ impl Screen {
 
 fn bad_text(extent: Extent, bad: Bad) -> String {
     let why = Errno::from_raw(bad.errno).desc();
-    let what = match (bad.state, bad.during) {
-        (BadState::Deferred, _) => "are left for a later try",
-        (BadState::Failed, During::Write) => "cannot be written",
-        (BadState::Failed, During::Read) => "cannot be read back",
+    let what = match bad.during {
+        During::Write => "write",
+        During::Read => "read-back",
+    };
+    let later = match bad.state {
+        BadState::Deferred => "; to be tried again",
+        BadState::Failed => "",
     };
     let (start, length) = (extent.start(), extent.length());
-    format!("bad sector at byte {start}: {length} bytes {what} ({why})")
+    format!("bad sector at byte {start}: {length} bytes, {what}: {why}{later}")
 }
 
 /// Counts warnings of one kind: the first ones are shown, then every tenfold.
@@ -919,7 +936,7 @@ mod tests {
         let lines = paper.lines();
         assert_eq!(
             lines[1],
-            "wipeit: sdb: bad sector at byte 512: 512 bytes cannot be written (I/O error)"
+            "wipeit: sdb: bad sector at byte 512: 512 bytes, write: I/O error"
         );
         assert_eq!(
             lines[10..],
@@ -944,10 +961,7 @@ mod tests {
         screen.status(&local());
         assert_eq!(
             paper.lines(),
-            [
-                "wipeit: sdb: write 1/2 10.0%, 1.00 of 10.0 GB, saved up to byte 500000000, 500 MB/s, \
-              done 2026-01-14T02:10"
-            ]
+            ["wipeit: sdb: write 1/2 10.0%, 1.00/10.0 GB, 500 MB saved, 500 MB/s, done Wed 02:10"]
         );
         screen.event(Event::StillWaiting, s(3), &local());
         assert_eq!(paper.lines().len(), 1);
@@ -1009,6 +1023,13 @@ mod tests {
     }
 
     #[test]
+    fn any_thread_may_tell_it_events() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Display>();
+        shared::<StatusHandle>();
+    }
+
+    #[test]
     fn the_thread_shows_what_it_is_told_and_ends() {
         let paper = Fake::default();
         let display = Display::on(Screen::new(Face::Plain, header(), Box::new(paper.clone())));
@@ -1021,7 +1042,7 @@ mod tests {
         let has = |text: &str| lines.iter().any(|line| line.contains(text));
         assert!(has("write 1/2 starts"), "{lines:?}");
         assert!(has("read-back 2/2 0.0%"), "{lines:?}");
-        assert!(has("saved up to byte"), "{lines:?}");
+        assert!(has("500 MB saved"), "{lines:?}");
         assert!(
             lines.last().unwrap().ends_with("finished: WIPED, exit 0"),
             "{lines:?}"

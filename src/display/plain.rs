@@ -8,6 +8,7 @@ use crate::display::{Estimate, Header};
 use crate::event::Progress;
 use crate::outcome::Outcome;
 use crate::size;
+use crate::text::clock;
 
 /// After this long in a step comes a first line: the speed is known.
 const FIRST: Duration = Duration::from_secs(60);
@@ -98,16 +99,18 @@ pub(super) fn progress(progress: &Progress, estimate: &Estimate, local: &ZonedDa
     )
 }
 
-/// The answer to USR1.
+/// The answer to USR1. "Saved" is what a resume would find.
 pub(super) fn status(progress: &Progress, estimate: &Estimate, local: &ZonedDateTime) -> String {
+    let done = estimate
+        .done_at(local)
+        .map_or(String::new(), |at| format!(", done {}", clock(local, &at)));
     format!(
-        "{} {}, {}, saved up to byte {}{}{}",
+        "{} {}, {}, {} saved{}{done}",
         step(progress),
         percent(progress),
-        size::part_of(progress.done.min(progress.size), progress.size, " of "),
-        progress.saved,
+        size::part_of(progress.done.min(progress.size), progress.size, "/"),
+        size::decimal(progress.saved),
         speed(estimate, ", "),
-        done(estimate, local, ", ")
     )
 }
 
