@@ -14,6 +14,8 @@ use crate::plan::{Choice, MAX_PASSES, Pattern, Wish};
 use crate::size;
 
 /// What was typed.
+// Flags of a command line are bools.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Parser)]
 #[command(
     name = "wipeit",
@@ -243,10 +245,11 @@ pub fn parse(
 }
 
 fn command() -> clap::Command {
-    let mut codes = String::from("Exit codes:\n");
-    for (code, meaning) in EXIT_CODES {
-        codes += &format!("  {code:<6}  {meaning}\n");
-    }
+    let codes: Vec<String> = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("  {code:<6}  {meaning}"))
+        .collect();
+    let codes = format!("Exit codes:\n{}\n", codes.join("\n"));
     let short = format!("{codes}There is no --force. More: wipeit --help");
     let long = format!(
         "{codes}\nSizes: K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000.\n\
@@ -255,7 +258,7 @@ fn command() -> clap::Command {
     Args::command()
         .after_help(short)
         .after_long_help(long)
-        .help_template("{usage-heading} {usage}\n\n{all-args}\n\n{after-help}")
+        .help_template("{usage-heading} {usage}\n\n{all-args}{after-help}")
 }
 
 /// The first line of clap's message, which has several.
