@@ -24,12 +24,13 @@ use crate::size;
     disable_help_flag = true,
     disable_version_flag = true,
     max_term_width = 80,
-    override_usage = "wipeit [OPTIONS] TARGET\n       wipeit --resume [TARGET]"
+    override_usage = "wipeit [OPTIONS] TARGET   (or: wipeit --resume)"
 )]
 struct Args {
     /// A block device, a partition or a disk-image file
-    #[arg(value_name = "TARGET")]
-    targets: Vec<PathBuf>,
+    // Not a path for clap, which has words of its own for an empty one.
+    #[arg(value_name = "TARGET", hide_short_help = true)]
+    targets: Vec<OsString>,
 
     /// What is written [default: random]
     #[arg(
@@ -86,7 +87,7 @@ struct Args {
     /// Where checkpoints and records are kept [default: /var/lib/wipeit for
     /// root, else ~/.local/state/wipeit; or `WIPEIT_STATE_DIR`]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
-    state_dir: Option<PathBuf>,
+    state_dir: Option<OsString>,
 
     /// Most that a crash may cost, from 1M to 100M [default: 100M]
     #[arg(
@@ -319,11 +320,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         (false, true) => Mode::Restart,
         (false, false) => Mode::Fresh,
     };
-    if args
-        .state_dir
-        .as_ref()
-        .is_some_and(|dir| dir.as_os_str().is_empty())
-    {
+    if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
         return Err("--state-dir: is empty; did a variable expand to nothing?".into());
     }
     Ok(Request {
@@ -341,6 +338,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         progress: args.progress.unwrap_or(Progress::Auto),
         state_dir: args
             .state_dir
+            .map(PathBuf::from)
             .or(environment.filter(|dir| !dir.as_os_str().is_empty())),
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
@@ -354,8 +352,8 @@ fn target(args: &Args) -> Result<Option<PathBuf>, String> {
     match args.targets.as_slice() {
         [] if args.resume => Ok(None),
         [] => Err(MISSING.into()),
-        [one] if one.as_os_str().is_empty() => Err(MISSING.into()),
-        [one] => Ok(Some(one.clone())),
+        [one] if one.is_empty() => Err(MISSING.into()),
+        [one] => Ok(Some(one.into())),
         several => Err(format!(
             "usage: {} TARGETs, but one run wipes one; run wipeit once for each",
             several.len()
