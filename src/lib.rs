@@ -126,7 +126,7 @@ mod architecture {
 
     /// Whether `from` may use `to`: arrows point up the house only.
     fn allowed(from: &str, to: &str) -> bool {
-        let within = |rooms: &[&[&str]]| rooms.iter().any(|room| room.contains(&to));
+        let within = |floors: &[&[&str]]| floors.iter().any(|floor| floor.contains(&to));
         // Facts about a device are data that everybody below the facts may see.
         let device_as_data = to == "device" && !FACTS.contains(&from);
         from == to
@@ -141,9 +141,9 @@ mod architecture {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                sources(&path, found)
+                sources(&path, found);
             } else {
-                found.push(path)
+                found.push(path);
             }
         }
     }
@@ -173,22 +173,22 @@ mod architecture {
 
     #[test]
     fn every_arrow_points_up_the_house() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
-        sources(&root, &mut files);
-        let rooms = [FACTS, CORE, EDGES, TOP].concat();
+        sources(&source, &mut files);
+        let known = [FACTS, CORE, EDGES, TOP].concat();
         let mut wrong = Vec::new();
         for file in files {
             let room = file
-                .strip_prefix(&root)
+                .strip_prefix(&source)
                 .unwrap()
                 .components()
                 .next()
                 .unwrap();
             let room = Path::new(&room).file_stem().unwrap().to_str().unwrap();
-            assert!(rooms.contains(&room), "{room} has no place in the house");
+            assert!(known.contains(&room), "{room} has no place in the house");
             for to in used(&fs::read_to_string(&file).unwrap()) {
-                if rooms.contains(&to.as_str()) && !allowed(room, &to) {
+                if known.contains(&to.as_str()) && !allowed(room, &to) {
                     wrong.push(format!("{}: {room} uses {to}", file.display()));
                 }
             }
