@@ -139,7 +139,10 @@ mod tests {
         }
         let readme = include_str!("../README.md");
         for (code, meaning) in EXIT_CODES {
-            assert!(readme.contains(&format!("| {code} | {meaning} |")), "{code}");
+            assert!(
+                readme.contains(&format!("| {code} | {meaning} |")),
+                "{code}"
+            );
         }
         for signal in Signal::ALL {
             let code = i32::from(Outcome::Interrupted(signal).code());
