@@ -63,6 +63,9 @@ pub struct Checkpoint {
     /// Whether read-backs went through the page cache, because the file system
     /// refuses direct I/O.
     pub page_cache: bool,
+    /// How often a checkpoint could not be saved, over all runs; a crash might
+    /// then have cost more than the interval.
+    pub failed_saves: u64,
 }
 
 /// One start of the program.
@@ -111,6 +114,45 @@ impl fmt::Display for Invalid {
 }
 
 impl Checkpoint {
+    /// The start of a wipe: nothing is written yet. `chunk_size` in bytes,
+    /// `now` in RFC 3339.
+    #[must_use]
+    pub fn begin(
+        device_id: Identity,
+        plan: Plan,
+        chunk_size: u64,
+        run_id: String,
+        now: &str,
+    ) -> Self {
+        let mut this = Self {
+            kind: KIND.into(),
+            version: VERSION,
+            device: String::new(),
+            written: 0,
+            total_size: device_id.size,
+            progress_percent: 0.0,
+            chunk_size,
+            timestamp: now.into(),
+            device_id,
+            plan_percent: 0.0,
+            run_id,
+            started_at: now.into(),
+            runs: Vec::new(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            plan,
+            pass: 1,
+            phase: Phase::Write,
+            verified: 0,
+            bad: BadMap::default(),
+            mismatches: ExtentSet::default(),
+            samples: Vec::new(),
+            page_cache: false,
+            failed_saves: 0,
+        };
+        this.set_position(this.step(), 0);
+        this
+    }
+
     /// The step that is under way.
     #[must_use]
     pub fn step(&self) -> Step {
@@ -188,6 +230,11 @@ impl Checkpoint {
         let rules = [
             ("total_size", total > 0 && total == self.device_id.size),
             ("written", self.written <= total),
+            // The end of a pass is the start of what follows.
+            (
+                "written",
+                self.phase != Phase::Write || self.written < total,
+            ),
             (
                 "written",
                 self.phase == Phase::Write || self.written == total,
@@ -245,42 +292,23 @@ mod tests {
             content: Content::Zero,
             verify,
         };
-        let mut checkpoint = Checkpoint {
-            kind: KIND.into(),
-            version: VERSION,
-            device: "/dev/sdb".into(),
-            written: 0,
-            total_size: 1000,
-            progress_percent: 0.0,
-            chunk_size: 4096,
-            timestamp: "2026-01-14T02:10:07+01:00".into(),
-            device_id: Identity {
-                kind: Kind::Disk,
-                transport: Transport::Sata,
-                vendor: None,
-                model: None,
-                serial: Some("ZR5A1B2C".into()),
-                wwn: None,
-                firmware: None,
-                size: 1000,
-                logical_block: 512,
-                slice: None,
-                backing: None,
-            },
-            plan_percent: 0.0,
-            run_id: "0123abcd".into(),
-            started_at: "2026-01-14T02:10:07+01:00".into(),
-            runs: Vec::new(),
-            tool_version: "0.1.0".into(),
-            plan: Plan::new(vec![pass(false), pass(true)]).unwrap(),
-            pass: 1,
-            phase: Phase::Write,
-            verified: 0,
-            bad: BadMap::default(),
-            mismatches: ExtentSet::default(),
-            samples: Vec::new(),
-            page_cache: false,
+        let device_id = Identity {
+            kind: Kind::Disk,
+            transport: Transport::Sata,
+            vendor: None,
+            model: None,
+            serial: Some("ZR5A1B2C".into()),
+            wwn: None,
+            firmware: None,
+            size: 1000,
+            logical_block: 512,
+            slice: None,
+            backing: None,
         };
+        let plan = Plan::new(vec![pass(false), pass(true)]).unwrap();
+        let now = "2026-01-14T02:10:07+01:00";
+        let mut checkpoint = Checkpoint::begin(device_id, plan, 4096, "0123abcd".into(), now);
+        checkpoint.device = "/dev/sdb".into();
         checkpoint.set_position(checkpoint.step(), 333);
         checkpoint
     }

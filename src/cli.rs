@@ -12,6 +12,7 @@ use crate::engine;
 use crate::outcome::EXIT_CODES;
 use crate::plan::{Choice, MAX_PASSES, Pattern, Wish};
 use crate::size;
+use crate::text::clean;
 
 /// What was typed.
 // Flags of a command line are bools.
@@ -98,7 +99,8 @@ struct Args {
     )]
     checkpoint_every: Option<String>,
 
-    /// Bytes of one write, from 4K to 64M [default: 1M]
+    /// Bytes of one write, from 4K to 64M, lowered where checkpoints are close
+    /// [default: 1M]
     #[arg(
         short,
         long,
@@ -267,7 +269,7 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let fact = first.strip_prefix("error: ").unwrap_or(first);
-    format!("usage: {fact}; see wipeit --help")
+    format!("usage: {}; see wipeit --help", clean(fact))
 }
 
 fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> {
@@ -278,7 +280,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     let pattern = match &args.pattern {
         Some(text) => Some(
             text.parse::<Pattern>()
-                .map_err(|why| format!("--pattern: '{text}' {why}"))?,
+                .map_err(|why| format!("--pattern: '{}' {why}", clean(text)))?,
         ),
         None => None,
     };
@@ -368,7 +370,12 @@ fn number(option: &str, text: Option<&str>, most: usize) -> Result<Option<usize>
         .ok()
         .filter(|number| digits && (1..=most).contains(number))
         .map(Some)
-        .ok_or_else(|| format!("{option}: '{text}' is not a number from 1 to {most}; give one"))
+        .ok_or_else(|| {
+            format!(
+                "{option}: '{}' is not a number from 1 to {most}; give one",
+                clean(text)
+            )
+        })
 }
 
 fn bytes(
@@ -378,6 +385,7 @@ fn bytes(
     most: (u64, &str),
 ) -> Result<Option<u64>, String> {
     let Some(text) = text else { return Ok(None) };
+    let text = &clean(text);
     let range = format!("give a size from {} to {}", least.1, most.1);
     match size::parse(text) {
         Err(size::SizeError::Malformed) => {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Signal};
 use crate::plan::Phase;
 use crate::progress::Saver;
 use crate::report::{self, Ending};
-use crate::text::clean;
+use crate::text::{clean, reason};
 
 /// What the last words need besides the run itself.
 pub struct Closing<'a> {
@@ -19,6 +19,8 @@ pub struct Closing<'a> {
     pub device: &'a Device,
     /// Whether only warnings, errors and the result are shown.
     pub quiet: bool,
+    /// The signal that asked the run to stop.
+    pub stopped_by: Option<Signal>,
     /// Time of this run.
     pub active: Duration,
     /// What continues this wipe.
@@ -31,19 +33,20 @@ impl Closing<'_> {
         let complete = ended.state.step.phase == Phase::Complete;
         let outcome = match &ended.end {
             End::NotStarted(why) => {
-                let outcome = Outcome::Refused(format!(
+                // The reason follows; the log needs no last line.
+                drop(display);
+                return Outcome::Refused(format!(
                     "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
                 ));
-                display.finish(&outcome);
-                return outcome;
             }
             End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
             End::Failed(error) if !complete => Outcome::Failed(error.to_string()),
             _ => finished(&ended.state),
         };
-        let ended_by = match &outcome {
-            Outcome::Interrupted(signal) => signal.name().to_string(),
-            Outcome::Failed(why) => format!("error: {why}"),
+        let ended_by = match (&outcome, self.stopped_by) {
+            (Outcome::Interrupted(signal), _) => signal.name().to_string(),
+            (Outcome::Failed(why), Some(signal)) => format!("{signal}; error: {why}"),
+            (Outcome::Failed(why), None) => format!("error: {why}"),
             _ => "finished".into(),
         };
         let last_save = saver.end_run(&ended.state, &ended_by);
@@ -65,8 +68,11 @@ impl Closing<'_> {
             Some(Ok(())) => saver.report_path(),
             Some(Err(error)) => {
                 let path = saver.report_path();
-                let text =
-                    format!("the record could not be saved: {error}; the wipe itself is done");
+                let text = format!(
+                    "the record could not be saved: {}; the wipe itself is done, and a resume \
+                     completes the record",
+                    reason(error)
+                );
                 display::message(&clean(&path.display().to_string()), &text);
                 saver.pending_path()
             }
@@ -78,9 +84,10 @@ impl Closing<'_> {
             name: &self.device.name,
             medium: self.device.medium,
             slot: self.device.slot.as_deref(),
+            write_back: self.device.write_back,
             checkpoint: saver.checkpoint(),
             file: file.exists().then_some(file.as_path()),
-            saved: last_save.is_ok() && kept.is_none_or(|kept| kept.is_ok()),
+            saved: kept.map_or(last_save.is_ok(), |kept| kept.is_ok()),
             state_in_memory: self.host.state_in_memory(&file),
             active: self.active,
             resume_command: self.resume_command,

@@ -817,6 +817,7 @@ mod tests {
             mismatches: ExtentSet::default(),
             samples: Vec::new(),
             page_cache: false,
+            failed_saves: 0,
         };
         let step = checkpoint.step();
         checkpoint.set_position(step, 7_740_089_413_632);

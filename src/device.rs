@@ -23,7 +23,8 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use self::sysfs::{Block, Found, base_name, cannot_read, reason};
+use self::sysfs::{Block, Found, base_name, cannot_read};
+use crate::text::reason;
 
 /// Where the kernel's files are; other roots in tests.
 #[derive(Debug, Clone)]
@@ -268,29 +269,6 @@ impl Host {
         }
     }
 
-    /// Whether a block device still is what its facts say: the same disk under
-    /// the same number, of the same size and identity. An image has no more to
-    /// it than what an open descriptor shows.
-    ///
-    /// # Errors
-    /// What differs, for people.
-    pub fn unchanged(&self, device: &Device) -> Result<(), String> {
-        let Node::Block { dev, diskseq, .. } = device.node else {
-            return Ok(());
-        };
-        let block = self.block(dev)?.ok_or("it has gone")?;
-        if block.size()? != device.size {
-            return Err("its size differs".into());
-        }
-        if drive::diskseq(&block) != diskseq {
-            return Err("another disk has its name".into());
-        }
-        if drive::identity(&block)? != device.identity {
-            return Err("its identity differs".into());
-        }
-        Ok(())
-    }
-
     fn image(&self, path: &Path, metadata: &Metadata) -> Result<Device, Problem> {
         if metadata.len() == 0 {
             return Err(Problem::Empty);
@@ -337,7 +315,11 @@ impl Host {
                 what,
                 label: label.flatten(),
             }],
-            usage: self.usage_of_image(path, Found::File(metadata.dev(), metadata.ino())),
+            usage: self.usage_of_image(
+                path,
+                metadata.len(),
+                Found::File(metadata.dev(), metadata.ino()),
+            ),
             name,
         })
     }

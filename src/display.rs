@@ -540,8 +540,21 @@ impl Screen {
                 }
             }
             Event::Stopping => self.stopping(local),
+            Event::LastSyncFailed { errno, from } => self.warn(
+                &format!(
+                    "flush failed (errno {errno}); what was written after byte {from} does not \
+                     count, and a resume writes it again"
+                ),
+                local,
+            ),
+            Event::WaitsForCheckpoint => self.warn(
+                "waiting until the checkpoint can be saved: the next pass would destroy what the \
+                 last one speaks of",
+                local,
+            ),
             Event::StillWaiting => self.warn(
-                "still waiting for the drive; a write that hangs in the kernel cannot be left",
+                "still waiting for the drive or the disk of the state directory; a write that hangs in the \
+                 kernel cannot be left",
                 local,
             ),
         }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use memmap2::{Advice, MmapMut};
 
+use crate::checkpoint::Checkpoint;
 use crate::event::Observer;
 use crate::extent::{BadMap, ExtentSet};
 use crate::outcome::Signal;
@@ -32,7 +33,7 @@ use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
 use crate::strategy;
 
-pub use proof::{Proof, is_possible as proof_is_possible, prove};
+pub use proof::{Proof, prove};
 
 /// Bytes that a crash may cost at most: the longest interval between
 /// checkpoints.
@@ -143,6 +144,20 @@ pub struct State {
 }
 
 impl State {
+    /// Where a wipe goes on. The plan is its own, except that the read-back may
+    /// have been switched on or off.
+    #[must_use]
+    pub fn of(checkpoint: &Checkpoint, plan: &Plan) -> Self {
+        let (step, position) =
+            plan.entry(&checkpoint.plan, checkpoint.step(), checkpoint.position());
+        Self {
+            step,
+            position,
+            bad: Arc::new(checkpoint.bad.clone()),
+            mismatches: Arc::new(checkpoint.mismatches.clone()),
+        }
+    }
+
     /// The start of a plan.
     #[must_use]
     pub fn start() -> Self {
@@ -278,14 +293,6 @@ pub struct Engine<'a> {
 impl Engine<'_> {
     /// Runs the plan from a state to its end, or as far as it gets.
     pub fn run(&self, state: State, journal: &mut dyn Journal) -> Ended {
-        if let Err(why) = journal.save(&state) {
-            let unsaved = Some(why.clone());
-            return Ended {
-                state,
-                unsaved,
-                end: End::NotStarted(why),
-            };
-        }
         let mut buffers = match Buffers::new(self.settings) {
             Ok(buffers) => buffers,
             Err(error) => {
@@ -302,6 +309,14 @@ impl Engine<'_> {
                 };
             }
         };
+        if let Err(why) = journal.save(&state) {
+            let unsaved = Some(why.clone());
+            return Ended {
+                state,
+                unsaved,
+                end: End::NotStarted(why),
+            };
+        }
         let mut now = Ended {
             state,
             unsaved: None,

@@ -22,6 +22,17 @@ pub enum Event {
         /// Where the run continues.
         from: u64,
     },
+    /// The drive's flush failed while the run was stopping: what was written
+    /// after this offset does not count, and a resume writes it again.
+    LastSyncFailed {
+        /// The kernel's errno.
+        errno: i32,
+        /// Where a resume continues.
+        from: u64,
+    },
+    /// The run cannot go on without a checkpoint that cannot be saved: it tries
+    /// again until it can.
+    WaitsForCheckpoint,
     /// The checkpoint could not be saved; the wipe goes on, the last checkpoint
     /// stands and more than the interval may have to be done again.
     SaveFailed(String),
@@ -29,7 +40,8 @@ pub enum Event {
     SaveRecovered,
     /// An interrupt was seen; the writes in flight are finished.
     Stopping,
-    /// The drive has not answered for a while although the run is to stop.
+    /// The drive, or the disk under the state directory, has not answered for a
+    /// while although the run is to stop.
     StillWaiting,
 }
 

@@ -150,6 +150,16 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
         gaps
     }
 
+    /// The same ranges without their values.
+    #[must_use]
+    pub fn shape(&self) -> ExtentMap<()> {
+        let mut shape = ExtentMap::default();
+        for (extent, _) in self.iter() {
+            shape.insert(extent, ());
+        }
+        shape
+    }
+
     /// Bytes in the map.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -120,7 +120,6 @@ impl Identity {
                 "logical block size",
                 self.logical_block == recorded.logical_block,
             ),
-            ("transport", self.transport == recorded.transport),
             ("model", self.model == recorded.model),
             ("WWN", both_equal(self.wwn.as_ref(), recorded.wwn.as_ref())),
             (
@@ -133,11 +132,7 @@ impl Identity {
         if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
             return Comparison::Different(field);
         }
-        // A file that could not be looked at has inode 0.
-        let strong = self
-            .backing
-            .as_ref()
-            .is_some_and(|backing| backing.inode != 0)
+        let strong = self.has_file()
             || self
                 .strong_ids()
                 .any(|id| recorded.strong_ids().any(|other| id == other));
@@ -146,6 +141,14 @@ impl Identity {
         } else {
             Comparison::Unprovable
         }
+    }
+
+    /// Whether a file is known behind it. One that could not be looked at has
+    /// inode 0.
+    fn has_file(&self) -> bool {
+        self.backing
+            .as_ref()
+            .is_some_and(|backing| backing.inode != 0)
     }
 
     /// Identifiers that no two drives share.
@@ -172,17 +175,12 @@ impl Identity {
     #[must_use]
     pub fn equal_identifiers(&self, recorded: &Self) -> Vec<&'static str> {
         let equal = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let file = self.has_file() && self.backing == recorded.backing;
         let which = [
             ("WWN", equal(&self.wwn, &recorded.wwn)),
             ("serial", equal(&self.serial, &recorded.serial)),
-            (
-                "backing file",
-                self.kind == Kind::Loop && self.backing == recorded.backing,
-            ),
-            (
-                "path and inode",
-                self.kind == Kind::Image && self.backing == recorded.backing,
-            ),
+            ("backing file", file && self.kind == Kind::Loop),
+            ("path and inode", file && self.kind == Kind::Image),
         ];
         which
             .iter()
@@ -322,16 +320,18 @@ mod tests {
                 },
                 "WWN",
             ),
-            (
-                Identity {
-                    transport: Transport::Usb,
-                    ..disk()
-                },
-                "transport",
-            ),
         ] {
             assert_eq!(other.compare(&disk()), Comparison::Different(field));
         }
+    }
+
+    #[test]
+    fn behind_a_usb_bridge_a_drive_is_no_longer_proven_but_not_another_one() {
+        let docked = Identity {
+            transport: Transport::Usb,
+            ..disk()
+        };
+        assert_eq!(docked.compare(&disk()), Comparison::Unprovable);
     }
 
     #[test]

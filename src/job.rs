@@ -2,19 +2,19 @@
 //! knows of it to a plan and the place where it begins.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::checkpoint::{Checkpoint, KIND, VERSION};
+use crate::checkpoint::Checkpoint;
 use crate::cli::{Mode, Request};
 use crate::confirm;
-use crate::device::Device;
+use crate::device::{Device, Host};
 use crate::display;
-use crate::engine::{DEFAULT_CHUNK, Settings, State};
-use crate::extent::{BadMap, ExtentSet};
+use crate::engine::{DEFAULT_CHUNK, Proof, State};
+use crate::identity;
+use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::plan::{Content, Key, Phase, Plan, Step};
-use crate::progress::StateDir;
-use crate::resume::{self, Unfinished};
+use crate::plan::{Content, Key, Plan};
+use crate::progress::{self, StateDir};
+use crate::resume::{self, Known, Unfinished};
 use crate::strategy;
 
 /// What is to be done, as far as it is known before anything is opened.
@@ -40,32 +40,30 @@ pub struct Job {
 /// contradicts the wipe that is continued.
 pub fn decide(
     request: &Request,
-    device: &Device,
+    host: &Host,
+    opened: &Opened,
     state: &StateDir,
     subject: &str,
 ) -> Result<Job, Outcome> {
-    let mut known = resume::of_device(state, device)?;
+    let mut known = resume::of_device(state, opened, subject)?;
     let mut mode = request.mode;
-    if mode == Mode::Fresh
-        && let Some(unfinished) = known.unfinished.last()
-    {
-        mode = ask_about(request, unfinished, device, subject)?;
+    if mode == Mode::Fresh {
+        if let Some(unusable) = known.unusable.first() {
+            return Err(Outcome::Refused(format!(
+                "{subject}: has an unfinished wipe that cannot be continued ({unusable}); \
+                 --restart wipes it from the start; not touched"
+            )));
+        }
+        if let Some(unfinished) = known.of_it.last() {
+            mode = ask_about(request, unfinished, opened.device(), subject)?;
+        }
     }
     if mode == Mode::Resume {
-        let Some(continued) = known.unfinished.pop() else {
-            // The file that stands in the way says more than that there is none.
-            return Err(Outcome::Refused(
-                known.left_out.into_iter().next().unwrap_or_else(|| {
-                    format!(
-                        "{subject}: has no unfinished wipe in {}; start one without --resume",
-                        state.root().display()
-                    )
-                }),
-            ));
-        };
-        return continuation(request, continued, known.unfinished);
+        let continued = choose(&mut known, state, subject)?;
+        check_drive(host, opened.device(), &continued, subject)?;
+        return continuation(request, continued, known.of_it);
     }
-    for line in &known.left_out {
+    for line in known.unusable.iter().chain(&known.left_out) {
         display::say(&format!("wipeit: {line}"));
     }
     Ok(Job {
@@ -73,8 +71,74 @@ pub fn decide(
         state: State::start(),
         chunk: request.buffer_size.unwrap_or(DEFAULT_CHUNK),
         continued: None,
-        supersedes: files_of(known.unfinished),
+        supersedes: files_of(known.of_it),
     })
+}
+
+/// The unfinished wipe that is continued.
+fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinished, Outcome> {
+    if let Some(newest) = known.of_it.pop() {
+        return Ok(newest);
+    }
+    if known.maybe.len() == 1
+        && let Some(only) = known.maybe.pop()
+    {
+        return Ok(only);
+    }
+    let files = |list: &[Unfinished]| -> String {
+        list.iter()
+            .map(|one| one.file.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let why = if known.maybe.is_empty() {
+        let reasons: Vec<&str> = known
+            .unusable
+            .iter()
+            .chain(&known.left_out)
+            .map(String::as_str)
+            .collect();
+        let none = format!(
+            "has no unfinished wipe in {} that can be continued",
+            state.root().display()
+        );
+        match reasons.as_slice() {
+            [] => format!("{none}; start one without --resume"),
+            reasons => format!(
+                "{none} ({}); start one without --resume",
+                reasons.join("; ")
+            ),
+        }
+    } else {
+        format!(
+            "may be the drive of any of {}, and nothing proves which; move the others away",
+            files(&known.maybe)
+        )
+    };
+    Err(Outcome::Refused(format!("{subject}: {why}; not touched")))
+}
+
+/// The last rules of "the same drive".
+fn check_drive(
+    host: &Host,
+    device: &Device,
+    continued: &Unfinished,
+    subject: &str,
+) -> Result<(), Outcome> {
+    if let Proof::Differs(at) = continued.proof {
+        return Err(Outcome::Refused(format!(
+            "{subject}: was written to since the wipe stopped (byte {at} is not what was \
+             written); --restart wipes it from the start; not touched"
+        )));
+    }
+    if let Some(twin) = resume::twin(host, device) {
+        return Err(Outcome::Refused(format!(
+            "{subject}: {} reports the same identifier, so neither is proved to be the drive; \
+             detach one; not touched",
+            twin.display()
+        )));
+    }
+    Ok(())
 }
 
 /// A fresh wipe was asked for, but there is an unfinished one.
@@ -120,14 +184,8 @@ fn continuation(
                 contradiction.option, contradiction.begun
             ))
         })?;
-    let (step, position) = entry(&plan, checkpoint);
     Ok(Job {
-        state: State {
-            step,
-            position,
-            bad: Arc::new(checkpoint.bad.clone()),
-            mismatches: Arc::new(checkpoint.mismatches.clone()),
-        },
+        state: State::of(checkpoint, &plan),
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
         supersedes: files_of(older),
@@ -137,23 +195,6 @@ fn continuation(
 
 fn files_of(unfinished: Vec<Unfinished>) -> Vec<PathBuf> {
     unfinished.into_iter().map(|old| old.file).collect()
-}
-
-/// Where a plan goes on whose read-back may have been switched on or off.
-fn entry(plan: &Plan, checkpoint: &Checkpoint) -> (Step, u64) {
-    let step = checkpoint.step();
-    let verified = plan.pass(step.pass).verify;
-    match step.phase {
-        Phase::Verify if !verified => (plan.after(step), 0),
-        Phase::Complete if verified && !checkpoint.plan.verifies() => (
-            Step {
-                pass: step.pass,
-                phase: Phase::Verify,
-            },
-            0,
-        ),
-        _ => (step, checkpoint.position()),
-    }
 }
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], Outcome> {
@@ -173,55 +214,36 @@ fn new_random() -> Result<Content, Outcome> {
     Ok(Content::Random { generator, key })
 }
 
-/// A number below `below` to look at. Without randomness the places are known
-/// beforehand, which weakens the proof only against somebody who forges it.
-#[must_use]
-pub fn draw(below: u64) -> u64 {
-    let bytes = random_bytes().unwrap_or([0x5A; 8]);
-    u64::from_le_bytes(bytes) % below.max(1)
-}
+impl Job {
+    /// The checkpoint with which the job begins, at `now` (RFC 3339).
+    ///
+    /// # Errors
+    /// A refusal when the kernel gives no random bytes.
+    pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Outcome> {
+        let device = opened.device();
+        let mut checkpoint = if let Some(continued) = &self.continued {
+            continued.checkpoint.clone()
+        } else {
+            let run_id = format!("{:032x}", u128::from_le_bytes(random_bytes()?));
+            let (identity, plan) = (device.identity.clone(), self.plan.clone());
+            Checkpoint::begin(identity, plan, self.chunk, run_id, now)
+        };
+        checkpoint.device = identity::path_to_text(&device.path);
+        checkpoint.chunk_size = self.chunk;
+        checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();
+        checkpoint.page_cache |= !opened.writer.is_direct();
+        checkpoint.plan = self.plan.clone();
+        checkpoint.set_position(self.state.step, self.state.position);
+        Ok(checkpoint)
+    }
 
-/// The checkpoint of a wipe that begins at `now` (RFC 3339).
-///
-/// # Errors
-/// A refusal when the kernel gives no random bytes.
-pub fn fresh_checkpoint(
-    device: &Device,
-    plan: &Plan,
-    settings: Settings,
-    now: &str,
-) -> Result<Checkpoint, Outcome> {
-    let id = u128::from_le_bytes(random_bytes()?);
-    let mut checkpoint = Checkpoint {
-        kind: KIND.into(),
-        version: VERSION,
-        device: String::new(),
-        written: 0,
-        total_size: device.size,
-        progress_percent: 0.0,
-        chunk_size: settings.chunk(),
-        timestamp: now.into(),
-        device_id: device.identity.clone(),
-        plan_percent: 0.0,
-        run_id: format!("{id:032x}"),
-        started_at: now.into(),
-        runs: Vec::new(),
-        tool_version: String::new(),
-        plan: plan.clone(),
-        pass: 1,
-        phase: Phase::Write,
-        verified: 0,
-        bad: BadMap::default(),
-        mismatches: ExtentSet::default(),
-        samples: Vec::new(),
-        page_cache: false,
-    };
-    checkpoint.set_position(
-        Step {
-            pass: 0,
-            phase: Phase::Write,
-        },
-        0,
-    );
-    Ok(checkpoint)
+    /// The name of the checkpoint's file: a continued wipe keeps its own.
+    #[must_use]
+    pub fn file_name(&self, device: &Device, checkpoint: &Checkpoint) -> String {
+        let own = |continued: &Unfinished| Some(continued.file.file_name()?.to_str()?.to_string());
+        self.continued.as_ref().and_then(own).unwrap_or_else(|| {
+            let serial = device.identity.serial.as_deref();
+            progress::file_name(&device.name, serial, &checkpoint.run_id)
+        })
+    }
 }

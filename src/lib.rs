@@ -8,12 +8,14 @@
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`confirm`],
 //!   [`signal`], [`display`], [`report`]
-//! - top: [`resume`], [`job`], [`closing`], [`session`], and [`run`] here
+//! - top: [`opening`], [`resume`], [`job`], [`consent`], [`closing`],
+//!   [`session`], and [`run`] here
 
 pub mod checkpoint;
 pub mod cli;
 pub mod closing;
 pub mod confirm;
+pub mod consent;
 pub mod device;
 pub mod display;
 pub mod engine;
@@ -22,6 +24,7 @@ pub mod extent;
 pub mod guard;
 pub mod identity;
 pub mod job;
+pub mod opening;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
@@ -84,20 +87,15 @@ pub fn run() -> Exit {
     exit(&outcome, None)
 }
 
-/// Says what was refused or failed before the wipe began, and how to end. A
-/// signal that came too late to stop anything still ends the program: a loop
-/// in a shell must not start on the next drive after Ctrl+C.
+/// Says what was refused before the wipe began, and how to end. After a signal
+/// the program dies by it whatever came of the wipe: a loop in a shell must not
+/// start on the next drive.
 fn exit(outcome: &Outcome, signal: Option<Signal>) -> Exit {
     if let Outcome::Usage(text) | Outcome::Refused(text) | Outcome::Busy(text) = outcome {
         for line in text.lines() {
             display::say(&format!("wipeit: {line}"));
         }
     }
-    let signal = match outcome {
-        Outcome::Interrupted(by) => Some(*by),
-        Outcome::Wiped => signal,
-        _ => None,
-    };
     Exit {
         code: outcome.code(),
         signal,
@@ -124,7 +122,9 @@ mod architecture {
     const EDGES: &[&str] = &[
         "cli", "device", "writer", "progress", "confirm", "signal", "display", "report",
     ];
-    const TOP: &[&str] = &["resume", "job", "closing", "session", "lib", "main"];
+    const TOP: &[&str] = &[
+        "opening", "resume", "job", "consent", "closing", "session", "lib", "main",
+    ];
 
     /// Whether `from` may use `to`: arrows point up the house only.
     fn allowed(from: &str, to: &str) -> bool {

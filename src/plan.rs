@@ -272,6 +272,24 @@ impl Plan {
         }
     }
 
+    /// Where this plan goes on when `step` of `begun` was done up to `position`
+    /// bytes. The two differ in whether the last pass is read back at most.
+    #[must_use]
+    pub fn entry(&self, begun: &Self, step: Step, position: u64) -> (Step, u64) {
+        let verify = self.pass(step.pass).verify;
+        match step.phase {
+            Phase::Verify if !verify => (self.after(step), 0),
+            Phase::Complete if verify && !begun.verifies() => (
+                Step {
+                    pass: step.pass,
+                    phase: Phase::Verify,
+                },
+                0,
+            ),
+            _ => (step, position),
+        }
+    }
+
     /// Bytes of all steps that are finished when `done` bytes of `step` are, and
     /// bytes of all steps together, for a target of `size` bytes.
     #[must_use]
@@ -371,12 +389,6 @@ impl Cursor {
     #[must_use]
     pub fn saved(&self) -> u64 {
         self.saved
-    }
-
-    /// Whether everything is done and saved.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.saved == self.size
     }
 
     /// More was done; never backwards, never beyond the end.
@@ -565,6 +577,32 @@ mod tests {
         assert_eq!(plan.after(end), end);
         assert_eq!(plan.work(steps[1], 5, 10), (15, 30));
         assert_eq!(plan.work(end, 0, 10), (30, 30));
+    }
+
+    #[test]
+    fn a_plan_is_entered_where_the_one_before_stopped() {
+        let (with, without) = (plan(1, true), plan(1, false));
+        let at = |phase| Step { pass: 0, phase };
+        assert_eq!(
+            with.entry(&with, at(Phase::Verify), 7),
+            (at(Phase::Verify), 7)
+        );
+        assert_eq!(
+            without.entry(&with, at(Phase::Verify), 7),
+            (at(Phase::Complete), 0)
+        );
+        assert_eq!(
+            with.entry(&without, at(Phase::Write), 7),
+            (at(Phase::Write), 7)
+        );
+        assert_eq!(
+            with.entry(&without, at(Phase::Complete), 7),
+            (at(Phase::Verify), 0)
+        );
+        assert_eq!(
+            with.entry(&with, at(Phase::Complete), 7).0,
+            at(Phase::Complete)
+        );
     }
 
     #[test]

@@ -14,10 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
+use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
 use crate::engine::{Journal, State};
+use crate::identity::Identity;
 use crate::plan::Step;
+use crate::text::reason;
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
 const SAMPLES_PER_STEP: u64 = 200;
@@ -36,7 +39,12 @@ pub enum LoadError {
     /// It cannot be read.
     Unreadable(io::Error),
     /// Its content is not a checkpoint of this program.
-    Invalid(Invalid),
+    Invalid {
+        /// Why not.
+        why: Invalid,
+        /// Which drive it speaks of, as far as that can be understood.
+        device_id: Option<Box<Identity>>,
+    },
 }
 
 /// A file in `pending/`.
@@ -174,7 +182,13 @@ fn load(path: &Path) -> Result<Checkpoint, LoadError> {
         fs::read(path)
     };
     let bytes = read().map_err(LoadError::Unreadable)?;
-    Checkpoint::parse(&bytes).map_err(LoadError::Invalid)
+    Checkpoint::parse(&bytes).map_err(|why| LoadError::Invalid {
+        why,
+        device_id: serde_json::from_slice::<Value>(&bytes)
+            .ok()
+            .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
+            .map(Box::new),
+    })
 }
 
 /// Replaces a file so that at every moment the old or the new one is whole.
@@ -323,19 +337,22 @@ impl Saver {
 
     fn write(&mut self) -> Result<(), String> {
         let path = self.pending_path();
-        let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let json = self
-            .checkpoint
-            .to_json()
-            .map_err(|error| describe(&error))?;
-        self.dir.create().map_err(|error| describe(&error))?;
-        replace(&path, &json).map_err(|error| describe(&error))?;
+        self.try_write(&path).map_err(|error| {
+            self.checkpoint.failed_saves += 1;
+            format!("{}: {}", path.display(), reason(&error))
+        })?;
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {
             // A file that stays is found again, and refused by its content.
             let _ = fs::remove_file(old);
         }
         Ok(())
+    }
+
+    fn try_write(&self, path: &Path) -> io::Result<()> {
+        let json = self.checkpoint.to_json()?;
+        self.dir.create()?;
+        replace(path, &json)
     }
 
     /// Adds a point to the plot of speed over position.

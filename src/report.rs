@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Medium;
 use crate::extent::{During, Extent};
-use crate::identity::Kind;
+use crate::identity::{Kind, Transport};
 use crate::outcome::Outcome;
 use crate::plan::{Content, Phase};
 use crate::size;
@@ -35,6 +35,8 @@ pub struct Ending<'a> {
     pub medium: Medium,
     /// Where the drive sits.
     pub slot: Option<&'a str>,
+    /// Whether the kernel believes in a volatile write cache and so flushes it.
+    pub write_back: Option<bool>,
     /// The position and the findings, as they are now.
     pub checkpoint: &'a Checkpoint,
     /// The pending file or the record on disk; `None`: nothing was ever saved.
@@ -69,9 +71,12 @@ pub fn line(ending: &Ending<'_>) -> String {
     );
     match outcome {
         Outcome::Wiped | Outcome::Differs => {
+            let differ = checkpoint.mismatches.bytes();
             let read_back = if checkpoint.plan.verifies() {
-                let differ = checkpoint.mismatches.bytes();
                 format!("full, {differ} differ")
+            } else if differ > 0 {
+                // It was switched off when some of it was done.
+                format!("partial, {differ} differ")
             } else {
                 "none".into()
             };
@@ -91,18 +96,40 @@ pub fn line(ending: &Ending<'_>) -> String {
 /// The lines on stderr that follow: what it means and what to do next.
 #[must_use]
 pub fn details(ending: &Ending<'_>) -> Vec<String> {
-    match ending.outcome {
+    let mut lines = match ending.outcome {
         Outcome::Wiped => wiped(ending),
         Outcome::NotClear => not_clear(ending),
         Outcome::Differs => differs(ending),
-        Outcome::Interrupted(_) => unfinished(ending),
-        Outcome::Failed(why) => {
-            let mut lines = field("Error", why);
-            lines.extend(unfinished(ending));
-            lines
+        Outcome::Interrupted(_) | Outcome::Failed(_) => unfinished(ending),
+        Outcome::Nothing | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => {
+            return Vec::new();
         }
-        Outcome::Nothing | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => Vec::new(),
+    };
+    lines.extend(reservations(ending));
+    lines
+}
+
+/// What weakens the guarantees of this wipe.
+fn reservations(ending: &Ending<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if ending.write_back == Some(false) {
+        lines.extend(field(
+            "Flush",
+            "the kernel takes this drive's cache for write-through and sent it no flush",
+        ));
     }
+    let failed = ending.checkpoint.failed_saves;
+    if failed > 0 {
+        let times = count(failed, "checkpoint", "checkpoints");
+        lines.extend(field(
+            "Saves",
+            &format!(
+                "{times} could not be saved; until the next good one a crash could have cost more \
+                 than the interval"
+            ),
+        ));
+    }
+    lines
 }
 
 /// The record of a finished run: the checkpoint, and how it ended.
@@ -168,7 +195,9 @@ fn wiped(ending: &Ending<'_>) -> Vec<String> {
 
 fn method(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
-    let word = if is_file(ending) {
+    // The host of a virtual drive may keep it in a file.
+    let is_virtual = checkpoint.device_id.transport == Transport::Virtio;
+    let word = if is_file(ending) || is_virtual {
         "Overwritten"
     } else {
         "Clear (overwrite)"
@@ -405,7 +434,7 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
         .map(|(extent, ())| extent)
         .collect();
     let bytes = size::grouped(checkpoint.mismatches.bytes());
-    let what = format!("{bytes} bytes are not what was written");
+    let what = format!("{bytes} bytes are in blocks that are not what was written");
     let mut lines = listed("Differ", &what, &ranges);
     lines.extend(bad(checkpoint));
     let why = format!(
@@ -553,6 +582,7 @@ mod tests {
             mismatches: crate::extent::ExtentSet::default(),
             samples: Vec::new(),
             page_cache: false,
+            failed_saves: 0,
         };
         let complete = Step {
             pass: 0,
@@ -569,6 +599,7 @@ mod tests {
             name: "sdb",
             medium: Medium::Rotational,
             slot: Some("0:7"),
+            write_back: Some(true),
             checkpoint,
             file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
             saved: true,
@@ -695,9 +726,7 @@ mod tests {
             line(&ending),
             "FAILED /dev/sdb ZR5A1B2C 18000207937535 of 18000207937536 bytes, read-back 99.9%"
         );
-        let all = details(&ending);
-        assert_eq!(all[0], "  Error    read at byte 5: I/O error");
-        let all = all.join("\n");
+        let all = details(&ending).join("\n");
         assert!(!all.contains("old data") && all.contains("512 bytes read back different"));
     }
 
@@ -749,7 +778,7 @@ mod tests {
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back full, 1024 differ"));
         let all = details(&ending).join("\n");
         assert!(
-            all.contains("1,024 bytes are not what was written, in 1 range:"),
+            all.contains("1,024 bytes are in blocks that are not what was written, in 1 range:"),
             "{all}"
         );
         assert!(all.contains("4096-5119"), "{all}");

@@ -3,15 +3,18 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use nix::unistd::User;
 
 use crate::checkpoint::Checkpoint;
-use crate::device::{Device, Host, Node};
+use crate::device::{Attached, Device, Host, Node};
+use crate::engine::{self, Proof, State};
 use crate::identity::{self, Comparison, Kind};
+use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::{LoadError, Pending, StateDir};
 use crate::size;
-use crate::text::clean;
+use crate::text::reason;
 
 /// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
@@ -20,62 +23,113 @@ pub struct Unfinished {
     pub file: PathBuf,
     /// What it says.
     pub checkpoint: Checkpoint,
-    /// Whether the drive's identifiers prove that it is the same.
-    pub proven: bool,
+    /// Whether a strong identifier says that it is the same drive; otherwise
+    /// nothing says that it is not.
+    pub same_identity: bool,
+    /// What the drive's content says.
+    pub proof: Proof,
 }
 
 /// What the state directory says about one drive.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Unfinished wipes of it, the newest last.
-    pub unfinished: Vec<Unfinished>,
-    /// Why others were left out, as `SUBJECT: fact; remedy`: files that cannot
-    /// be used, and a checkpoint of another drive that had this path.
+    /// Unfinished wipes that are surely of this drive, the newest last.
+    pub of_it: Vec<Unfinished>,
+    /// Those that may be of this drive or of one just like it.
+    pub maybe: Vec<Unfinished>,
+    /// Files that speak of this drive but cannot be used, as `SUBJECT: fact`.
+    pub unusable: Vec<String>,
+    /// Why others were left out, as `SUBJECT: fact`.
     pub left_out: Vec<String>,
 }
 
-/// Finds the unfinished wipes of a drive, by what the files say and never by
-/// their names.
+/// Finds the unfinished wipes of a drive by what the files and the drive say,
+/// never by their names. Reads only.
 ///
 /// # Errors
-/// A refusal when the state directory cannot be read.
-pub fn of_device(state: &StateDir, device: &Device) -> Result<Known, Outcome> {
+/// A refusal when the state directory or the drive cannot be read.
+pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Known, Outcome> {
+    let device = opened.device();
     let mut known = Known::default();
     for Pending { path, checkpoint } in pending(state)? {
         let checkpoint = match checkpoint {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
-                known.left_out.push(unusable(&path, &error));
+                let text = unusable(&path, &error);
+                if speaks_of(&error, device) {
+                    known.unusable.push(text);
+                } else {
+                    known.left_out.push(text);
+                }
                 continue;
             }
         };
-        match device.identity.compare(&checkpoint.device_id) {
-            Comparison::Different(field) => {
-                if checkpoint.device == identity::path_to_text(&device.path) {
-                    known.left_out.push(format!(
-                        "{}: is of another drive (its {field} differs); it is left as it is",
-                        path.display()
-                    ));
-                }
+        let comparison = device.identity.compare(&checkpoint.device_id);
+        if let Comparison::Different(field) = comparison {
+            if checkpoint.device == identity::path_to_text(&device.path) {
+                known.left_out.push(format!(
+                    "{}: is of another drive (its {field} differs); it is left as it is",
+                    path.display()
+                ));
             }
-            same => known.unfinished.push(Unfinished {
-                file: path,
-                checkpoint,
-                proven: same == Comparison::Same,
-            }),
+            continue;
+        }
+        let proof = prove(&checkpoint, opened, subject)?;
+        let unfinished = Unfinished {
+            same_identity: comparison == Comparison::Same,
+            file: path,
+            checkpoint,
+            proof,
+        };
+        let proven = matches!(
+            proof,
+            Proof::Matches {
+                cryptographic: true,
+                ..
+            }
+        );
+        if unfinished.same_identity || proven {
+            known.of_it.push(unfinished);
+        } else if let Proof::Differs(at) = proof {
+            known.left_out.push(format!(
+                "{}: is of another drive, or this one was written to since (byte {at} is not \
+                 what was written); it is left as it is",
+                unfinished.file.display()
+            ));
+        } else {
+            known.maybe.push(unfinished);
         }
     }
-    known
-        .unfinished
-        .sort_by(|a, b| a.checkpoint.started_at.cmp(&b.checkpoint.started_at));
+    for list in [&mut known.of_it, &mut known.maybe] {
+        list.sort_by_key(|unfinished| unfinished.checkpoint.timestamp.parse::<Timestamp>().ok());
+    }
     Ok(known)
+}
+
+fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {
+    let state = State::of(checkpoint, &checkpoint.plan);
+    engine::prove(&checkpoint.plan, &state, &opened.writer, &mut draw).map_err(|error| {
+        Outcome::Refused(format!(
+            "{subject}: cannot be read to prove that it is the drive: {}; not touched",
+            reason(&error)
+        ))
+    })
+}
+
+/// A number below `below` to look at. Without randomness the places are known
+/// beforehand, which helps only somebody who forges the content.
+fn draw(below: u64) -> u64 {
+    let mut bytes = [0x5A; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes) % below.max(1)
 }
 
 fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
     state.pending().map_err(|error| {
         Outcome::Refused(format!(
-            "{}: cannot read the state directory: {error}; see --state-dir",
-            state.root().display()
+            "{}: cannot read the state directory: {}; see --state-dir",
+            state.root().display(),
+            reason(&error)
         ))
     })
 }
@@ -83,10 +137,27 @@ fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
 fn unusable(path: &Path, error: &LoadError) -> String {
     let path = path.display();
     match error {
-        LoadError::Unreadable(error) => format!("{path}: cannot be read: {error}"),
-        LoadError::Invalid(why) => format!(
-            "{path}: {why}; it is left as it is: move it away to wipe the drive from the start"
-        ),
+        LoadError::Unreadable(error) => {
+            format!(
+                "{path}: cannot be read: {}; it is left as it is",
+                reason(error)
+            )
+        }
+        LoadError::Invalid { why, .. } => format!("{path}: {why}; it is left as it is"),
+    }
+}
+
+/// Whether what can be understood of an unusable checkpoint fits this drive.
+fn speaks_of(error: &LoadError, device: &Device) -> bool {
+    match error {
+        LoadError::Invalid {
+            device_id: Some(recorded),
+            ..
+        } => !matches!(device.identity.compare(recorded), Comparison::Different(_)),
+        LoadError::Invalid {
+            device_id: None, ..
+        }
+        | LoadError::Unreadable(_) => false,
     }
 }
 
@@ -100,89 +171,96 @@ pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Outcome> 
         return Err(nothing(state));
     }
     let here = host.attached();
-    let (mut found, mut absent) = (Vec::new(), Vec::new());
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for Pending { path, checkpoint } in &all {
-        let checkpoint = match checkpoint {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                absent.push(unusable(path, error));
-                continue;
-            }
-        };
-        let places = places(host, state, &here, checkpoint);
-        if places.is_empty() {
-            absent.push(describe_absent(path, checkpoint));
+        match checkpoint {
+            Ok(checkpoint) => match place(host, state, &here, checkpoint) {
+                Ok(place) => found.push(place),
+                Err(why) => left_out.push(format!("{}: {why}", path.display())),
+            },
+            Err(error) => left_out.push(unusable(path, error)),
         }
-        found.extend(places);
     }
     found.sort();
     found.dedup();
     if found.is_empty() {
-        Err(Outcome::Refused(absent.join("\n")))
+        Err(Outcome::Refused(left_out.join("\n")))
     } else {
         Ok(found)
     }
 }
 
-fn places(
+/// Where the drive of a checkpoint is now, or why that cannot be said.
+fn place(
     host: &Host,
     state: &StateDir,
-    here: &[crate::device::Attached],
+    here: &[Attached],
     checkpoint: &Checkpoint,
-) -> Vec<PathBuf> {
+) -> Result<PathBuf, String> {
     let wanted = &checkpoint.device_id;
+    let absent = || {
+        let name = [wanted.model.as_deref(), wanted.serial.as_deref()];
+        let name: Vec<&str> = name.into_iter().flatten().collect();
+        format!(
+            "is of {} ({}, last {}), which is not attached; attach it and try again",
+            if name.is_empty() {
+                "a drive".into()
+            } else {
+                name.join(" ")
+            },
+            size::decimal(checkpoint.total_size),
+            checkpoint.device
+        )
+    };
     if wanted.kind == Kind::Image {
-        let path = wanted
-            .backing
-            .as_ref()
-            .and_then(|backing| identity::path_from_text(&backing.path));
+        let backing = wanted.backing.as_ref();
+        let path = backing.and_then(|backing| identity::path_from_text(&backing.path));
         return path
             .filter(|path| {
-                host.device(path, state.root())
-                    .is_ok_and(|device| device.identity.compare(wanted) == Comparison::Same)
+                let device = host.device(path, state.root());
+                device.is_ok_and(|device| device.identity.compare(wanted) == Comparison::Same)
             })
-            .into_iter()
-            .collect();
+            .ok_or_else(absent);
     }
-    here.iter()
-        .filter(|drive| !matches!(drive.identity.compare(wanted), Comparison::Different(_)))
-        .map(|drive| drive.path.clone())
-        .collect()
-}
-
-fn describe_absent(file: &Path, checkpoint: &Checkpoint) -> String {
-    let id = &checkpoint.device_id;
-    let name = [id.model.as_deref(), id.serial.as_deref()];
-    let name: Vec<&str> = name.into_iter().flatten().collect();
-    let what = if name.is_empty() {
-        checkpoint.device.clone()
-    } else {
-        name.join(" ")
+    let with = |comparison: &Comparison| -> Vec<&Attached> {
+        here.iter()
+            .filter(|drive| drive.identity.compare(wanted) == *comparison)
+            .collect()
     };
-    format!(
-        "{}: is of {} ({}, last {}), which is not attached; attach it and try again",
-        file.display(),
-        clean(&what),
-        size::decimal(checkpoint.total_size),
-        clean(&checkpoint.device)
-    )
+    let (same, maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
+    match (same.as_slice(), maybe.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one.path.clone()),
+        ([], []) => Err(absent()),
+        ([], several) | (several, _) => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|drive| drive.path.display().to_string())
+                .collect();
+            Err(format!(
+                "could be of any of {}; name the one that it is of",
+                names.join(", ")
+            ))
+        }
+    }
 }
 
 /// Nothing to resume: names every directory that was searched.
 fn nothing(state: &StateDir) -> Outcome {
-    let mut searched = vec![state.root().display().to_string()];
-    let mut hint = "";
-    if let Some(theirs) = state_of_sudo_user() {
-        let pending = theirs.pending().is_ok_and(|pending| !pending.is_empty());
-        let root = theirs.root().display().to_string();
-        if pending {
-            hint = " (unfinished wipes are there: add --state-dir)";
+    let own = state.root().display().to_string();
+    let searched = match state_of_sudo_user() {
+        None => own,
+        Some(theirs) => {
+            let some = theirs.pending().is_ok_and(|pending| !pending.is_empty());
+            let hint = if some {
+                " (there are some: add --state-dir)"
+            } else {
+                ""
+            };
+            format!("{own} or {}{hint}", theirs.root().display())
         }
-        searched.push(format!("{root}{hint}"));
-    }
+    };
     Outcome::Refused(format!(
-        "--resume: there is no unfinished wipe in {}; start one with `wipeit TARGET`",
-        searched.join(" or ")
+        "--resume: there is no unfinished wipe in {searched}; start one with `wipeit TARGET`"
     ))
 }
 

@@ -11,19 +11,18 @@ use nix::unistd::Uid;
 
 use crate::cli::{Progress, Request};
 use crate::closing::Closing;
-use crate::confirm::{self, Answer, Proof as ShownProof};
-use crate::device::{Device, Host};
+use crate::confirm;
+use crate::consent::Consent;
+use crate::device::Host;
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{self, Control, Engine, Proof, Settings};
-use crate::guard::{self, Cleared};
-use crate::identity;
+use crate::engine::{Control, Engine, Settings};
 use crate::job::{self, Job};
+use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
-use crate::progress::{self, Clock, Saver, StateDir};
-use crate::resume::{self, Unfinished};
+use crate::progress::{Clock, Saver, StateDir};
+use crate::resume;
 use crate::signal::{self, Stop};
-use crate::text::{clean, shell_word};
-use crate::writer::{self, Lock, LockError, OpenError, Writer};
+use crate::text::{clean, reason, shell_word};
 
 /// One run of the program.
 pub struct Session {
@@ -100,14 +99,25 @@ impl Session {
             Ok(targets) => targets,
             Err(outcome) => return outcome,
         };
+        if let [target] = targets.as_slice() {
+            return self.wipe(target, &state).unwrap_or_else(|outcome| outcome);
+        }
+        self.one_by_one(&targets, &state)
+    }
+
+    /// Continues several wipes, one after the other.
+    fn one_by_one(&self, targets: &[PathBuf], state: &StateDir) -> Outcome {
         let mut worst = Outcome::Nothing;
-        for target in &targets {
-            let outcome = self.wipe(target, &state).unwrap_or_else(|outcome| outcome);
-            let last = targets.last() == Some(target);
-            if !last && let Outcome::Refused(text) | Outcome::Busy(text) = &outcome {
-                display::say(&format!("wipeit: {text}"));
+        for target in targets {
+            let mut outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
+            if let Outcome::Refused(text) | Outcome::Busy(text) = &outcome {
+                for line in text.lines() {
+                    display::say(&format!("wipeit: {line}"));
+                }
+                // Others were or will be written, which "refused" would deny.
+                outcome = Outcome::Failed("not all drives were wiped".into());
             }
-            let stopped = matches!(outcome, Outcome::Interrupted(_));
+            let stopped = self.stop.requested().is_some();
             worst = worse(worst, outcome);
             if stopped {
                 break;
@@ -156,115 +166,32 @@ impl Session {
     /// saved nothing is changed anywhere.
     fn wipe(&self, path: &Path, state_dir: &StateDir) -> Go<Outcome> {
         let subject = clean(&path.display().to_string());
-        let refused = |text: String| Outcome::Refused(format!("{subject}: {text}"));
 
-        // What is it, is it ours alone, and may it be wiped?
-        let device = self
-            .host
-            .device(path, state_dir.root())
-            .map_err(|problem| refused(format!("{problem}; not touched")))?;
-        let lock = lock(&device, &subject)?;
-        let cleared = guard::check(device).map_err(|refusals| {
-            let lines: Vec<String> = refusals
-                .iter()
-                .map(|refusal| format!("{subject}: {refusal}; not touched"))
-                .collect();
-            Outcome::Refused(lines.join("\n"))
-        })?;
-        let device = cleared.device();
         state_dir.check_writable().map_err(|(path, error)| {
-            refused(format!(
-                "no checkpoint can be saved, as {} cannot be written: {error}; \
+            Outcome::Refused(format!(
+                "{subject}: no checkpoint can be saved, as {} cannot be written: {}; \
                  see --state-dir; not touched",
-                path.display()
+                path.display(),
+                reason(&error)
             ))
         })?;
-
-        // What is to be done?
-        let job = job::decide(&self.request, device, state_dir, &subject)?;
-        let times = self.times(device, &subject);
-        self.consent(device, &job, times, state_dir, &subject)?;
+        let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
+        let job = job::decide(&self.request, &self.host, &opened, state_dir, &subject)?;
+        let consent = Consent {
+            request: &self.request,
+            host: &self.host,
+            face: self.face(),
+            state: state_dir,
+        };
+        consent.obtain(&opened, &job, &subject)?;
         if self.request.dry_run {
             display::message(&subject, "dry run: nothing was written");
             return Ok(Outcome::Nothing);
         }
-
+        opened.look_again(&self.host, state_dir.root(), &subject)?;
         // From here on a signal stops the run in good order.
         self.install_handlers()?;
-        let writer = open(&cleared, lock, &subject)?;
-        self.host.unchanged(device).map_err(|what| {
-            refused(format!(
-                "is not what it was a moment ago: {what}; not touched"
-            ))
-        })?;
-        if let Some(continued) = &job.continued {
-            let proof = self.prove(device, &job, continued, &writer, &subject)?;
-            self.show_continued(continued, device, proof, times);
-        }
-        Ok(self.write(device, job, &writer, state_dir))
-    }
-
-    /// How long a pass takes to write and to read back, from the speed of the
-    /// drive now.
-    fn times(&self, device: &Device, subject: &str) -> Option<confirm::PassTimes> {
-        match writer::measure(device) {
-            Ok(speed) => {
-                let speed = speed?
-                    .min(self.request.rate_limit.unwrap_or(u64::MAX))
-                    .max(1);
-                let time = Duration::from_secs(device.size / speed);
-                Some((time, time))
-            }
-            Err(error) => {
-                let text = format!("cannot be read ({error}); it may be dying");
-                display::message(subject, &text);
-                None
-            }
-        }
-    }
-
-    /// Shows the card and asks, where that is needed.
-    fn consent(
-        &self,
-        device: &Device,
-        job: &Job,
-        times: Option<confirm::PassTimes>,
-        state: &StateDir,
-        subject: &str,
-    ) -> Go<()> {
-        // Consent is in the checkpoint, where the drive is proved to be the one
-        // that it was given for.
-        let possible = engine::proof_is_possible(&job.plan, &job.state, device.size);
-        let consented = job
-            .continued
-            .as_ref()
-            .is_some_and(|continued| continued.proven && possible);
-        let ask = !(consented || self.request.yes || self.request.dry_run);
-        let show = ask || self.request.dry_run || (self.face() == Face::Bar && !consented);
-        if show && !self.request.quiet {
-            let in_memory = self.host.state_in_memory(state.root());
-            let now = ZonedDateTime::now();
-            for line in confirm::card(device, &job.plan, times, &now, state.root(), in_memory) {
-                display::say(&line);
-            }
-            display::say("");
-        }
-        if !ask {
-            return Ok(());
-        }
-        let wanted = confirm::answer_wanted(device, &self.host.attached());
-        match confirm::ask(&confirm::question(device, &wanted), &wanted) {
-            Ok(Answer::Yes) => Ok(()),
-            Ok(Answer::No) => Err(Outcome::Refused(format!(
-                "{subject}: declined; nothing was written"
-            ))),
-            Ok(Answer::NoTerminal) => Err(Outcome::Refused(format!(
-                "{subject}: there is no terminal to ask on; add --yes to wipe without asking; not touched"
-            ))),
-            Err(error) => Err(Outcome::Refused(format!(
-                "{subject}: cannot ask on the terminal: {error}; add --yes to wipe without asking; not touched"
-            ))),
-        }
+        self.write(&opened, job, state_dir)
     }
 
     fn install_handlers(&self) -> Go<()> {
@@ -283,75 +210,6 @@ impl Session {
         Ok(())
     }
 
-    /// Proves by its content that this is the drive, and that nobody wrote to
-    /// it since. Gives the number of samples that match.
-    fn prove(
-        &self,
-        device: &Device,
-        job: &Job,
-        continued: &Unfinished,
-        writer: &Writer,
-        subject: &str,
-    ) -> Go<u64> {
-        let refused = |text: String| Outcome::Refused(format!("{subject}: {text}; not touched"));
-        if let Some(twin) = resume::twin(&self.host, device) {
-            return Err(refused(format!(
-                "{} reports the same identifier, so neither is proved to be the drive; detach one",
-                twin.display()
-            )));
-        }
-        let proof = engine::prove(
-            &continued.checkpoint.plan,
-            &job.state,
-            writer,
-            &mut job::draw,
-        )
-        .map_err(|error| {
-            refused(format!(
-                "cannot be read to prove that it is the drive: {error}"
-            ))
-        })?;
-        match proof {
-            Proof::Differs(at) => Err(refused(format!(
-                "was written to since the wipe stopped (byte {at} is not what was written); \
-                 --restart wipes it from the start"
-            ))),
-            Proof::Matches {
-                cryptographic: false,
-                ..
-            } if !continued.proven => Err(refused(
-                "neither its identifiers nor a repeated pattern prove that it is the drive; \
-                 --restart wipes it from the start"
-                    .into(),
-            )),
-            Proof::Matches { samples, .. } => Ok(samples as u64),
-            Proof::TooLittle => Ok(0),
-        }
-    }
-
-    fn show_continued(
-        &self,
-        continued: &Unfinished,
-        device: &Device,
-        samples: u64,
-        times: Option<confirm::PassTimes>,
-    ) {
-        if self.request.quiet {
-            return;
-        }
-        let identifiers = device
-            .identity
-            .equal_identifiers(&continued.checkpoint.device_id);
-        let proof = ShownProof {
-            identifiers: identifiers.join(" and "),
-            samples,
-        };
-        let now = ZonedDateTime::now();
-        for line in confirm::resume_card(&continued.checkpoint, device, &proof, times, &now) {
-            display::say(&line);
-        }
-    }
-
     fn face(&self) -> Face {
         let choice = match self.request.progress {
             Progress::Auto => display::Choice::Auto,
@@ -363,7 +221,8 @@ impl Session {
     }
 
     /// Runs the engine and tells how it ended.
-    fn write(&self, device: &Device, job: Job, writer: &Writer, state_dir: &StateDir) -> Outcome {
+    fn write(&self, opened: &Opened, job: Job, state_dir: &StateDir) -> Go<Outcome> {
+        let (device, writer) = (opened.device(), &opened.writer);
         let begun = Instant::now();
         let Request {
             threads,
@@ -373,39 +232,16 @@ impl Session {
         } = self.request;
         let settings = Settings::new(job.chunk, threads, checkpoint_every, rate_limit);
         let watch = Watch(begun);
-        let serial = device.identity.serial.clone();
-        let mut checkpoint = match &job.continued {
-            Some(continued) => continued.checkpoint.clone(),
-            None => match job::fresh_checkpoint(device, &job.plan, settings, &watch.stamp()) {
-                Ok(checkpoint) => checkpoint,
-                Err(outcome) => return outcome,
-            },
-        };
-        checkpoint.device = identity::path_to_text(&device.path);
-        checkpoint.plan = job.plan.clone();
-        checkpoint.chunk_size = settings.chunk();
-        checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();
-        checkpoint.page_cache |= !writer.is_direct();
-        let name = job
-            .continued
-            .as_ref()
-            .and_then(|continued| Some(continued.file.file_name()?.to_str()?.to_string()))
-            .unwrap_or_else(|| {
-                progress::file_name(&device.name, serial.as_deref(), &checkpoint.run_id)
-            });
-        let mut saver = Saver::new(
-            state_dir.clone(),
-            name,
-            checkpoint,
-            job.supersedes,
-            Box::new(watch),
-        );
+        let checkpoint = job.checkpoint(opened, &watch.stamp())?;
+        let name = job.file_name(device, &checkpoint);
+        let (dir, watch) = (state_dir.clone(), Box::new(watch));
+        let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         saver.begin_run();
         let display = Display::start(
             self.face(),
             Header {
                 name: device.name.clone(),
-                serial,
+                serial: device.identity.serial.clone(),
                 size: device.size,
                 what: job.plan.pass(job.state.step.pass).content.name().into(),
                 plan: job.plan.clone(),
@@ -428,10 +264,11 @@ impl Session {
             host: &self.host,
             device,
             quiet: self.request.quiet,
+            stopped_by: self.stop.requested(),
             active: begun.elapsed(),
             resume_command: self.resume_command(),
         };
-        closing.close(&ended, saver, display)
+        Ok(closing.close(&ended, saver, display))
     }
 
     fn answer_status(&self, handle: Option<StatusHandle>) {
@@ -464,30 +301,4 @@ fn worse(a: Outcome, b: Outcome) -> Outcome {
         Outcome::Nothing => 5,
     };
     if rank(&b) <= rank(&a) { b } else { a }
-}
-
-fn lock(device: &Device, subject: &str) -> Go<Lock> {
-    writer::lock(device).map_err(|error| match error {
-        LockError::Held => Outcome::Busy(format!(
-            "{subject}: another program, probably another wipeit, holds a lock on it; \
-             wait for it or end it; not touched"
-        )),
-        LockError::Io(error) => {
-            Outcome::Refused(format!("{subject}: cannot be locked: {error}; not touched"))
-        }
-    })
-}
-
-fn open(cleared: &Cleared, lock: Lock, subject: &str) -> Go<Writer> {
-    Writer::open(cleared, lock).map_err(|error| {
-        let text = match error {
-            OpenError::InUse => "is in use since a moment ago".into(),
-            OpenError::Changed(what) => format!("is not what it was a moment ago: {what}"),
-            OpenError::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                "permission denied; run as root".into()
-            }
-            OpenError::Io(error) => format!("cannot be opened for writing: {error}"),
-        };
-        Outcome::Refused(format!("{subject}: {text}; not touched"))
-    })
 }

@@ -1,7 +1,9 @@
 //! Words from outside made fit to be shown: on a terminal, as one field of a
 //! line, as one word of a shell.
 
+use nix::errno::Errno;
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
@@ -81,6 +83,23 @@ fn escaped(bytes: &[u8], hide: impl Fn(char) -> bool) -> String {
         hidden(&mut text, chunk.invalid());
     }
     text
+}
+
+/// Why something failed, as `permission denied`.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = match error.raw_os_error() {
+        Some(code) => Errno::from_raw(code).desc().to_string(),
+        None => error.to_string(),
+    };
+    let mut chars = text.chars();
+    match chars.next() {
+        // "Input/output error", but not "I/O error".
+        Some(first) if chars.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text,
+    }
 }
 
 /// A length of time for people, as `46 h 31 min`, `5 min 3 s`, `12 s`.

@@ -19,6 +19,7 @@ use crate::engine::{MIN_CHUNK, Presence, Target};
 use crate::guard::Cleared;
 use crate::identity;
 use crate::size::{self, MIB};
+use crate::text::reason;
 
 /// How long somebody else may hold a lock: udev does now and then, for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -135,7 +136,7 @@ impl Writer {
         let meta = file.metadata()?;
         let same = match &device.node {
             Node::Block { dev, .. } => {
-                meta.file_type().is_block_device() && device_number(meta.rdev()) == *dev
+                meta.file_type().is_block_device() && DevId::from_raw(meta.rdev()) == *dev
             }
             Node::Image { dev, inode } => {
                 meta.is_file() && (meta.dev(), meta.ino()) == (*dev, *inode)
@@ -178,6 +179,38 @@ impl Writer {
         self.direct
     }
 
+    /// Bytes a second that the target gives when read at its start, middle and
+    /// end; `None` where that says nothing, as it is too small. Reads only.
+    ///
+    /// # Errors
+    /// When nothing can be read at any of the three places.
+    pub fn read_speed(&self) -> io::Result<Option<u64>> {
+        let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
+        let span = PROBE.min(self.size / 3) / MIB * MIB;
+        let last = (self.size - span) / MIN_CHUNK * MIN_CHUNK;
+        let (mut bytes, mut time, mut failure) = (0_u64, Duration::ZERO, None);
+        for place in [0, last / 2 / MIN_CHUNK * MIN_CHUNK, last] {
+            let (begun, mut at) = (Instant::now(), place);
+            while at < place + span && begun.elapsed() < PROBE_PATIENCE {
+                if let Err(error) = self.file.read_exact_at(&mut buffer, at) {
+                    failure = Some(error);
+                    break;
+                }
+                at += buffer.len() as u64;
+            }
+            bytes += at - place;
+            time += begun.elapsed();
+        }
+        match failure {
+            Some(error) if bytes == 0 => Err(error),
+            _ if bytes == 0 => Ok(None),
+            _ => {
+                let speed = u128::from(bytes) * 1_000_000 / time.as_micros().max(1);
+                Ok(u64::try_from(speed).ok())
+            }
+        }
+    }
+
     fn set_direct(&self, direct: bool) -> io::Result<()> {
         let flags = OFlag::from_bits_retain(fcntl(&self.file, FcntlArg::F_GETFL)?);
         let mut wanted = flags;
@@ -187,11 +220,10 @@ impl Writer {
     }
 
     fn write_buffered(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        // Not synced here: the kernel reports a failed write-back only once, and
+        // it is the checkpoint cycle that must hear of it.
         self.set_direct(false)?;
-        let written = self
-            .file
-            .write_all_at(data, offset)
-            .and_then(|()| self.file.sync_data());
+        let written = self.file.write_all_at(data, offset);
         self.set_direct(true)?;
         written
     }
@@ -228,13 +260,6 @@ fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenE
             }
             Err(error) => return Err(OpenError::Io(error)),
         }
-    }
-}
-
-fn device_number(rdev: u64) -> DevId {
-    DevId {
-        major: nix::sys::stat::major(rdev),
-        minor: nix::sys::stat::minor(rdev),
     }
 }
 
@@ -310,67 +335,30 @@ impl Target for Writer {
         let gone = |why: &str| Presence::Gone(why.into());
         match error.kind() {
             ErrorKind::StorageFull if self.is_block => {
-                return gone("the drive has gone (the kernel set its size to 0)");
+                return gone("it has gone (the kernel set its size to 0)");
             }
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                return Presence::Gone(format!("its file system cannot hold it: {error}"));
+                return Presence::Gone(format!(
+                    "its file system cannot hold it: {}",
+                    reason(error)
+                ));
             }
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-                return Presence::Gone(format!("it may not be written any more: {error}"));
+                return Presence::Gone(format!(
+                    "it may not be written any more: {}",
+                    reason(error)
+                ));
             }
             _ => {}
         }
         // ENXIO, ENODEV
         if matches!(error.raw_os_error(), Some(6 | 19)) {
-            return gone("the drive has gone");
+            return gone("it has gone");
         }
         match end_of(&self.file) {
             Ok(size) if size == self.size => Presence::Present,
-            Ok(size) => Presence::Gone(format!("the drive has gone (its size is now {size})")),
-            Err(error) => Presence::Gone(format!("the drive has gone: {error}")),
-        }
-    }
-}
-
-/// Bytes a second that a target gives when read directly at its start, middle
-/// and end; `None` where that says nothing. Reads only.
-///
-/// # Errors
-/// When nothing can be read at any of the three places.
-pub fn measure(device: &Device) -> io::Result<Option<u64>> {
-    let open = |flags: OFlag| {
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(&device.path)
-    };
-    let file = open(OFlag::O_DIRECT | OFlag::O_CLOEXEC).or_else(|_| open(OFlag::O_CLOEXEC))?;
-    let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
-    let span = PROBE.min(device.size / 3) / MIN_CHUNK * MIN_CHUNK;
-    let last = device.size.saturating_sub(span) / MIN_CHUNK * MIN_CHUNK;
-    let places = [0, last / 2 / MIN_CHUNK * MIN_CHUNK, last];
-    let (mut bytes, mut time, mut failure) = (0_u64, Duration::ZERO, None);
-    for place in places {
-        let (begun, mut at) = (Instant::now(), place);
-        while at < place + span.max(1) && begun.elapsed() < PROBE_PATIENCE {
-            match retried(|| file.read_at(&mut buffer, at)) {
-                Ok(0) => break,
-                Ok(read) => at += read as u64,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
-        bytes += at - place;
-        time += begun.elapsed();
-    }
-    match failure {
-        Some(error) if bytes == 0 => Err(error),
-        _ if bytes < MIB => Ok(None),
-        _ => {
-            let speed = u128::from(bytes) * 1_000_000 / time.as_micros().max(1);
-            Ok(u64::try_from(speed).ok())
+            Ok(size) => Presence::Gone(format!("it has gone (its size is now {size} bytes)")),
+            Err(error) => Presence::Gone(format!("it has gone: {}", reason(&error))),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::mounts::{Entry, mount_of};
-use super::sysfs::{Block, Found, cannot_read, list, reason};
+use super::sysfs::{Block, Found, cannot_read, list};
 use super::{DevId, Host};
+use crate::text::reason;
 
 /// File systems over several devices: their own number is anonymous, mountinfo
 /// names one member.

@@ -1,5 +1,6 @@
 //! Block devices as sysfs shows them.
 
+use crate::text::reason;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -38,22 +39,6 @@ pub(super) enum Found {
     File(u64, u64),
     /// A block device.
     Block(DevId),
-}
-
-/// Why something failed, as `permission denied`.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = match error.raw_os_error() {
-        Some(code) => Errno::from_raw(code).desc().to_string(),
-        None => error.to_string(),
-    };
-    let mut chars = text.chars();
-    match chars.next() {
-        // "Input/output error", but not "I/O error".
-        Some(first) if chars.clone().next().is_some_and(char::is_lowercase) => {
-            first.to_lowercase().chain(chars).collect()
-        }
-        _ => text,
-    }
 }
 
 /// `cannot read PATH: REASON`.

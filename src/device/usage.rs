@@ -12,8 +12,9 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::below::nearest_existing;
 use super::mounts::unescape;
-use super::sysfs::{Block, Found, attribute, cannot_read, find, number, reason};
+use super::sysfs::{Block, Found, attribute, cannot_read, find, number};
 use super::{DevId, Fact, Holder, Host, Mount, Usage};
+use crate::text::reason;
 
 impl<T> From<Result<T, String>> for Fact<T> {
     fn from(result: Result<T, String>) -> Self {
@@ -135,7 +136,7 @@ impl Host {
     }
 
     /// How an image is used.
-    pub(super) fn usage_of_image(&self, path: &Path, file: Found) -> Usage {
+    pub(super) fn usage_of_image(&self, path: &Path, size: u64, file: Found) -> Usage {
         let read_only = statvfs(path)
             .map(|fs| fs.flags().contains(FsFlags::ST_RDONLY))
             .map_err(|error| {
@@ -153,15 +154,7 @@ impl Host {
             mounts: Fact::Known(Vec::new()),
             swaps: self.swap_files(file).into(),
             holders: Fact::Known(Vec::new()),
-            loops: self
-                .loops()
-                .map(|loops| {
-                    let over = loops
-                        .into_iter()
-                        .filter(|(_, _, found)| *found == Some(file));
-                    over.map(|(block, ..)| self.shown(&block)).collect()
-                })
-                .into(),
+            loops: self.loops_over_image(size, file).into(),
             // Only through a loop device, too.
             carries_state: Fact::Known(false),
         }
@@ -263,6 +256,27 @@ impl Host {
         Ok(loops)
     }
 
+    /// Loop devices over an image. One whose file cannot be found, as it was
+    /// deleted or lies in another mount namespace, may be over another name of
+    /// the image: sysfs shows no inode, so its size has to tell.
+    fn loops_over_image(&self, size: u64, file: Found) -> Result<Vec<String>, String> {
+        let mut over = Vec::new();
+        for (block, path, found) in self.loops()? {
+            match found {
+                Some(found) if found == file => over.push(self.shown(&block)),
+                None if could_be_over(&block, size)? => {
+                    return Err(format!(
+                        "cannot find {}, the file of {}, which is as large as this one",
+                        path.display(),
+                        self.shown(&block)
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(over)
+    }
+
     /// Loop devices over this device, or over the same file: the kernel's
     /// exclusive access knows of neither.
     fn loops_over_block(&self, stack: &Stack, target: &Block) -> Result<Vec<String>, String> {
@@ -297,6 +311,16 @@ impl Host {
         let carries = |block: &Block| drives.contains(&block.dev);
         Ok(stack.base.iter().any(carries))
     }
+}
+
+/// Whether a loop device has the size that one over a file of `size` bytes has.
+fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
+    let attributes = block.dir.join("loop");
+    let offset = number(&attributes, "offset")?;
+    let limit = number(&attributes, "sizelimit")?;
+    let rest = size.saturating_sub(offset);
+    let shown = if limit == 0 { rest } else { rest.min(limit) };
+    Ok(shown > 0 && block.size()? == shown / 512 * 512)
 }
 
 /// Whether the kernel refuses exclusive access to the node, or to the block

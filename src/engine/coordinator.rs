@@ -17,6 +17,7 @@ use crate::event::{Event, Progress};
 use crate::extent::{BadMap, Extent, ExtentSet};
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step};
+use crate::size::MIB;
 
 /// How long the coordinator waits for a message before it looks around: the
 /// delay with which a signal or a rate limit is seen on an idle drive.
@@ -27,6 +28,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 const CYCLE_EVERY: Duration = Duration::from_secs(10);
 /// A drive that holds up an interrupt for this long is pointed out.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a checkpoint is tried again that the run waits for.
+const SAVE_RETRY: Duration = Duration::from_secs(1);
 /// A second failed sync without progress in between ends the run.
 const SYNC_ATTEMPTS: u32 = 2;
 
@@ -126,6 +129,7 @@ pub fn run_step(
             credit: Credit::new(engine.settings, engine.control.now()),
             waiting_since: None,
             panicked: false,
+            waits: false,
         }
         .run(&messages)
     })
@@ -174,6 +178,8 @@ struct Coordinator<'a> {
     // since when a signal is known, and whether the user heard of the wait
     waiting_since: Option<(Duration, bool)>,
     panicked: bool,
+    // whether the user heard that the run waits for a checkpoint
+    waits: bool,
 }
 
 impl Coordinator<'_> {
@@ -206,15 +212,9 @@ impl Coordinator<'_> {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Chunk {
-                extent,
-                generation,
-                result,
-            } => {
+            Message::Chunk { extent, result } => {
                 self.completed += 1;
-                if generation == self.gate.with(|gate| gate.generation) {
-                    self.take_in(extent, result);
-                }
+                self.take_in(extent, result);
             }
             Message::Cycle(done) => self.cycle_ended(done),
             Message::Panicked => self.panicked = true,
@@ -294,10 +294,12 @@ impl Coordinator<'_> {
             }
             Presence::Present => {
                 let errno = error.raw_os_error().unwrap_or(0);
-                self.tell(Event::SyncFailed {
-                    errno,
-                    from: offset,
-                });
+                let from = offset;
+                if self.halt.is_none() {
+                    self.tell(Event::SyncFailed { errno, from });
+                } else {
+                    self.tell(Event::LastSyncFailed { errno, from });
+                }
                 self.halt_for(Halt::Rewind);
             }
         }
@@ -342,8 +344,7 @@ impl Coordinator<'_> {
         if self.cycle.is_some() {
             return None;
         }
-        let step_is_over = self.saved_state.step != self.step;
-        if step_is_over && !matches!(self.halt, Some(Halt::Fail(_))) {
+        if self.step_is_over() && !matches!(self.halt, Some(Halt::Fail(_))) {
             return Some(match self.halt {
                 Some(Halt::Stop(signal)) => End::Interrupted(signal),
                 _ => End::Complete,
@@ -369,6 +370,13 @@ impl Coordinator<'_> {
         }
     }
 
+    /// Whether all is done, durable and, where it matters, saved: the next pass
+    /// destroys what the checkpoint on disk says of this one.
+    fn step_is_over(&self) -> bool {
+        let next = self.saved_state.step;
+        next != self.step && (self.unsaved.is_none() || next.phase != Phase::Write)
+    }
+
     fn in_flight(&self) -> bool {
         self.gate.with(|gate| gate.dispensed) != self.completed
     }
@@ -386,7 +394,6 @@ impl Coordinator<'_> {
         self.mark = from;
         let aligned_end = self.aligned_end();
         self.gate.with(|gate| {
-            gate.generation += 1;
             gate.next = from;
             gate.end = aligned_end.max(from);
         });
@@ -402,7 +409,7 @@ impl Coordinator<'_> {
         if self.halt.is_some() {
             return;
         }
-        let bound = if self.unsaved.is_some() {
+        let bound = if self.unsaved.is_some() && self.may_run_ahead() {
             // The bound hangs on checkpoints that cannot be saved: it is
             // suspended, which was announced.
             u64::MAX
@@ -424,6 +431,12 @@ impl Coordinator<'_> {
         });
     }
 
+    /// Whether the bound may be suspended. At the start of a later pass a resume
+    /// proves the drive by what the pass before left beyond the bound.
+    fn may_run_ahead(&self) -> bool {
+        self.step.pass == 0 || self.step.phase != Phase::Write || self.cursor.saved() >= MIB
+    }
+
     fn start_due_cycle(&mut self) {
         if self.cycle.is_some() || self.halt.is_some() {
             return;
@@ -432,8 +445,15 @@ impl Coordinator<'_> {
         let since = self.engine.control.now().saturating_sub(self.last_cycle);
         let far = done - self.mark >= self.engine.settings.interval / 2;
         let long = done > self.mark && since >= CYCLE_EVERY;
-        let last = done == self.size && !self.in_flight();
-        if far || long || last {
+        let idle = !self.in_flight();
+        let last = idle && done == self.size && self.saved_state.step == self.step;
+        // Nothing goes on without a checkpoint that could not be saved.
+        let stuck = idle && self.unsaved.is_some() && since >= SAVE_RETRY;
+        if stuck && !self.waits {
+            self.waits = true;
+            self.tell(Event::WaitsForCheckpoint);
+        }
+        if far || long || last || stuck {
             self.start_cycle();
         }
     }

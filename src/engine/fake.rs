@@ -223,6 +223,10 @@ impl Journal for FakeJournal<'_> {
     fn save(&mut self, state: &State) -> Result<(), String> {
         let number = self.calls;
         self.calls += 1;
+        if let Some(last) = self.saved.last() {
+            // What is on disk holds at any time, not only when it was saved.
+            (self.check)(last);
+        }
         if self.failing.contains(&number) {
             return Err("no space left on device".into());
         }
@@ -232,7 +236,7 @@ impl Journal for FakeJournal<'_> {
     }
 }
 
-/// A clock that ticks a millisecond a look, and a signal at a set look.
+/// A clock that ticks 50 milliseconds a look, and a signal at a set look.
 #[derive(Default)]
 pub struct FakeControl {
     pub looks: AtomicU64,
@@ -245,7 +249,7 @@ impl Control for FakeControl {
         self.stop_at.filter(|at| seen >= *at).map(|_| Signal::Int)
     }
     fn now(&self) -> Duration {
-        Duration::from_millis(self.looks.fetch_add(1, Ordering::Relaxed))
+        Duration::from_millis(50 * self.looks.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -4,15 +4,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::extent::Extent;
 
-/// A chunk that a worker is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk {
-    /// Where.
-    pub extent: Extent,
-    /// Completions of an older generation do not count.
-    pub generation: u64,
-}
-
 /// The gate that workers take chunks from.
 pub struct Gate {
     state: Mutex<State>,
@@ -28,8 +19,6 @@ pub struct State {
     pub end: u64,
     /// No chunk is dispensed that would end beyond this.
     pub limit: u64,
-    /// See [`Chunk::generation`].
-    pub generation: u64,
     /// Chunks handed out, ever.
     pub dispensed: u64,
     /// Bytes handed out, ever.
@@ -46,7 +35,6 @@ impl Gate {
                 next: start,
                 end,
                 limit: start,
-                generation: 0,
                 dispensed: 0,
                 dispensed_bytes: 0,
                 closed: false,
@@ -57,7 +45,7 @@ impl Gate {
     }
 
     /// The next chunk, as soon as there is one; `None` when the gate is closed.
-    pub fn take(&self) -> Option<Chunk> {
+    pub fn take(&self) -> Option<Extent> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -101,15 +89,12 @@ impl State {
         Extent::between(self.next, end).filter(|extent| extent.end() <= self.limit)
     }
 
-    fn dispense(&mut self) -> Option<Chunk> {
+    fn dispense(&mut self) -> Option<Extent> {
         let extent = self.available()?;
         self.next = extent.end();
         self.dispensed += 1;
         self.dispensed_bytes += extent.length();
-        Some(Chunk {
-            extent,
-            generation: self.generation,
-        })
+        Some(extent)
     }
 
     /// Hands nothing out until a new limit is set.

@@ -11,11 +11,7 @@ use crate::extent::Extent;
 /// What the coordinator hears.
 pub enum Message {
     /// A worker has done a chunk.
-    Chunk {
-        extent: Extent,
-        generation: u64,
-        result: ChunkResult,
-    },
+    Chunk { extent: Extent, result: ChunkResult },
     /// A checkpoint cycle has ended.
     Cycle(Done),
     /// A thread panicked; the run ends at once.

@@ -1,14 +1,16 @@
 //! The engine against a fake drive under fault schedules.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::fake::{FakeControl, FakeDrive, FakeJournal, Faults, Recorder};
-use super::{End, Ended, Engine, MIN_CHUNK, Settings, State};
+use super::{End, Ended, Engine, MIN_CHUNK, Proof, Settings, State};
 use crate::event::Event;
-use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan};
-use crate::size::MIB;
+use crate::extent::Extent;
+use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step};
+use crate::size::{self, MIB};
 use crate::strategy;
 
 fn random(verify: bool) -> Plan {
@@ -53,21 +55,20 @@ fn run(
 /// at this very moment.
 fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
     let platter = drive.after_power_cut();
-    let (pass, written) = match state.step {
-        step if step.phase == Phase::Write && state.position == 0 && step.pass > 0 => {
-            // Nothing of this pass is claimed; the one before is there in full.
-            (step.pass - 1, platter.len())
-        }
-        step if step.phase == Phase::Write => (step.pass, usize::try_from(state.position).unwrap()),
-        step => (step.pass, platter.len()),
+    let position = usize::try_from(state.position).unwrap();
+    let (pass, claimed) = match state.step {
+        // Nothing of this pass is claimed; the one before is there beyond the
+        // interval.
+        step if step.phase == Phase::Write && step.pass > 0 && position == 0 => (
+            step.pass - 1,
+            size::memory(MIB).min(platter.len())..platter.len(),
+        ),
+        step if step.phase == Phase::Write => (step.pass, 0..position),
+        step => (step.pass, 0..platter.len()),
     };
-    let wrong = wrong_bytes(plan, pass, &platter[..written]);
+    let wrong = wrong_bytes(plan, pass, claimed.start as u64, &platter[claimed]);
     for at in wrong {
-        let bad = state
-            .bad
-            .map()
-            .overlaps(crate::extent::Extent::new(at, 1).unwrap())
-            .next();
+        let bad = state.bad.map().overlaps(Extent::new(at, 1).unwrap()).next();
         assert!(
             bad.is_some(),
             "byte {at} is claimed but not on the platter: {state:?}"
@@ -75,13 +76,14 @@ fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
     }
 }
 
-fn wrong_bytes(plan: &Plan, pass: usize, found: &[u8]) -> Vec<u64> {
+/// The bytes, found at an offset, that are not what the pass writes.
+fn wrong_bytes(plan: &Plan, pass: usize, offset: u64, found: &[u8]) -> Vec<u64> {
     let mut expected = vec![0; found.len()];
-    strategy::of(&plan.pass(pass).content).fill(0, &mut expected);
+    strategy::of(&plan.pass(pass).content).fill(offset, &mut expected);
     let mut wrong = Vec::new();
     for (number, (found, expected)) in (0..).zip(found.chunks(512).zip(expected.chunks(512))) {
         if found != expected {
-            let bytes = (number * 512..).zip(found.iter().zip(expected));
+            let bytes = (offset + number * 512..).zip(found.iter().zip(expected));
             wrong.extend(bytes.filter(|(_, (a, b))| a != b).map(|(at, _)| at));
         }
     }
@@ -97,7 +99,7 @@ fn every_byte_is_written_and_read_back_whatever_the_size() {
             let (ended, saved, _) = run(&plan, settings(), &drive, State::start(), None);
             assert!(matches!(ended.end, End::Complete), "{size}: {ended:?}");
             assert_eq!(
-                wrong_bytes(&plan, 0, &drive.after_power_cut()),
+                wrong_bytes(&plan, 0, 0, &drive.after_power_cut()),
                 [0; 0],
                 "{size}"
             );
@@ -130,7 +132,11 @@ fn a_pattern_keeps_its_phase_where_chunks_and_tail_do_not_divide_it() {
         let drive = FakeDrive::new(10 * MIN_CHUNK + 77, 4096, Faults::default());
         let (ended, _, _) = run(&plan, settings, &drive, State::start(), None);
         assert!(matches!(ended.end, End::Complete) && ended.state.mismatches.is_empty());
-        assert_eq!(wrong_bytes(&plan, 0, &drive.platter()), [0; 0], "{pattern}");
+        assert_eq!(
+            wrong_bytes(&plan, 0, 0, &drive.platter()),
+            [0; 0],
+            "{pattern}"
+        );
     }
 }
 
@@ -153,7 +159,7 @@ fn the_bad_blocks_are_found_exactly_and_the_rest_is_written() {
         .map(|(e, _)| (e.start() / 512, e.length() / 512))
         .collect();
     assert_eq!(bad, [(0, 1), (9, 3), (200, 1), (255, 1)]);
-    let wrong: BTreeSet<u64> = wrong_bytes(&plan, 0, &drive.platter())
+    let wrong: BTreeSet<u64> = wrong_bytes(&plan, 0, 0, &drive.platter())
         .iter()
         .map(|at| at / 512)
         .collect();
@@ -217,7 +223,7 @@ fn a_failed_sync_is_made_good_by_writing_again() {
     let plan = random(false);
     let (ended, _, events) = run(&plan, settings(), &drive, State::start(), None);
     assert!(matches!(ended.end, End::Complete), "{ended:?}");
-    assert_eq!(wrong_bytes(&plan, 0, &drive.after_power_cut()), [0; 0]);
+    assert_eq!(wrong_bytes(&plan, 0, 0, &drive.after_power_cut()), [0; 0]);
     assert!(
         events
             .iter()
@@ -296,6 +302,104 @@ fn checkpoints_that_fail_are_announced_once_and_the_wipe_goes_on() {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::SaveFailed(_))), 1);
     assert_eq!(count(|event| matches!(event, Event::SaveRecovered)), 1);
+}
+
+#[test]
+fn a_pass_is_not_begun_while_the_checkpoint_speaks_of_the_one_before() {
+    let drive = FakeDrive::new(4 * MIB, 512, Faults::default());
+    let pass = |n| Pass {
+        content: Content::Random {
+            generator: Generator::ChaCha20,
+            key: Key::new([n; KEY_BYTES]),
+        },
+        verify: false,
+    };
+    let plan = Plan::new(vec![pass(1), pass(2)]).unwrap();
+    // The check runs at every attempt, on what was saved last.
+    let check = |state: &State| check_saved(&plan, &drive, state);
+    let mut journal = FakeJournal::new(&check);
+    journal.failing = (2..20).collect();
+    let (observer, control) = (Recorder::default(), FakeControl::default());
+    let engine = Engine {
+        plan: &plan,
+        settings: settings(),
+        target: &drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    assert!(matches!(ended.end, End::Complete) && ended.unsaved.is_none());
+    let events = observer.0.into_inner().unwrap();
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| **event == Event::WaitsForCheckpoint)
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
+    let plan = random(true);
+    let drive = FakeDrive::new(8 * MIB, 512, Faults::default());
+    let (ended, _, _) = run(&plan, settings(), &drive, State::start(), None);
+    let mut number = 0;
+    let mut draw = |below: u64| {
+        number += 7919;
+        number % below
+    };
+    let at = |phase, position| State {
+        step: Step { pass: 0, phase },
+        position,
+        ..ended.state.clone()
+    };
+    let mut prove =
+        |state: &State, drive: &FakeDrive| super::prove(&plan, state, drive, &mut draw).unwrap();
+    assert_eq!(
+        prove(&at(Phase::Write, MIB - 512), &drive),
+        Proof::TooLittle
+    );
+    assert_eq!(prove(&at(Phase::Write, 0), &drive), Proof::TooLittle);
+    let whole = prove(&at(Phase::Write, 8 * MIB), &drive);
+    assert_eq!(
+        whole,
+        Proof::Matches {
+            samples: 258,
+            cryptographic: true
+        }
+    );
+    for changed in [0, MIB - 1, 7 * MIB, 8 * MIB - 1] {
+        let mut platter = drive.platter();
+        platter[size::memory(changed)] ^= 1;
+        let drive = drive.restarted(platter, Faults::default());
+        assert_eq!(
+            prove(&at(Phase::Write, 8 * MIB), &drive),
+            Proof::Differs(changed / 512 * 512)
+        );
+        let mut known = at(Phase::Verify, 8 * MIB);
+        Arc::make_mut(&mut known.mismatches).insert(Extent::new(changed / 512 * 512, 512).unwrap());
+        assert!(
+            matches!(prove(&known, &drive), Proof::Matches { .. }),
+            "{changed}"
+        );
+    }
+    // What cannot be read proves nothing, but does not refute it either.
+    let faults = Faults {
+        unreadable: BTreeSet::from([0]),
+        ..Faults::default()
+    };
+    let drive = drive.restarted(drive.platter(), faults);
+    assert!(matches!(
+        prove(&at(Phase::Verify, 0), &drive),
+        Proof::Matches { .. }
+    ));
+    let faults = Faults {
+        unreadable: (0..16384).collect(),
+        ..Faults::default()
+    };
+    let drive = drive.restarted(drive.platter(), faults);
+    assert_eq!(prove(&at(Phase::Verify, 0), &drive), Proof::TooLittle);
 }
 
 #[test]
@@ -397,7 +501,7 @@ proptest! {
         }
         prop_assert!(finished);
         prop_assert!(state.mismatches.is_empty());
-        let wrong: BTreeSet<u64> = wrong_bytes(&plan, passes - 1, &drive.platter()).iter().map(|at| at / block).collect();
+        let wrong: BTreeSet<u64> = wrong_bytes(&plan, passes - 1, 0, &drive.platter()).iter().map(|at| at / block).collect();
         prop_assert!(wrong.is_subset(&unwritable));
         let bad: BTreeSet<u64> = state.bad.map().iter().flat_map(|(e, _)| e.start() / block..e.end().div_ceil(block)).collect();
         prop_assert_eq!(bad, unwritable);

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use super::chunk::{ChunkResult, Task, narrow};
-use super::gate::{Chunk, Gate};
+use super::gate::Gate;
 use super::message::Message;
 use super::verify;
 use crate::extent::{During, Extent};
@@ -12,20 +12,12 @@ use crate::size;
 
 /// Takes chunks until the gate is closed.
 pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>) {
-    while let Some(chunk) = gate.take() {
+    while let Some(extent) = gate.take() {
         let result = match task.phase {
-            Phase::Verify => verify::chunk(task, chunk.extent, buffer),
-            Phase::Write | Phase::Complete => write(task, chunk.extent, buffer),
+            Phase::Verify => verify::chunk(task, extent, buffer),
+            Phase::Write | Phase::Complete => write(task, extent, buffer),
         };
-        let Chunk { extent, generation } = chunk;
-        if replies
-            .send(Message::Chunk {
-                extent,
-                generation,
-                result,
-            })
-            .is_err()
-        {
+        if replies.send(Message::Chunk { extent, result }).is_err() {
             return;
         }
     }

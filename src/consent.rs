@@ -1,0 +1,147 @@
+//! Whether the user wants this: the card, and the question where one is needed.
+
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+
+use crate::cli::Request;
+use crate::confirm::{self, Answer, PassTimes, Proof as Shown};
+use crate::device::{Device, Host};
+use crate::display::{self, Face};
+use crate::engine::Proof;
+use crate::job::Job;
+use crate::opening::Opened;
+use crate::outcome::Outcome;
+use crate::progress::StateDir;
+use crate::resume::Unfinished;
+use crate::text::reason;
+
+/// What the question is about.
+pub struct Consent<'a> {
+    /// What was asked for.
+    pub request: &'a Request,
+    /// This machine.
+    pub host: &'a Host,
+    /// How progress will be shown.
+    pub face: Face,
+    /// Where the state is kept.
+    pub state: &'a StateDir,
+}
+
+impl Consent<'_> {
+    /// Shows what will be done and asks where that is needed.
+    ///
+    /// # Errors
+    /// Refused or declined.
+    pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<(), Outcome> {
+        let device = opened.device();
+        let times = self.times(opened, subject);
+        let ask = match &job.continued {
+            None => !self.request.yes,
+            Some(continued) => self.must_ask(continued, subject)?,
+        } && !self.request.dry_run;
+        let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
+        if !self.request.quiet && (looked_at || job.continued.is_some()) {
+            self.show(device, job, times);
+        }
+        if ask {
+            self.ask(device, subject)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Consent to a continued wipe is in its checkpoint, where the drive is
+    /// proved to be the one that it was given for.
+    fn must_ask(&self, continued: &Unfinished, subject: &str) -> Result<bool, Outcome> {
+        let matches = matches!(continued.proof, Proof::Matches { .. });
+        if continued.same_identity && matches {
+            return Ok(false);
+        }
+        let cryptographic = matches!(
+            continued.proof,
+            Proof::Matches {
+                cryptographic: true,
+                ..
+            }
+        );
+        // As for a fresh wipe: the drive was named, or is known by its
+        // identifiers, and next to nothing was written.
+        let as_fresh = !matches && (continued.same_identity || self.request.target.is_some());
+        if !self.request.yes {
+            return Ok(true);
+        }
+        if cryptographic || as_fresh || self.request.dry_run {
+            return Ok(false);
+        }
+        Err(Outcome::Refused(format!(
+            "{subject}: neither identifiers nor content prove that it is the drive of {}; \
+             leave out --yes to be asked, or --restart; not touched",
+            continued.file.display()
+        )))
+    }
+
+    fn show(&self, device: &Device, job: &Job, times: Option<PassTimes>) {
+        let now = ZonedDateTime::now();
+        let lines = if let Some(continued) = &job.continued {
+            let recorded = &continued.checkpoint.device_id;
+            let samples = match continued.proof {
+                Proof::Matches { samples, .. } => samples,
+                Proof::Differs(_) | Proof::TooLittle => 0,
+            };
+            let identifiers = device.identity.equal_identifiers(recorded).join(" and ");
+            let proof = Shown {
+                identifiers,
+                samples,
+            };
+            let mut checkpoint = continued.checkpoint.clone();
+            checkpoint.plan = job.plan.clone();
+            checkpoint.set_position(job.state.step, job.state.position);
+            confirm::resume_card(&checkpoint, device, &proof, times, &now)
+        } else {
+            let root = self.state.root();
+            let in_memory = self.host.state_in_memory(root);
+            confirm::card(device, &job.plan, times, &now, root, in_memory)
+        };
+        for line in lines {
+            display::say(&line);
+        }
+        display::say("");
+    }
+
+    fn ask(&self, device: &Device, subject: &str) -> Result<(), Outcome> {
+        let wanted = confirm::answer_wanted(device, &self.host.attached());
+        let why_not = match confirm::ask(&confirm::question(device, &wanted), &wanted) {
+            Ok(Answer::Yes) => return Ok(()),
+            Ok(Answer::No) => {
+                return Err(Outcome::Refused(format!(
+                    "{subject}: declined; nothing was written"
+                )));
+            }
+            Ok(Answer::NoTerminal) => "there is no terminal to ask on".to_string(),
+            Err(error) => format!("cannot ask on the terminal: {}", reason(&error)),
+        };
+        Err(Outcome::Refused(format!(
+            "{subject}: {why_not}; add --yes to wipe without asking; not touched"
+        )))
+    }
+
+    /// How long a pass takes to write and to read back, from the speed of the
+    /// drive now.
+    fn times(&self, opened: &Opened, subject: &str) -> Option<PassTimes> {
+        match opened.writer.read_speed() {
+            Ok(speed) => {
+                let speed = speed?
+                    .min(self.request.rate_limit.unwrap_or(u64::MAX))
+                    .max(1);
+                let time = Duration::from_secs(opened.device().size / speed);
+                Some((time, time))
+            }
+            Err(error) => {
+                let text = format!("cannot be read ({}); it may be dying", reason(&error));
+                display::message(subject, &text);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From a path to a target that is open, ours alone, and what it seemed to be.
+
+use std::io;
+use std::path::Path;
+
+use crate::device::{Device, Fact, Host};
+use crate::guard::{self, Cleared, Refusal};
+use crate::outcome::Outcome;
+use crate::text::reason;
+use crate::writer::{self, Lock, LockError, OpenError, Writer};
+
+/// A target that may be written.
+#[derive(Debug)]
+pub struct Opened {
+    cleared: Cleared,
+    /// The one descriptor that is used to the end.
+    pub writer: Writer,
+}
+
+impl Opened {
+    /// The facts for which it was cleared.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        self.cleared.device()
+    }
+
+    /// Looks once more, after the user has taken the time to answer: the
+    /// exclusive descriptor keeps others off a block device, but not off an
+    /// image file, and loop devices off neither.
+    ///
+    /// # Errors
+    /// A refusal when anything changed.
+    pub fn look_again(&self, host: &Host, state_dir: &Path, subject: &str) -> Result<(), Outcome> {
+        let before = self.device();
+        let changed = |what: &str| {
+            Outcome::Refused(format!(
+                "{subject}: is not what it was a moment ago ({what}); look again with \
+                 --dry-run; not touched"
+            ))
+        };
+        let mut now = host
+            .device(&before.path, state_dir)
+            .map_err(|_| changed("it has gone"))?;
+        if now.node != before.node {
+            return Err(changed("another device has its name"));
+        }
+        if now.size != before.size || now.identity != before.identity {
+            return Err(changed("its size or identity differs"));
+        }
+        // It is we who hold it.
+        now.usage.busy = Fact::Known(false);
+        guard::check(now)
+            .map(drop)
+            .map_err(|refusals| refused(&refusals, subject))
+    }
+}
+
+/// Opens a target, or says why not. Writes nothing.
+///
+/// # Errors
+/// Refused, or busy with another run.
+pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
+    let device = host
+        .device(path, state_dir)
+        .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))?;
+    // Before the guard, which would call another run's drive merely in use.
+    let lock = lock(&device, subject)?;
+    let cleared = guard::check(device).map_err(|refusals| refused(&refusals, subject))?;
+    let writer = open_cleared(&cleared, lock, subject)?;
+    Ok(Opened { cleared, writer })
+}
+
+fn refused(refusals: &[Refusal], subject: &str) -> Outcome {
+    let lines = refusals
+        .iter()
+        .map(|refusal| format!("{subject}: {refusal}; not touched"));
+    Outcome::Refused(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn lock(device: &Device, subject: &str) -> Result<Lock, Outcome> {
+    writer::lock(device).map_err(|error| match error {
+        LockError::Held => Outcome::Busy(format!(
+            "{subject}: another program, probably another wipeit, holds a lock on it; \
+             wait for it or end it; not touched"
+        )),
+        LockError::Io(error) => Outcome::Refused(format!(
+            "{subject}: cannot be locked: {}; run as root; not touched",
+            reason(&error)
+        )),
+    })
+}
+
+fn open_cleared(cleared: &Cleared, lock: Lock, subject: &str) -> Result<Writer, Outcome> {
+    Writer::open(cleared, lock).map_err(|error| {
+        let text = match error {
+            OpenError::InUse => {
+                "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
+            }
+            OpenError::Changed(what) => {
+                format!("is not what it was a moment ago ({what}); look again with --dry-run")
+            }
+            OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "permission denied; run as root".into()
+            }
+            OpenError::Io(error) => {
+                format!(
+                    "cannot be opened for writing: {}; see dmesg",
+                    reason(&error)
+                )
+            }
+        };
+        Outcome::Refused(format!("{subject}: {text}; not touched"))
+    })
+}
