@@ -434,6 +434,7 @@ fn a_dry_run_leaves_no_trace() {
         for options in ["--dry-run", "-n --yes", "-n --restart"] {
             let done = scratch.wipe(&image).words(options).code(0);
             assert_eq!(done.stdout, "", "{done:?}");
+            done.says(&["old.img", "Plan", "random"]);
         }
     });
 }
