@@ -3,9 +3,27 @@
 //! Nothing here decides whether a device may be wiped (that is `guard`), and
 //! nothing here writes.
 
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::identity::Identity;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+
+use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
+
+mod below;
+mod content;
+mod drive;
+mod mounts;
+mod sysfs;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use self::sysfs::{Block, Found, base_name, cannot_read, reason};
 
 /// Where the kernel's files are; other roots in tests.
 #[derive(Debug, Clone)]
@@ -182,6 +200,39 @@ pub struct Attached {
     pub identity: Identity,
 }
 
+impl fmt::Display for Problem {
+    /// Fact and remedy, without the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("no such device or file; `lsblk` shows what is there"),
+            Self::Denied => f.write_str("permission denied; run as root"),
+            Self::NotATarget(what) => {
+                write!(f, "is {what}; give a block device or a disk-image file")
+            }
+            Self::Empty => f.write_str("has no bytes; there is nothing to wipe"),
+            Self::Unreadable(why) => write!(f, "{why}; refusing"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Problem {
+    fn of(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => match error.raw_os_error() {
+                // A node whose driver has nothing behind it; a reader without a
+                // card.
+                Some(nix::libc::ENXIO | nix::libc::ENODEV) => Self::Missing,
+                Some(nix::libc::ENOMEDIUM) => Self::Empty,
+                _ => Self::Unreadable(format!("cannot open {}: {}", path.display(), reason(error))),
+            },
+        }
+    }
+}
+
 impl Host {
     /// This machine.
     #[must_use]
@@ -194,17 +245,218 @@ impl Host {
         }
     }
 
-    /// All facts about a target.
+    /// All facts about a target. Reads only.
     ///
     /// # Errors
-    /// When the path is not a block device or a regular file with bytes in it.
-    pub fn device(&self, _path: &Path, _state_dir: &Path) -> Result<Device, Problem> {
-        Err(Problem::Missing)
+    /// When the path is not a block device or a regular file with bytes in it,
+    /// or may not be read.
+    pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, Problem> {
+        let metadata = std::fs::metadata(path).map_err(|error| Problem::of(path, &error))?;
+        let kind = metadata.file_type();
+        if kind.is_block_device() {
+            self.block_target(path, DevId::from_raw(metadata.rdev()), state_dir)
+        } else if kind.is_file() {
+            self.image(path, &metadata)
+        } else if kind.is_dir() {
+            Err(Problem::NotATarget("a directory"))
+        } else if kind.is_char_device() {
+            Err(Problem::NotATarget("a character device"))
+        } else if kind.is_fifo() {
+            Err(Problem::NotATarget("a pipe"))
+        } else {
+            Err(Problem::NotATarget("a socket"))
+        }
     }
 
-    /// Every disk, partition and loop device that has a size.
+    /// Whether a block device still is what its facts say: the same disk under
+    /// the same number, of the same size and identity. An image has no more to
+    /// it than what an open descriptor shows.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn unchanged(&self, device: &Device) -> Result<(), String> {
+        let Node::Block { dev, diskseq, .. } = device.node else {
+            return Ok(());
+        };
+        let block = self.block(dev)?.ok_or("it has gone")?;
+        if block.size()? != device.size {
+            return Err("its size differs".into());
+        }
+        if drive::diskseq(&block) != diskseq {
+            return Err("another disk has its name".into());
+        }
+        if drive::identity(&block)? != device.identity {
+            return Err("its identity differs".into());
+        }
+        Ok(())
+    }
+
+    fn image(&self, path: &Path, metadata: &Metadata) -> Result<Device, Problem> {
+        if metadata.len() == 0 {
+            return Err(Problem::Empty);
+        }
+        File::open(path).map_err(|error| Problem::of(path, &error))?;
+        let canonical = path
+            .canonicalize()
+            .map_err(|error| Problem::Unreadable(cannot_read(path, &error)))?;
+        let name = base_name(&canonical);
+        let (what, label) = content::look(path, metadata.len()).unzip();
+        Ok(Device {
+            path: path.to_path_buf(),
+            node: Node::Image {
+                dev: metadata.dev(),
+                inode: metadata.ino(),
+            },
+            size: metadata.len(),
+            logical_block: 512,
+            physical_block: 4096,
+            identity: Identity {
+                kind: Kind::Image,
+                transport: Transport::File,
+                vendor: None,
+                model: None,
+                serial: None,
+                wwn: None,
+                firmware: None,
+                size: metadata.len(),
+                logical_block: 512,
+                slice: None,
+                backing: Some(Backing {
+                    path: path_to_text(&canonical),
+                    inode: metadata.ino(),
+                    offset: 0,
+                    size_limit: 0,
+                }),
+            },
+            medium: Medium::File,
+            slot: None,
+            write_back: None,
+            contents: vec![Content {
+                name: name.clone(),
+                size: metadata.len(),
+                what,
+                label: label.flatten(),
+            }],
+            usage: self.usage_of_image(path, Found::File(metadata.dev(), metadata.ino())),
+            name,
+        })
+    }
+
+    /// The device with this number, behind a path.
+    fn block_target(&self, path: &Path, dev: DevId, state_dir: &Path) -> Result<Device, Problem> {
+        let block = self
+            .block(dev)
+            .map_err(Problem::Unreadable)?
+            .ok_or(Problem::Missing)?;
+        let size = block.size().map_err(Problem::Unreadable)?;
+        if size == 0 {
+            return Err(Problem::Empty);
+        }
+        match File::open(path) {
+            // What is busy or broken stands in the facts.
+            Err(error) if !matches!(Problem::of(path, &error), Problem::Unreadable(_)) => {
+                return Err(Problem::of(path, &error));
+            }
+            _ => {}
+        }
+        self.block_facts(path, &block, size, state_dir)
+            .map_err(Problem::Unreadable)
+    }
+
+    fn block_facts(
+        &self,
+        path: &Path,
+        block: &Block,
+        size: u64,
+        state_dir: &Path,
+    ) -> Result<Device, String> {
+        let (logical_block, physical_block) = drive::block_sizes(block)?;
+        let identity = drive::identity(block)?;
+        let whole = block.whole()?;
+        let mut contents = vec![content(block, path)?];
+        for partition in block.partitions()? {
+            contents.push(content(&partition, &self.node(&partition))?);
+        }
+        Ok(Device {
+            path: path.to_path_buf(),
+            name: block.name(),
+            node: Node::Block {
+                dev: block.dev,
+                whole: whole.dev,
+                whole_path: self.node(&whole),
+                diskseq: drive::diskseq(block),
+            },
+            size,
+            logical_block,
+            physical_block,
+            medium: drive::medium(block, identity.transport),
+            slot: self.slot(block, identity.transport),
+            identity,
+            write_back: drive::write_back(block),
+            contents,
+            usage: self.usage_of_block(path, block, state_dir),
+        })
+    }
+
+    /// Every disk, partition and loop device that has a size, in the order of
+    /// their kernel names; not those that are memory.
     #[must_use]
     pub fn attached(&self) -> Vec<Attached> {
-        Vec::new()
+        self.blocks()
+            .unwrap_or_default()
+            .iter()
+            .filter(|block| {
+                let name = base_name(&block.whole_dir);
+                !name.starts_with("ram") && !name.starts_with("zram")
+            })
+            // A path of an NVMe drive that has several: the kernel makes no
+            // node for it.
+            .filter(|block| sysfs::attribute(&block.whole_dir, "hidden").as_deref() != Some("1"))
+            .filter(|block| block.size().is_ok_and(|size| size > 0))
+            .filter_map(|block| {
+                Some(Attached {
+                    path: self.node(block),
+                    name: block.name(),
+                    identity: drive::identity(block).ok()?,
+                })
+            })
+            .collect()
     }
+
+    /// Whether a directory, or what will become its parent, lies in memory and
+    /// so is gone after a reboot: tmpfs, ramfs, or an overlay that writes to
+    /// one, as live systems have.
+    #[must_use]
+    pub fn state_in_memory(&self, dir: &Path) -> bool {
+        let mut dir = dir.to_path_buf();
+        // An overlay whose upper directory lies on an overlay, and so on.
+        for _ in 0..8 {
+            let Ok(there) = below::nearest_existing(&dir) else {
+                return false;
+            };
+            if statfs(&there).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC) {
+                return true;
+            }
+            match self.mount_over(&there) {
+                Some(entry) if matches!(entry.kind.as_str(), "tmpfs" | "ramfs") => return true,
+                Some(entry) if entry.kind == "overlay" => match entry.option("upperdir") {
+                    Some(upper) => dir = upper,
+                    None => return false,
+                },
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+fn content(block: &Block, node: &Path) -> Result<Content, String> {
+    let size = block.size()?;
+    let (what, label) = content::look(node, size).unzip();
+    Ok(Content {
+        name: block.name(),
+        size,
+        what,
+        label: label.flatten(),
+    })
 }

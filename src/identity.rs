@@ -22,7 +22,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// NVMe.
+    /// `NVMe`.
     Nvme,
     /// SATA or PATA.
     Sata,
@@ -133,7 +133,11 @@ impl Identity {
         if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
             return Comparison::Different(field);
         }
-        let strong = self.backing.is_some()
+        // A file that could not be looked at has inode 0.
+        let strong = self
+            .backing
+            .as_ref()
+            .is_some_and(|backing| backing.inode != 0)
             || self
                 .strong_ids()
                 .any(|id| recorded.strong_ids().any(|other| id == other));
@@ -163,6 +167,30 @@ impl Identity {
         same(&self.wwn, &other.wwn) || same(&self.serial, &other.serial)
     }
 
+    /// What is equal with a recorded identity, for people: `WWN`, `serial`,
+    /// `backing file`.
+    #[must_use]
+    pub fn equal_identifiers(&self, recorded: &Self) -> Vec<&'static str> {
+        let equal = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let which = [
+            ("WWN", equal(&self.wwn, &recorded.wwn)),
+            ("serial", equal(&self.serial, &recorded.serial)),
+            (
+                "backing file",
+                self.kind == Kind::Loop && self.backing == recorded.backing,
+            ),
+            (
+                "path and inode",
+                self.kind == Kind::Image && self.backing == recorded.backing,
+            ),
+        ];
+        which
+            .iter()
+            .filter(|(_, equal)| *equal)
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
     /// The serial, where it is one that tells drives apart.
     #[must_use]
     pub fn good_serial(&self) -> Option<&str> {
@@ -185,7 +213,7 @@ fn is_junk(id: &str) -> bool {
         "152D00539000",
         "123456789012",
     ];
-    let mut chars = id.chars().filter(|c| c.is_ascii_alphanumeric());
+    let mut chars = id.chars().filter(char::is_ascii_alphanumeric);
     let first = chars.next();
     chars.all(|c| Some(c) == first) || KNOWN.iter().any(|junk| junk.eq_ignore_ascii_case(id))
 }
@@ -194,12 +222,14 @@ fn is_junk(id: &str) -> bool {
 /// is not UTF-8 becomes `\xNN`.
 #[must_use]
 pub fn path_to_text(path: &Path) -> String {
+    use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text

@@ -3,18 +3,101 @@
 //! The house, from the facts up; a module may use only what stands above it
 //! (an architecture test keeps it so):
 //!
-//! - facts: [`size`], [`extent`], [`strategy`], [`plan`], [`identity`],
-//!   [`checkpoint`], [`event`], [`outcome`]
+//! - facts: [`size`], [`text`], [`extent`], [`strategy`], [`plan`],
+//!   [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`confirm`],
 //!   [`signal`], [`display`], [`report`]
-//! - top: [`run`], here
+//! - top: [`resume`], [`session`], and [`run`] here
 
 pub mod checkpoint;
+pub mod cli;
+pub mod confirm;
 pub mod device;
+pub mod display;
+pub mod engine;
 pub mod event;
 pub mod extent;
+pub mod guard;
 pub mod identity;
 pub mod outcome;
 pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod resume;
+pub mod session;
+pub mod signal;
 pub mod size;
+pub mod strategy;
+pub mod text;
+pub mod writer;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cli::Parsed;
+use outcome::{Outcome, Signal};
+use session::Session;
+
+/// How the program ends.
+#[derive(Debug)]
+#[must_use]
+pub struct Exit {
+    code: u8,
+    signal: Option<Signal>,
+}
+
+impl Exit {
+    /// Dies by the signal that stopped the run, if one did; gives the exit code
+    /// otherwise.
+    #[must_use]
+    pub fn leave(self) -> ExitCode {
+        if let Some(signal) = self.signal {
+            signal::die_by(signal);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// Does what the command line says.
+pub fn run() -> Exit {
+    // A script may ask for a status line at any time.
+    let _ = signal::survive_usr1_early();
+    let environment = std::env::var_os("WIPEIT_STATE_DIR").map(PathBuf::from);
+    let looked_at = io::stdout().is_terminal();
+    let outcome = match cli::parse(std::env::args_os(), environment, looked_at) {
+        Parsed::Show(text) => {
+            // A closed pipe (`wipeit -h | head`) is no failure.
+            let _ = io::stdout().write_all(text.as_bytes());
+            Outcome::Nothing
+        }
+        Parsed::Usage(text) => Outcome::Usage(text),
+        Parsed::Run(request) => {
+            let session = Session::new(*request);
+            let outcome = session.run();
+            return exit(&outcome, session.stopped_by());
+        }
+    };
+    exit(&outcome, None)
+}
+
+/// Says what was refused or failed before the wipe began, and how to end. A
+/// signal that came too late to stop anything still ends the program: a loop
+/// in a shell must not start on the next drive after Ctrl+C.
+fn exit(outcome: &Outcome, signal: Option<Signal>) -> Exit {
+    if let Outcome::Usage(text) | Outcome::Refused(text) | Outcome::Busy(text) = outcome {
+        for line in text.lines() {
+            display::say(&format!("wipeit: {line}"));
+        }
+    }
+    let signal = match outcome {
+        Outcome::Interrupted(by) => Some(*by),
+        Outcome::Wiped => signal,
+        _ => None,
+    };
+    Exit {
+        code: outcome.code(),
+        signal,
+    }
+}

@@ -1,2 +1,12 @@
 //! The `wipeit` command.
-fn main() {}
+
+use std::panic;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match panic::catch_unwind(wipeit::run) {
+        Ok(exit) => exit.leave(),
+        // The panic's message stands on stderr; the checkpoint saved last holds.
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -116,7 +116,12 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The generator of a random stream; named in the checkpoint, so that another
@@ -395,6 +400,109 @@ impl Cursor {
     }
 }
 
+/// What the user asks for; `None` where nothing was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// `--strategy`, or what another option implies.
+    pub strategy: Option<Choice>,
+    /// `--pattern`.
+    pub pattern: Option<Pattern>,
+    /// `--passes`.
+    pub passes: Option<usize>,
+    /// `--verify`: whether the last pass is read back.
+    pub verify: Option<bool>,
+}
+
+/// A strategy as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// A keystream.
+    Random,
+    /// Zero bytes.
+    Zero,
+    /// A repeated pattern.
+    Pattern,
+}
+
+impl Choice {
+    /// The name as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Zero => "zero",
+            Self::Pattern => "pattern",
+        }
+    }
+}
+
+impl Wish {
+    /// The plan of a fresh wipe. `random` makes the content of a random pass,
+    /// with a new key each time.
+    ///
+    /// # Errors
+    /// Those of `random`.
+    pub fn plan<E>(&self, mut random: impl FnMut() -> Result<Content, E>) -> Result<Plan, E> {
+        let mut passes = Vec::new();
+        for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {
+            let content = match (self.strategy, &self.pattern) {
+                (Some(Choice::Zero), _) => Content::Zero,
+                (None | Some(Choice::Pattern), Some(pattern)) => Content::Pattern {
+                    pattern: pattern.clone(),
+                },
+                _ => random()?,
+            };
+            passes.push(Pass {
+                content,
+                verify: false,
+            });
+        }
+        Ok(Plan { passes }.with_verify(self.verify.unwrap_or(true)))
+    }
+
+    /// The plan with which a wipe is continued: its own, except that the
+    /// read-back may be changed.
+    ///
+    /// # Errors
+    /// The option that contradicts it, and what the wipe was begun with.
+    pub fn reconcile(&self, begun: &Plan) -> Result<Plan, Contradiction> {
+        let first = &begun.pass(0).content;
+        let contradiction = |option, begun| Err(Contradiction { option, begun });
+        if let Some(choice) = self.strategy
+            && choice.name() != first.name()
+        {
+            return contradiction("--strategy", first.name().to_string());
+        }
+        if let Some(pattern) = &self.pattern {
+            match first {
+                Content::Pattern { pattern: known } if known == pattern => {}
+                Content::Pattern { pattern } => {
+                    return contradiction("--pattern", String::from(pattern.clone()));
+                }
+                other => return contradiction("--pattern", other.name().to_string()),
+            }
+        }
+        if let Some(passes) = self.passes
+            && passes != begun.passes().len()
+        {
+            return contradiction("--passes", begun.passes().len().to_string());
+        }
+        Ok(match self.verify {
+            Some(verify) => begun.clone().with_verify(verify),
+            None => begun.clone(),
+        })
+    }
+}
+
+/// An option that does not agree with the wipe that it is to continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The option.
+    pub option: &'static str,
+    /// What the wipe was begun with.
+    pub begun: String,
+}
+
 /// Percent of a plan, rounded down to hundredths.
 #[must_use]
 pub fn percent(done: u128, total: u128) -> f64 {
@@ -468,6 +576,47 @@ mod tests {
     fn percent_is_never_100_before_the_end() {
         assert!(percent_of(u64::MAX - 1, u64::MAX) < 100.0);
         assert!((percent(1, 3) - 33.33).abs() < f64::EPSILON);
+    }
+
+    fn random() -> Result<Content, &'static str> {
+        Ok(Content::Random {
+            generator: Generator::Aes256,
+            key: Key::new([1; KEY_BYTES]),
+        })
+    }
+
+    #[test]
+    fn a_wish_for_nothing_is_one_random_pass_read_back() {
+        let plan = Wish::default().plan(random).unwrap();
+        assert_eq!(plan.passes().len(), 1);
+        assert_eq!(plan.pass(0).content.name(), "random");
+        assert!(plan.verifies());
+    }
+
+    #[test]
+    fn options_that_contradict_a_wipe_are_named_and_verify_may_be_changed() {
+        let begun = Wish::default().plan(random).unwrap();
+        let wish = Wish {
+            strategy: Some(Choice::Zero),
+            ..Wish::default()
+        };
+        assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--strategy");
+        let wish = Wish {
+            passes: Some(3),
+            ..Wish::default()
+        };
+        assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--passes");
+        let wish = Wish {
+            pattern: "55".parse().ok(),
+            ..Wish::default()
+        };
+        assert_eq!(wish.reconcile(&begun).unwrap_err().begun, "random");
+        let wish = Wish {
+            verify: Some(false),
+            strategy: Some(Choice::Random),
+            ..Wish::default()
+        };
+        assert!(!wish.reconcile(&begun).unwrap().verifies());
     }
 
     proptest! {

@@ -1,0 +1,482 @@
+//! The command line: what was typed, and what it means.
+//!
+//! Nothing else reads the arguments, and they are read once.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+
+use crate::engine;
+use crate::outcome::EXIT_CODES;
+use crate::plan::{Choice, MAX_PASSES, Pattern, Wish};
+use crate::size;
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wipeit",
+    version,
+    about = "Wipe a disk, and never lie about how far it got",
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 80,
+    override_usage = "wipeit [OPTIONS] TARGET\n       wipeit --resume [TARGET]"
+)]
+struct Args {
+    /// A block device, a partition or a disk-image file
+    #[arg(value_name = "TARGET")]
+    targets: Vec<PathBuf>,
+
+    /// What is written [default: random]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "KIND",
+        hide_possible_values = true
+    )]
+    strategy: Option<Strategy>,
+
+    /// Bytes to repeat, as 55aa or 0x924924
+    #[arg(long, value_name = "HEX", allow_hyphen_values = true)]
+    pattern: Option<String>,
+
+    /// How often everything is written [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    passes: Option<String>,
+
+    /// Read back and compare: full or none [default: full]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    verify: Option<Verify>,
+
+    /// Continue an unfinished wipe, wherever its drive is now
+    #[arg(short, long)]
+    resume: bool,
+
+    /// Forget an unfinished wipe of this drive and start over
+    #[arg(long, conflicts_with = "resume")]
+    restart: bool,
+
+    /// Ask nothing
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Show what would be done, and write nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Only warnings, errors and the result
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// How progress is shown: auto, bar, plain or none
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    progress: Option<Progress>,
+
+    /// Where checkpoints and records are kept [default: /var/lib/wipeit for
+    /// root, else ~/.local/state/wipeit; or `WIPEIT_STATE_DIR`]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    state_dir: Option<PathBuf>,
+
+    /// Most that a crash may cost, from 1M to 100M [default: 100M]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    checkpoint_every: Option<String>,
+
+    /// Bytes of one write, from 4K to 64M [default: 1M]
+    #[arg(
+        short,
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    buffer_size: Option<String>,
+
+    /// Writes that are in flight, from 1 to 64 [default: 4]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    threads: Option<String>,
+
+    /// Most bytes a second
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    rate_limit: Option<String>,
+
+    /// This help; --help says more
+    #[arg(short = 'h', action = ArgAction::HelpShort)]
+    short_help: Option<bool>,
+
+    /// All options
+    #[arg(long = "help", action = ArgAction::HelpLong, hide_short_help = true)]
+    long_help: Option<bool>,
+
+    /// The version
+    #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true)]
+    version: Option<bool>,
+
+    /// Caught, to say that it does not exist
+    #[arg(short, long, hide = true)]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Strategy {
+    Random,
+    Zero,
+    Pattern,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Verify {
+    Full,
+    None,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, else lines.
+    Auto,
+    /// A bar.
+    Bar,
+    /// Lines.
+    Plain,
+    /// Nothing but warnings.
+    None,
+}
+
+/// What the command line means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is wiped; `None`: the drive of an unfinished wipe.
+    pub target: Option<PathBuf>,
+    /// What was asked of the plan.
+    pub wish: Wish,
+    /// What is done about a checkpoint that is there.
+    pub mode: Mode,
+    /// Whether nothing is asked.
+    pub yes: bool,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Whether only warnings, errors and the result are shown.
+    pub quiet: bool,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// Where the state is kept, where that was said.
+    pub state_dir: Option<PathBuf>,
+    /// Bytes between checkpoints.
+    pub checkpoint_every: u64,
+    /// Bytes of one write, where that was said.
+    pub buffer_size: Option<u64>,
+    /// Workers.
+    pub threads: usize,
+    /// Bytes a second.
+    pub rate_limit: Option<u64>,
+}
+
+/// What is done about a checkpoint that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing was said: ask.
+    Fresh,
+    /// Continue.
+    Resume,
+    /// Drop it.
+    Restart,
+}
+
+/// What came of the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// Do this.
+    Run(Box<Request>),
+    /// Print this text and end with success.
+    Show(String),
+    /// Print `wipeit: TEXT` and end with a usage error.
+    Usage(String),
+}
+
+/// Reads the arguments, the program's name first. `environment` is the state
+/// directory from the environment; `terminal`: whether somebody looks.
+#[must_use]
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Option<PathBuf>,
+    terminal: bool,
+) -> Parsed {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() <= 1 && terminal {
+        return Parsed::Show(command().render_help().to_string());
+    }
+    let matches = command().try_get_matches_from(arguments);
+    match matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches)) {
+        Ok(args) => match request(args, environment) {
+            Ok(request) => Parsed::Run(Box::new(request)),
+            Err(text) => Parsed::Usage(text),
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
+            _ => Parsed::Usage(one_line(&error)),
+        },
+    }
+}
+
+fn command() -> clap::Command {
+    let mut codes = String::from("Exit codes:\n");
+    for (code, meaning) in EXIT_CODES {
+        codes += &format!("  {code:<6}  {meaning}\n");
+    }
+    let short = format!("{codes}There is no --force. More: wipeit --help");
+    let long = format!(
+        "{codes}\nSizes: K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000.\n\
+         A disk in use is always refused; there is no --force."
+    );
+    Args::command()
+        .after_help(short)
+        .after_long_help(long)
+        .help_template("{usage-heading} {usage}\n\n{all-args}\n\n{after-help}")
+}
+
+/// The first line of clap's message, which has several.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let fact = first.strip_prefix("error: ").unwrap_or(first);
+    format!("usage: {fact}; see wipeit --help")
+}
+
+fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> {
+    if args.force {
+        return Err("--force: there is no --force: a disk in use is always refused".into());
+    }
+    let target = target(&args)?;
+    let pattern = match &args.pattern {
+        Some(text) => Some(
+            text.parse::<Pattern>()
+                .map_err(|why| format!("--pattern: '{text}' {why}"))?,
+        ),
+        None => None,
+    };
+    let strategy = match (args.strategy, &pattern) {
+        (Some(Strategy::Random), None) => Some(Choice::Random),
+        (Some(Strategy::Zero), None) => Some(Choice::Zero),
+        (Some(Strategy::Pattern), None) if !args.resume => {
+            return Err("--strategy: pattern needs its bytes; add --pattern HEX".into());
+        }
+        (Some(Strategy::Pattern), _) | (None, Some(_)) => Some(Choice::Pattern),
+        (Some(_), Some(_)) => {
+            return Err("--pattern: contradicts --strategy; leave one of them out".into());
+        }
+        (None, None) => None,
+    };
+    let passes = number("--passes", args.passes.as_deref(), MAX_PASSES)?;
+    let threads = number("--threads", args.threads.as_deref(), engine::MAX_WORKERS)?;
+    let interval = bytes(
+        "--checkpoint-every",
+        args.checkpoint_every.as_deref(),
+        (engine::MIN_INTERVAL, "1M"),
+        (engine::MAX_INTERVAL, "100M"),
+    )?;
+    let buffer_size = bytes(
+        "--buffer-size",
+        args.buffer_size.as_deref(),
+        (engine::MIN_CHUNK, "4K"),
+        (engine::MAX_CHUNK, "64M"),
+    )?;
+    let most = (1 << 50, "1024T");
+    let rate_limit = bytes(
+        "--rate-limit",
+        args.rate_limit.as_deref(),
+        (4096, "4K"),
+        most,
+    )?;
+    let mode = match (args.resume, args.restart) {
+        (true, _) => Mode::Resume,
+        (false, true) => Mode::Restart,
+        (false, false) => Mode::Fresh,
+    };
+    if args
+        .state_dir
+        .as_ref()
+        .is_some_and(|dir| dir.as_os_str().is_empty())
+    {
+        return Err("--state-dir: is empty; did a variable expand to nothing?".into());
+    }
+    Ok(Request {
+        target,
+        wish: Wish {
+            strategy,
+            pattern,
+            passes,
+            verify: args.verify.map(|verify| matches!(verify, Verify::Full)),
+        },
+        mode,
+        yes: args.yes,
+        dry_run: args.dry_run,
+        quiet: args.quiet,
+        progress: args.progress.unwrap_or(Progress::Auto),
+        state_dir: args
+            .state_dir
+            .or(environment.filter(|dir| !dir.as_os_str().is_empty())),
+        checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
+        buffer_size,
+        threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
+        rate_limit,
+    })
+}
+
+fn target(args: &Args) -> Result<Option<PathBuf>, String> {
+    const MISSING: &str = "usage: no TARGET; did a variable expand to nothing? see wipeit --help";
+    match args.targets.as_slice() {
+        [] if args.resume => Ok(None),
+        [] => Err(MISSING.into()),
+        [one] if one.as_os_str().is_empty() => Err(MISSING.into()),
+        [one] => Ok(Some(one.clone())),
+        several => Err(format!(
+            "usage: {} TARGETs, but one run wipes one; run wipeit once for each",
+            several.len()
+        )),
+    }
+}
+
+fn number(option: &str, text: Option<&str>, most: usize) -> Result<Option<usize>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| digits && (1..=most).contains(number))
+        .map(Some)
+        .ok_or_else(|| format!("{option}: '{text}' is not a number from 1 to {most}; give one"))
+}
+
+fn bytes(
+    option: &str,
+    text: Option<&str>,
+    least: (u64, &str),
+    most: (u64, &str),
+) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let range = format!("give a size from {} to {}", least.1, most.1);
+    match size::parse(text) {
+        Err(size::SizeError::Malformed) => {
+            Err(format!("{option}: '{text}' is not a size; {range}"))
+        }
+        Err(size::SizeError::TooLarge) => Err(format!("{option}: '{text}' is too large; {range}")),
+        Ok(bytes) if bytes < least.0 => Err(format!("{option}: '{text}' is too small; {range}")),
+        Ok(bytes) if bytes > most.0 => Err(format!("{option}: '{text}' is too large; {range}")),
+        Ok(bytes) => Ok(Some(bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Parsed {
+        parse(line.split(' ').map(OsString::from), None, false)
+    }
+
+    fn usage(line: &str) -> String {
+        match typed(line) {
+            Parsed::Usage(text) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn run(line: &str) -> Request {
+        match typed(line) {
+            Parsed::Run(request) => *request,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definition() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_help_fits_24_lines_of_80_columns() {
+        let Parsed::Show(help) = typed("wipeit -h") else {
+            panic!()
+        };
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.len() < 80), "{help}");
+        for (code, _) in EXIT_CODES {
+            assert!(help.contains(code));
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_does_not_succeed() {
+        for line in ["wipeit --yes", "wipeit ", "wipeit --yes ", "wipeit"] {
+            assert!(
+                usage(line).contains("did a variable expand to nothing?"),
+                "{line}"
+            );
+        }
+        assert_eq!(run("wipeit --resume").target, None);
+    }
+
+    #[test]
+    fn every_mistake_is_one_line_that_names_the_option() {
+        for (line, part) in [
+            ("wipeit --force x", "there is no --force"),
+            ("wipeit a b", "2 TARGETs"),
+            ("wipeit --pattern 5 x", "odd"),
+            (
+                "wipeit --pattern zz x",
+                "--pattern: 'zz' is not hexadecimal",
+            ),
+            ("wipeit --pattern  x", "--pattern: '' is empty"),
+            ("wipeit -s pattern x", "--pattern HEX"),
+            ("wipeit -s zero --pattern 55 x", "contradicts"),
+            ("wipeit -s zeros x", "zeros"),
+            ("wipeit -b 0 x", "--buffer-size: '0' is too small"),
+            ("wipeit -b -1 x", "--buffer-size: '-1' is not a size"),
+            ("wipeit -b 1X x", "--buffer-size: '1X' is not a size"),
+            ("wipeit -b 99999999T x", "too large"),
+            ("wipeit --checkpoint-every 101M x", "from 1M to 100M"),
+            ("wipeit --passes 0 x", "from 1 to 99"),
+            ("wipeit --threads -2 x", "from 1 to 64"),
+            ("wipeit --resume --restart x", "cannot be used with"),
+            ("wipeit --bogus x", "--bogus"),
+        ] {
+            let text = usage(line);
+            assert!(text.contains(part), "{line}: {text}");
+            assert!(!text.contains('\n'), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn options_mean_what_they_say() {
+        let request = run("wipeit -y --pattern 0x924924 --passes 3 --verify none -b 64K /dev/sdx");
+        assert_eq!(request.wish.strategy, Some(Choice::Pattern));
+        assert_eq!(request.wish.passes, Some(3));
+        assert_eq!(request.wish.verify, Some(false));
+        assert_eq!(request.buffer_size, Some(65536));
+        assert_eq!(request.target, Some("/dev/sdx".into()));
+        assert_eq!(run("wipeit -r /dev/sdb").mode, Mode::Resume);
+    }
+}

@@ -1,0 +1,993 @@
+//! The card, the question and the typed answer.
+//!
+//! The answer comes from /dev/tty only: stdin may be the list that a loop reads
+//! its drives from. Nothing here decides whether a question is needed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{Timestamp, ZonedDateTime};
+use nix::errno::Errno;
+use nix::sys::termios::{FlushArg, tcflush};
+
+use crate::checkpoint::Checkpoint;
+use crate::device::{Attached, Content as Found, Device, Fact, Medium, Node};
+use crate::identity::{Kind, Transport};
+use crate::plan::{Content, Phase, Plan, Step};
+use crate::size;
+use crate::text::{about, clean, clock, count, field};
+
+/// Fewest characters of a serial that are asked for.
+const FEWEST: usize = 4;
+/// Partitions that are listed on the card.
+const LISTED: usize = 8;
+/// Steps that are listed on the card.
+const STEPS: usize = 8;
+/// Longest answer that is looked at, in bytes; a longer one is a no.
+const LONGEST: usize = 256;
+/// Column at which the times of the plan's steps stand.
+const TIMES: usize = 41;
+
+/// How long one pass takes: to write it, to read it back. Measured.
+pub type PassTimes = (Duration, Duration);
+
+/// What is about to be destroyed and how long it takes.
+#[must_use]
+pub fn card(
+    device: &Device,
+    plan: &Plan,
+    times: Option<PassTimes>,
+    now: &ZonedDateTime,
+    state_dir: &Path,
+    state_in_memory: bool,
+) -> Vec<String> {
+    let mut lines = field("Device", &device_text(device));
+    lines.extend(identity_lines(device));
+    lines.extend(content_lines(device));
+    lines.extend(plan_lines(plan, times, now));
+    let kept = if state_in_memory {
+        "in memory: a resume will NOT survive a reboot; see --state-dir"
+    } else {
+        "on disk: survives a reboot"
+    };
+    let state = format!("{} ({kept})", state_dir.to_string_lossy());
+    lines.extend(field("State", &state));
+    match device.medium {
+        Medium::Flash => lines.extend(field(
+            "Flash",
+            "overwriting is Clear; spare blocks are not reached. For Purge use the drive's own \
+             sanitize.",
+        )),
+        Medium::File => lines.extend(field(
+            "File",
+            "a file system may have written elsewhere: overwritten, not Clear",
+        )),
+        Medium::Rotational | Medium::Unknown => {}
+    }
+    lines
+}
+
+fn device_text(device: &Device) -> String {
+    let path = device.path.to_string_lossy();
+    let named = device
+        .path
+        .file_name()
+        .is_some_and(|name| *name == *device.name);
+    // Typed as a link: the name is what the question may ask for.
+    let is = if named || matches!(device.node, Node::Image { .. }) {
+        String::new()
+    } else {
+        format!(", is {}", device.name)
+    };
+    format!("{path}{is}, {}{}", kind(device), slot(device))
+}
+
+fn slot(device: &Device) -> String {
+    device
+        .slot
+        .as_ref()
+        .map_or(String::new(), |slot| format!(", slot {slot}"))
+}
+
+/// What it is, in words: `SATA hard disk`, `partition of /dev/sdb`.
+fn kind(device: &Device) -> String {
+    let medium = match (device.identity.transport, device.medium) {
+        (Transport::Mmc, _) => "card",
+        (Transport::Loop | Transport::File, _) => "",
+        (Transport::Usb, Medium::Flash) => "flash drive",
+        (_, Medium::Rotational) => "hard disk",
+        (_, Medium::Flash) => "SSD",
+        (_, Medium::File | Medium::Unknown) => "disk",
+    };
+    let transport = match device.identity.transport {
+        Transport::Nvme => "NVMe ",
+        Transport::Sata => "SATA ",
+        Transport::Scsi => "SAS/SCSI ",
+        Transport::Usb => "USB ",
+        Transport::Mmc => "SD/MMC ",
+        Transport::Virtio => "virtio ",
+        Transport::Dm => "device-mapper ",
+        Transport::Md => "RAID ",
+        Transport::Loop | Transport::File | Transport::Other => "",
+    };
+    let backing = device
+        .identity
+        .backing
+        .as_ref()
+        .map_or(String::new(), |backing| format!(" over {}", backing.path));
+    match (device.identity.kind, &device.node) {
+        (Kind::Image, _) => "disk-image file".into(),
+        (Kind::Loop, _) => format!("loop device{backing}"),
+        (Kind::Partition, Node::Block { whole_path, .. }) => {
+            let whole = whole_path.to_string_lossy();
+            format!("only this partition of {whole}, {transport}{medium}{backing}")
+                .trim_end_matches([',', ' '])
+                .into()
+        }
+        (Kind::Partition | Kind::Disk, _) => format!("{transport}{medium}"),
+    }
+}
+
+/// Model, serial and size.
+fn identity_lines(device: &Device) -> Vec<String> {
+    let id = &device.identity;
+    let mut lines = Vec::new();
+    if id.kind != Kind::Image {
+        let names: Vec<&str> = [&id.vendor, &id.model]
+            .into_iter()
+            .filter_map(|name| name.as_deref().map(str::trim))
+            .filter(|name| !name.is_empty())
+            .collect();
+        if !names.is_empty() {
+            let firmware = id
+                .firmware
+                .as_ref()
+                .map_or(String::new(), |firmware| format!(", firmware {firmware}"));
+            lines.extend(field("Model", &format!("{}{firmware}", names.join(" "))));
+        }
+        let serial = id
+            .serial
+            .as_deref()
+            .map(str::trim)
+            .filter(|s| !s.is_empty());
+        let wwn = id
+            .wwn
+            .as_ref()
+            .map_or(String::new(), |wwn| format!(", WWN {wwn}"));
+        if id.kind != Kind::Loop {
+            let serial = serial.unwrap_or("none reported");
+            lines.extend(field("Serial", &format!("{serial}{wwn}")));
+        }
+    }
+    lines.extend(field(
+        "Size",
+        &format!(
+            "{} ({} bytes)",
+            size::decimal(device.size),
+            size::grouped(device.size)
+        ),
+    ));
+    lines
+}
+
+/// What is lost: what the device says it is, then each partition.
+fn content_lines(device: &Device) -> Vec<String> {
+    let itself = device.contents.first();
+    let parts = device.contents.get(1..).unwrap_or_default();
+    let mounted = match &device.usage.mounts {
+        Fact::Known(mounts) if mounts.is_empty() => "not mounted",
+        Fact::Known(_) => "MOUNTED",
+        Fact::Unknown(_) => "mounts unknown",
+    };
+    let what = itself.and_then(|found| found.what);
+    let label = itself.map_or(String::new(), label);
+    let mut texts: Vec<String> = parts.iter().take(LISTED).map(partition).collect();
+    if parts.len() > LISTED {
+        texts.push(format!("and {} more", parts.len() - LISTED));
+    }
+    match (what, texts.is_empty()) {
+        (None, true) => field("Content", &format!("nothing recognised; {mounted}")),
+        (Some(what), true) => field("Content", &format!("{what}{label}; {mounted}")),
+        (what, false) => {
+            let table = what.unwrap_or("partitions");
+            let first = texts.remove(0);
+            let mut lines = field("Content", &format!("{table}: {first}"));
+            for text in texts {
+                lines.extend(field("", &text));
+            }
+            lines.extend(field("", mounted));
+            // One partition: all on one line, where it fits.
+            if let [only, state] = lines.as_slice() {
+                let joined = format!("{only}; {}", state.trim_start());
+                if joined.chars().count() <= crate::text::COLUMNS {
+                    return vec![joined];
+                }
+            }
+            lines
+        }
+    }
+}
+
+fn partition(found: &Found) -> String {
+    let what = found.what.map_or(String::new(), |what| format!(" {what}"));
+    format!(
+        "{} {}{what}{}",
+        found.name,
+        size::decimal(found.size),
+        label(found)
+    )
+}
+
+fn label(found: &Found) -> String {
+    found
+        .label
+        .as_ref()
+        .map_or(String::new(), |label| format!(" \"{label}\""))
+}
+
+/// The steps with their times, and when all is done.
+fn plan_lines(plan: &Plan, times: Option<PassTimes>, now: &ZonedDateTime) -> Vec<String> {
+    let steps = plan.steps();
+    let mut lines: Vec<String> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        // Of a long plan the begin and the end.
+        let left_out = steps.len() > STEPS && (STEPS - 2..steps.len() - 1).contains(&index);
+        if left_out {
+            if index == STEPS - 2 {
+                lines.push(format!("... {} more steps", steps.len() - STEPS + 1));
+            }
+            continue;
+        }
+        let text = format!("{}. {}", index + 1, step_text(plan, *step));
+        let time = times.map_or(String::new(), |times| about(time_of(*step, times)));
+        lines.push(format!("{text:<TIMES$}{time}").trim_end().to_string());
+    }
+    let whole = times.map(|times| {
+        steps.iter().fold(Duration::ZERO, |sum, step| {
+            sum.saturating_add(time_of(*step, times))
+        })
+    });
+    if let Some(end) = whole.and_then(|whole| now.checked_add(whole).ok()) {
+        lines.push(format!("done about {}", day(&end)));
+    }
+    lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| {
+            // Not through field(): the columns of the times stay.
+            let label = if index == 0 { "Plan" } else { "" };
+            format!("  {label:<9}{}", clean(line))
+        })
+        .collect()
+}
+
+fn time_of(step: Step, times: PassTimes) -> Duration {
+    match step.phase {
+        Phase::Write => times.0,
+        Phase::Verify => times.1,
+        Phase::Complete => Duration::ZERO,
+    }
+}
+
+fn step_text(plan: &Plan, step: Step) -> String {
+    if step.phase == Phase::Verify {
+        return "read everything back and compare".into();
+    }
+    match &plan.pass(step.pass).content {
+        Content::Zero => "write zeros".into(),
+        Content::Random { .. } => "write random data".into(),
+        Content::Pattern { pattern } => {
+            let digits = String::from(pattern.clone());
+            let more = if digits.len() > 16 { ".." } else { "" };
+            format!("write the pattern {digits:.16}{more}")
+        }
+    }
+}
+
+/// `Fri 16 Jan 00:40`.
+fn day(at: &ZonedDateTime) -> String {
+    at.strftime("%a %-d %b %H:%M").to_string()
+}
+
+/// Why a drive is taken for the one that a checkpoint speaks of.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// What is equal, as `WWN and serial`; empty: nothing strong.
+    pub identifiers: String,
+    /// Samples below the checkpoint that hold what was written.
+    pub samples: u64,
+}
+
+/// What is about to be continued, and why this is the same drive.
+#[must_use]
+pub fn resume_card(
+    checkpoint: &Checkpoint,
+    device: &Device,
+    proof: &Proof,
+    times: Option<PassTimes>,
+    now: &ZonedDateTime,
+) -> Vec<String> {
+    let id = &device.identity;
+    let serial = id
+        .serial
+        .as_deref()
+        .map(str::trim)
+        .filter(|s| !s.is_empty());
+    let mut parts: Vec<&str> = vec![serial.unwrap_or(&device.name)];
+    parts.extend(id.model.as_deref().map(str::trim));
+    let size = size::decimal(device.size);
+    parts.push(&size);
+    let mut lines = field("Drive", &format!("{}{}", parts.join(", "), slot(device)));
+    let path = device.path.to_string_lossy();
+    if checkpoint.device == path {
+        lines.extend(field("", &path));
+    } else {
+        let was = &checkpoint.device;
+        lines.extend(field("", &format!("was {was}, now {path}")));
+    }
+    let identifiers = match proof.identifiers.as_str() {
+        "" => "no identifier proves it".into(),
+        which => format!("{which} equal"),
+    };
+    let samples = match proof.samples {
+        0 => "nothing to compare yet".into(),
+        n => format!(
+            "{} below the checkpoint match",
+            count(n, "sample", "samples")
+        ),
+    };
+    lines.extend(field("Proof", &format!("{identifiers}; {samples}")));
+    lines.extend(rest_of_plan(checkpoint, times, now));
+    lines
+}
+
+fn rest_of_plan(
+    checkpoint: &Checkpoint,
+    times: Option<PassTimes>,
+    now: &ZonedDateTime,
+) -> Vec<String> {
+    let plan = &checkpoint.plan;
+    let passes = plan.passes().len() as u64;
+    let read_back = if plan.verifies() {
+        "full read-back"
+    } else {
+        "no read-back"
+    };
+    let begun = checkpoint
+        .started_at
+        .parse::<Timestamp>()
+        .map_or(String::new(), |at| {
+            format!(
+                "; begun {}",
+                day(&at.to_zoned_datetime(now.time_zone().clone()))
+            )
+        });
+    let name = plan.pass(checkpoint.step().pass).content.name();
+    let passes = count(passes, "pass", "passes");
+    let mut lines = field("Plan", &format!("{name}, {passes}, {read_back}{begun}"));
+    let position = progress_text(checkpoint);
+    let end = times
+        .and_then(|times| now.checked_add(remaining(checkpoint, times)).ok())
+        .map_or(String::new(), |end| {
+            format!("; done about {}", clock(now, &end))
+        });
+    let text = if checkpoint.phase == Phase::Complete {
+        "everything is written and read back as asked; only the report is left".into()
+    } else {
+        let phase = checkpoint.phase.name();
+        format!("{phase} continues at {position}{end}")
+    };
+    lines.extend(field("", &text));
+    lines
+}
+
+/// `43.0% (7.74 of 18.0 TB)`, rounded down.
+fn progress_text(checkpoint: &Checkpoint) -> String {
+    let (done, total) = (checkpoint.position(), checkpoint.total_size);
+    let points = size::basis_points(done, total);
+    let share = format!("{}.{}%", points / 100, points / 10 % 10);
+    format!("{share} ({})", size::part_of(done, total, " of "))
+}
+
+/// Time for what is left of the plan.
+fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
+    let left = checkpoint.total_size - checkpoint.position().min(checkpoint.total_size);
+    let points = u32::from(size::basis_points(left, checkpoint.total_size));
+    let current = time_of(checkpoint.step(), times) / 10_000;
+    let current = current.checked_mul(points).unwrap_or(Duration::MAX);
+    checkpoint
+        .plan
+        .steps()
+        .iter()
+        .skip_while(|step| **step != checkpoint.step())
+        .skip(1)
+        .fold(current, |sum, step| {
+            sum.saturating_add(time_of(*step, times))
+        })
+}
+
+/// What has to be typed to start: the shortest end of the serial, of at least
+/// four characters, that no other attached disk's serial ends with; the
+/// device's name where no such end can be typed. Never empty.
+#[must_use]
+pub fn answer_wanted(device: &Device, others: &[Attached]) -> String {
+    let end = device
+        .identity
+        .good_serial()
+        .map(str::trim)
+        .filter(|serial| serial.bytes().all(|b| b.is_ascii_graphic() || b == b' '))
+        .and_then(|serial| unique_end(serial, &other_serials(device, others)));
+    let name = clean(&device.name).trim().to_string();
+    end.unwrap_or(if name.is_empty() {
+        "erase".into()
+    } else {
+        name
+    })
+}
+
+/// The serials of the other disks, in lower case.
+fn other_serials(device: &Device, others: &[Attached]) -> Vec<String> {
+    let whole = match &device.node {
+        Node::Block { whole_path, .. } => whole_path.as_path(),
+        Node::Image { .. } => Path::new(""),
+    };
+    others
+        .iter()
+        // A partition has the serial of its disk.
+        .filter(|other| other.identity.kind != Kind::Partition)
+        .filter(|other| other.name != device.name && other.path != whole)
+        .filter_map(|other| other.identity.serial.as_deref())
+        .map(|serial| serial.trim().to_ascii_lowercase())
+        .collect()
+}
+
+fn unique_end(serial: &str, others: &[String]) -> Option<String> {
+    let lower = serial.to_ascii_lowercase();
+    (FEWEST..=lower.len())
+        .map(|length| lower.len() - length)
+        // An answer is trimmed: it cannot begin with a space.
+        .filter(|start| !lower[*start..].starts_with(' '))
+        .find(|start| !others.iter().any(|other| other.ends_with(&lower[*start..])))
+        .map(|start| serial[start..].to_string())
+}
+
+/// The two lines of the question; the second one is not ended.
+#[must_use]
+pub fn question(device: &Device, wanted: &str) -> [String; 2] {
+    let of_serial = device
+        .identity
+        .good_serial()
+        .is_some_and(|serial| serial.trim().ends_with(wanted));
+    let how = if of_serial {
+        format!("the last {} characters of its serial", wanted.len())
+    } else if clean(&device.name).trim() == wanted {
+        format!("its name, {wanted},")
+    } else {
+        format!("the word {wanted}")
+    };
+    let path = clean(&device.path.to_string_lossy());
+    [
+        format!("Everything on {path} will be destroyed."),
+        format!("Type {how} to start, anything else to leave: "),
+    ]
+}
+
+/// What was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// What was wanted.
+    Yes,
+    /// Anything else, or nothing.
+    No,
+    /// There is nobody to ask.
+    NoTerminal,
+}
+
+/// Asks on /dev/tty, after what was typed ahead is thrown away. The last of the
+/// lines is the prompt. stdin is never read.
+///
+/// # Errors
+/// When the terminal can be opened but not used.
+pub fn ask(lines: &[String], wanted: &str) -> io::Result<Answer> {
+    let Some(mut tty) = terminal()? else {
+        return Ok(Answer::NoTerminal);
+    };
+    let typed = put(&mut tty, lines)?;
+    Ok(if agrees(typed.as_deref(), wanted) {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
+}
+
+fn agrees(typed: Option<&str>, wanted: &str) -> bool {
+    let wanted = wanted.trim();
+    // An empty line must never be a yes.
+    !wanted.is_empty() && typed.is_some_and(|typed| typed.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// What to do with a drive that has an unfinished wipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Continue it.
+    Continue,
+    /// Forget it and start over; the card and its question follow.
+    StartOver,
+    /// Leave everything as it is.
+    Leave,
+    /// There is nobody to ask.
+    NoTerminal,
+}
+
+/// Asks what to do with a drive that a fresh wipe was asked for but that has an
+/// unfinished one.
+///
+/// # Errors
+/// When the terminal can be opened but not used.
+pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Unfinished> {
+    let Some(mut tty) = terminal()? else {
+        return Ok(Unfinished::NoTerminal);
+    };
+    let typed = put(&mut tty, &unfinished_question(device, checkpoint))?;
+    Ok(choice(typed.as_deref()))
+}
+
+/// Asks which one of `names` is meant; `None` for anything else, and where there
+/// is nobody to ask. The last of the lines is the prompt.
+///
+/// # Errors
+/// When the terminal can be opened but not used.
+pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
+    let Some(mut tty) = terminal()? else {
+        return Ok(None);
+    };
+    let typed = put(&mut tty, lines)?;
+    let typed = typed.as_deref().map(str::trim);
+    Ok(names.iter().position(|name| Some(name.as_str()) == typed))
+}
+
+fn unfinished_question(device: &Device, checkpoint: &Checkpoint) -> [String; 2] {
+    let path = clean(&device.path.to_string_lossy());
+    let phase = checkpoint.phase.name();
+    let position = progress_text(checkpoint);
+    [
+        format!("{path} has an unfinished wipe: {phase} {position}."),
+        "Type continue or restart, anything else to leave: ".into(),
+    ]
+}
+
+fn choice(typed: Option<&str>) -> Unfinished {
+    let typed = typed.unwrap_or_default().trim().to_ascii_lowercase();
+    match typed.as_str() {
+        "continue" | "c" => Unfinished::Continue,
+        "restart" | "start over" => Unfinished::StartOver,
+        _ => Unfinished::Leave,
+    }
+}
+
+/// The controlling terminal; `None` where there is none.
+fn terminal() -> io::Result<Option<File>> {
+    match OpenOptions::new().read(true).write(true).open("/dev/tty") {
+        Ok(tty) => Ok(Some(tty)),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(
+                Errno::ENXIO
+                | Errno::ENODEV
+                | Errno::ENOENT
+                | Errno::ENOTTY
+                | Errno::EIO
+                | Errno::EACCES
+                | Errno::EPERM,
+            ) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Writes the lines and reads one; `None`: the input ended, or the line is too
+/// long to be an answer.
+fn put(tty: &mut File, lines: &[String]) -> io::Result<Option<String>> {
+    tcflush(&*tty, FlushArg::TCIFLUSH)?;
+    let text: Vec<String> = lines.iter().map(|line| clean(line)).collect();
+    tty.write_all(text.join("\n").as_bytes())?;
+    tty.flush()?;
+    let line = read_line(tty)?;
+    if line.is_none() {
+        // The cursor stands behind the question.
+        tty.write_all(b"\n")?;
+    }
+    Ok(line)
+}
+
+/// A line to its end, of bounded length. What has no end is no answer.
+fn read_line(input: &mut impl Read) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => return Ok(None),
+            Ok(_) if byte[0] == b'\n' => break,
+            // Read on to the end, so that the rest is no command to the shell.
+            Ok(_) => line.extend((line.len() <= LONGEST).then_some(byte[0])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The terminal has gone.
+            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((line.len() <= LONGEST)
+        .then(|| String::from_utf8(line).ok())
+        .flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{KIND, Run, VERSION};
+    use crate::device::{DevId, Mount, Usage};
+    use crate::extent::{BadMap, ExtentSet};
+    use crate::identity::Identity;
+    use crate::plan::{Generator, Key, Pass};
+    use crate::text::COLUMNS;
+    use std::fmt::Debug;
+
+    const SIZE: u64 = 18_000_207_937_536;
+
+    fn disk() -> Device {
+        let dev = DevId {
+            major: 8,
+            minor: 16,
+        };
+        Device {
+            path: "/dev/sdb".into(),
+            name: "sdb".into(),
+            node: Node::Block {
+                dev,
+                whole: dev,
+                whole_path: "/dev/sdb".into(),
+                diskseq: Some(3),
+            },
+            size: SIZE,
+            logical_block: 4096,
+            physical_block: 4096,
+            identity: Identity {
+                kind: Kind::Disk,
+                transport: Transport::Sata,
+                vendor: Some("SEAGATE".into()),
+                model: Some("ST18000NM004J".into()),
+                serial: Some("ZR5A1B2C".into()),
+                wwn: Some("5000c500d1a2b3c4".into()),
+                firmware: Some("E002".into()),
+                size: SIZE,
+                logical_block: 4096,
+                slice: None,
+                backing: None,
+            },
+            medium: Medium::Rotational,
+            slot: Some("0:7".into()),
+            write_back: Some(true),
+            contents: vec![
+                Found {
+                    name: "sdb".into(),
+                    size: SIZE,
+                    what: Some("GPT"),
+                    label: None,
+                },
+                Found {
+                    name: "sdb1".into(),
+                    size: SIZE - 4096,
+                    what: Some("ext4"),
+                    label: Some("backup".into()),
+                },
+            ],
+            usage: Usage {
+                busy: Fact::Known(false),
+                read_only: Fact::Known(false),
+                mounts: Fact::Known(Vec::new()),
+                swaps: Fact::Known(Vec::new()),
+                holders: Fact::Known(Vec::new()),
+                loops: Fact::Known(Vec::new()),
+                carries_state: Fact::Known(false),
+            },
+        }
+    }
+
+    fn plan(passes: usize) -> Plan {
+        let pass = Pass {
+            content: Content::Random {
+                generator: Generator::Aes256,
+                key: Key::new([7; 32]),
+            },
+            verify: false,
+        };
+        Plan::new(vec![pass; passes]).unwrap().with_verify(true)
+    }
+
+    fn now() -> ZonedDateTime {
+        "2026-01-14T02:10:00+01:00[Europe/Berlin]".parse().unwrap()
+    }
+
+    const TIMES: PassTimes = (Duration::from_secs(83_700), Duration::from_secs(83_700));
+
+    fn shown(device: &Device, passes: usize) -> Vec<String> {
+        let state = Path::new("/var/lib/wipeit");
+        card(device, &plan(passes), Some(TIMES), &now(), state, false)
+    }
+
+    #[test]
+    fn the_card_says_what_is_destroyed_and_how_long_it_takes() {
+        assert_eq!(
+            shown(&disk(), 1),
+            [
+                "  Device   /dev/sdb, SATA hard disk, slot 0:7",
+                "  Model    SEAGATE ST18000NM004J, firmware E002",
+                "  Serial   ZR5A1B2C, WWN 5000c500d1a2b3c4",
+                "  Size     18.0 TB (18,000,207,937,536 bytes)",
+                "  Content  GPT: sdb1 18.0 TB ext4 \"backup\"; not mounted",
+                "  Plan     1. write random data                     about 23 h",
+                "           2. read everything back and compare      about 23 h",
+                "           done about Fri 16 Jan 00:40",
+                "  State    /var/lib/wipeit (on disk: survives a reboot)",
+            ]
+        );
+    }
+
+    #[test]
+    fn flash_files_and_states_in_memory_are_told_honestly() {
+        let mut device = disk();
+        device.medium = Medium::Flash;
+        let all = shown(&device, 1).join("\n");
+        assert!(all.contains("SATA SSD") && all.contains("spare blocks are not reached"));
+        device.medium = Medium::File;
+        device.identity.kind = Kind::Image;
+        let all = shown(&device, 1).join("\n");
+        assert!(all.contains("disk-image file"), "{all}");
+        assert!(all.contains("a file system may have written elsewhere: overwritten, not Clear"));
+        let state = Path::new("/x");
+        let all = card(&device, &plan(1), None, &now(), state, true).join("\n");
+        assert!(
+            all.contains("in memory") && all.contains("NOT survive"),
+            "{all}"
+        );
+        assert!(!all.contains("about"), "{all}");
+    }
+
+    #[test]
+    fn whatever_a_drive_says_the_card_stays_a_card() {
+        let mut device = disk();
+        device.identity.model = Some("\x1b[2Jmodel ".repeat(12));
+        device.identity.serial = None;
+        device.usage.mounts = Fact::Known(vec![Mount {
+            name: "sdb1".into(),
+            point: "/mnt".into(),
+        }]);
+        let part = device.contents[1].clone();
+        for i in 0..40 {
+            device.contents.push(Found {
+                name: format!("sdb{i}"),
+                label: Some("a\nb\u{202e}".into()),
+                ..part.clone()
+            });
+        }
+        let lines = shown(&device, 60);
+        let all = lines.join("|");
+        assert!(
+            !all.chars().any(char::is_control) && !all.contains('\u{202e}'),
+            "{all}"
+        );
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= COLUMNS),
+            "{lines:#?}"
+        );
+        assert!(lines.len() < 35, "{lines:#?}");
+        assert!(
+            all.contains("MOUNTED") && all.contains("none reported"),
+            "{all}"
+        );
+        assert!(
+            all.contains("and 33 more") && all.contains("... 54 more steps"),
+            "{all}"
+        );
+        assert!(all.contains("61. read everything back"), "{all}");
+    }
+
+    fn checkpoint() -> Checkpoint {
+        let mut checkpoint = Checkpoint {
+            kind: KIND.into(),
+            version: VERSION,
+            device: "/dev/sdb".into(),
+            written: 0,
+            total_size: SIZE,
+            progress_percent: 0.0,
+            chunk_size: 1 << 20,
+            timestamp: "2026-01-14T02:10:00+01:00".into(),
+            device_id: disk().identity,
+            plan_percent: 0.0,
+            run_id: "7f3a".into(),
+            started_at: "2026-01-14T01:10:00Z".into(),
+            runs: Vec::<Run>::new(),
+            tool_version: "0.1.0".into(),
+            plan: plan(1),
+            pass: 1,
+            phase: Phase::Write,
+            verified: 0,
+            bad: BadMap::default(),
+            mismatches: ExtentSet::default(),
+            samples: Vec::new(),
+            page_cache: false,
+        };
+        let step = checkpoint.step();
+        checkpoint.set_position(step, 7_740_089_413_632);
+        checkpoint
+    }
+
+    #[test]
+    fn the_resume_card_says_why_it_is_the_same_drive_and_where_it_goes_on() {
+        let mut device = disk();
+        device.path = "/dev/sdd".into();
+        let proof = Proof {
+            identifiers: "WWN and serial".into(),
+            samples: 258,
+        };
+        assert_eq!(
+            resume_card(&checkpoint(), &device, &proof, Some(TIMES), &now()),
+            [
+                "  Drive    ZR5A1B2C, ST18000NM004J, 18.0 TB, slot 0:7",
+                "           was /dev/sdb, now /dev/sdd",
+                "  Proof    WWN and serial equal; 258 samples below the checkpoint match",
+                "  Plan     random, 1 pass, full read-back; begun Wed 14 Jan 02:10",
+                "           write continues at 43.0% (7.74 of 18.0 TB); done about Thu 14:40",
+            ]
+        );
+        let mut done = checkpoint();
+        done.set_position(plan(1).after(plan(1).steps()[1]), SIZE);
+        let all = resume_card(&done, &device, &proof, Some(TIMES), &now()).join(" ");
+        assert!(all.contains("only the report is left"), "{all}");
+    }
+
+    fn other(name: &str, serial: &str, kind: Kind) -> Attached {
+        let mut identity = disk().identity;
+        identity.serial = Some(serial.into());
+        identity.kind = kind;
+        Attached {
+            path: Path::new("/dev").join(name),
+            name: name.into(),
+            identity,
+        }
+    }
+
+    #[test]
+    fn the_shortest_end_of_the_serial_that_no_other_disk_has_is_asked_for() {
+        let me = || {
+            vec![
+                other("sdb", "ZR5A1B2C", Kind::Disk),
+                other("sdb1", "ZR5A1B2C", Kind::Partition),
+            ]
+        };
+        assert_eq!(answer_wanted(&disk(), &me()), "1B2C");
+        let with = |serial: &str| {
+            let mut all = me();
+            all.push(other("sdc", serial, Kind::Disk));
+            answer_wanted(&disk(), &all)
+        };
+        assert_eq!(with("XXXX1B2C"), "A1B2C");
+        assert_eq!(with("xxxxa1b2c "), "5A1B2C");
+        assert_eq!(with("B2C"), "1B2C");
+        assert_eq!(with("ZR5A1B2C"), "sdb");
+        assert_eq!(with("AAZR5A1B2C"), "sdb");
+    }
+
+    #[test]
+    fn without_a_serial_that_can_be_typed_the_name_is_asked_for() {
+        let wanted = |serial: &str, name: &str| {
+            let mut device = disk();
+            device.identity.serial = Some(serial.into());
+            device.name = name.into();
+            answer_wanted(&device, &[])
+        };
+        assert_eq!(wanted("000000000000", "sdb"), "sdb");
+        assert_eq!(wanted("A1B", "sdb"), "sdb");
+        assert_eq!(wanted("ABCD\x1bEFG", "sdb"), "sdb");
+        assert_eq!(wanted("ABCDEFG\u{e9}", "sdb"), "sdb");
+        assert_eq!(wanted("AB 12C", "sdb"), "B 12C");
+        assert_eq!(wanted("", "a\nb.img"), "a?b.img");
+        assert_eq!(wanted("", "  "), "erase");
+    }
+
+    #[test]
+    fn the_question_says_what_is_to_be_typed() {
+        assert_eq!(
+            question(&disk(), "1B2C"),
+            [
+                "Everything on /dev/sdb will be destroyed.",
+                "Type the last 4 characters of its serial to start, anything else to leave: ",
+            ]
+        );
+        let [_, by_name] = question(&disk(), "sdb");
+        assert_eq!(
+            by_name,
+            "Type its name, sdb, to start, anything else to leave: "
+        );
+        let [_, by_word] = question(&disk(), "erase");
+        assert_eq!(
+            by_word,
+            "Type the word erase to start, anything else to leave: "
+        );
+    }
+
+    #[test]
+    fn only_the_wanted_answer_is_a_yes() {
+        assert!(agrees(Some(" 1b2c\r"), "1B2C"));
+        for no in [
+            None,
+            Some(""),
+            Some("y"),
+            Some("yes"),
+            Some("B2C"),
+            Some("1B2CX"),
+        ] {
+            assert!(!agrees(no, "1B2C"), "{no:?}");
+        }
+        assert!(!agrees(Some(""), "") && !agrees(Some(" "), " "));
+    }
+
+    #[test]
+    fn an_unfinished_wipe_is_continued_or_dropped_only_by_the_word() {
+        for (typed, meant) in [
+            (Some("continue"), Unfinished::Continue),
+            (Some(" Restart "), Unfinished::StartOver),
+            (Some("start over"), Unfinished::StartOver),
+            (Some(""), Unfinished::Leave),
+            (Some("y"), Unfinished::Leave),
+            (None, Unfinished::Leave),
+        ] {
+            assert_eq!(choice(typed), meant, "{typed:?}");
+        }
+        assert_eq!(
+            unfinished_question(&disk(), &checkpoint())[0],
+            "/dev/sdb has an unfinished wipe: write 43.0% (7.74 of 18.0 TB)."
+        );
+    }
+
+    #[test]
+    fn an_answer_has_an_end_and_a_bounded_length() {
+        let read = |mut bytes: &[u8]| read_line(&mut bytes).unwrap();
+        assert_eq!(read(b"1B2C\nrest"), Some("1B2C".into()));
+        assert_eq!(read(b"\n"), Some(String::new()));
+        assert_eq!(read(b"1B2C"), None);
+        assert_eq!(read(b""), None);
+        assert_eq!(read(b"\xff\n"), None);
+        let long = [vec![b'a'; 5000], b"\n".to_vec()].concat();
+        assert_eq!(read(&long), None);
+    }
+
+    /// The two ends of a new terminal, the user's and the program's.
+    fn pty() -> (File, File) {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        (pty.master.into(), pty.slave.into())
+    }
+
+    fn ok<T, E: Debug>(result: Result<T, E>) -> T {
+        result.unwrap()
+    }
+
+    #[test]
+    fn what_was_typed_before_the_question_is_no_answer() {
+        let (mut user, mut tty) = pty();
+        ok(user.write_all(b"1B2C\n"));
+        let asked = std::thread::spawn(move || {
+            put(&mut tty, &question(&disk(), "1B2C")).map(|typed| (typed, tty))
+        });
+        let mut seen = String::new();
+        let mut buffer = [0; 512];
+        while !seen.contains("leave: ") {
+            let n = ok(user.read(&mut buffer));
+            seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+        ok(user.write_all(b"later\n"));
+        let (typed, _tty) = ok(asked.join().unwrap());
+        assert_eq!(typed.as_deref(), Some("later"));
+    }
+}

@@ -1,0 +1,320 @@
+//! Which drive it is, from sysfs alone: nothing here needs udev or an ioctl.
+
+use std::path::{Path, PathBuf};
+
+use super::sysfs::{Block, Found, LoopFile, attribute, base_name, clean, list, number};
+use super::{Host, Medium};
+use crate::identity::{Backing, Identity, Kind, Slice, Transport, path_to_text};
+
+/// The sizes of its blocks, logical and physical.
+pub(super) fn block_sizes(block: &Block) -> Result<(u32, u32), String> {
+    let logical = number(&block.whole_dir, "queue/logical_block_size")?;
+    let physical = number(&block.whole_dir, "queue/physical_block_size").unwrap_or(logical);
+    let fit = |size: u64| {
+        u32::try_from(size)
+            .ok()
+            .filter(|size| size.is_power_of_two())
+    };
+    let logical = fit(logical).ok_or_else(|| {
+        format!(
+            "{} says that a block has {logical} bytes",
+            block.whole_dir.join("queue/logical_block_size").display()
+        )
+    })?;
+    Ok((logical, fit(physical).unwrap_or(logical).max(logical)))
+}
+
+/// Which drive it is; a partition has the identifiers of its disk.
+pub(super) fn identity(block: &Block) -> Result<Identity, String> {
+    let dir = &block.whole_dir;
+    let transport = transport(dir);
+    let slice = if block.is_partition() {
+        Some(Slice {
+            start: number(&block.dir, "start")?.saturating_mul(512),
+            length: block.size()?,
+            disk_size: block.whole()?.size()?,
+        })
+    } else {
+        None
+    };
+    let ids = Ids::read(dir, transport);
+    Ok(Identity {
+        kind: match (block.is_partition(), transport) {
+            (true, _) => Kind::Partition,
+            (false, Transport::Loop) => Kind::Loop,
+            _ => Kind::Disk,
+        },
+        transport,
+        vendor: ids.vendor,
+        model: ids.model,
+        serial: ids.serial,
+        wwn: ids.wwn,
+        firmware: ids.firmware,
+        size: block.size()?,
+        logical_block: block_sizes(block)?.0,
+        slice,
+        backing: block
+            .loop_file()?
+            .map(|file| backing(dir, &file))
+            .transpose()?,
+    })
+}
+
+fn backing(dir: &Path, file: &LoopFile) -> Result<Backing, String> {
+    Ok(Backing {
+        path: path_to_text(&file.path),
+        inode: match file.found {
+            Some(Found::File(_, inode)) => inode,
+            _ => 0,
+        },
+        offset: number(dir, "loop/offset")?,
+        size_limit: number(dir, "loop/sizelimit")?,
+    })
+}
+
+/// By the names that the kernel's drivers give, which no user can change.
+fn transport(dir: &Path) -> Transport {
+    let name = base_name(dir);
+    let is = |prefix: &str| name.starts_with(prefix);
+    if is("loop") {
+        Transport::Loop
+    } else if is("dm-") {
+        Transport::Dm
+    } else if is("md") {
+        Transport::Md
+    } else if is("nvme") {
+        Transport::Nvme
+    } else if is("mmcblk") {
+        // Before USB: a card in a reader on USB has its own number.
+        Transport::Mmc
+    } else if is("vd") {
+        Transport::Virtio
+    } else if on_usb(dir) {
+        Transport::Usb
+    } else if is("sd") || is("sr") {
+        // The SCSI name that libata gives to every ATA drive.
+        match attribute(dir, "device/vendor").as_deref() {
+            Some("ATA") => Transport::Sata,
+            _ => Transport::Scsi,
+        }
+    } else {
+        Transport::Other
+    }
+}
+
+/// Whether a directory `usb1` lies above: a root hub.
+fn on_usb(dir: &Path) -> bool {
+    dir.components().any(|part| {
+        part.as_os_str()
+            .to_str()
+            .and_then(|part| part.strip_prefix("usb"))
+            .is_some_and(|bus| !bus.is_empty() && bus.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// The USB device above: the nearest directory with an `idVendor`.
+fn usb_device(dir: &Path) -> Option<&Path> {
+    dir.ancestors().find(|dir| dir.join("idVendor").exists())
+}
+
+#[derive(Default)]
+struct Ids {
+    vendor: Option<String>,
+    model: Option<String>,
+    serial: Option<String>,
+    wwn: Option<String>,
+    firmware: Option<String>,
+}
+
+impl Ids {
+    fn read(dir: &Path, transport: Transport) -> Self {
+        let get = |name: &str| attribute(dir, name);
+        match transport {
+            Transport::Nvme => Self {
+                model: get("device/model"),
+                serial: nvme_serial(dir),
+                wwn: get("wwid"),
+                firmware: get("device/firmware_rev"),
+                vendor: None,
+            },
+            Transport::Mmc => Self {
+                model: get("device/name"),
+                serial: get("device/serial"),
+                wwn: get("device/cid"),
+                firmware: get("device/fwrev"),
+                vendor: None,
+            },
+            Transport::Virtio => Self {
+                serial: get("serial"),
+                ..Self::default()
+            },
+            Transport::Dm => Self {
+                model: get("dm/name"),
+                wwn: get("dm/uuid"),
+                ..Self::default()
+            },
+            Transport::Md => Self {
+                wwn: get("md/uuid"),
+                ..Self::default()
+            },
+            Transport::Loop | Transport::File => Self::default(),
+            Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => {
+                let usb_serial = (transport == Transport::Usb)
+                    .then(|| attribute(usb_device(dir)?, "serial"))
+                    .flatten();
+                Self {
+                    vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
+                    model: get("device/model"),
+                    serial: usb_serial.or_else(|| scsi_serial(dir)),
+                    wwn: get("device/wwid").or_else(|| scsi_name(dir)),
+                    firmware: get("device/rev"),
+                }
+            }
+        }
+    }
+}
+
+/// The serial is that of the whole drive; a second namespace of it is another
+/// disk and gets its number at the end.
+fn nvme_serial(dir: &Path) -> Option<String> {
+    let serial = attribute(dir, "device/serial")?;
+    match attribute(dir, "nsid") {
+        Some(nsid) if nsid != "1" => Some(format!("{serial}-n{nsid}")),
+        _ => Some(serial),
+    }
+}
+
+/// The payload of a page of vital product data: SPC-4, 7.8.1.
+fn vpd_page(dir: &Path, code: u8) -> Option<Vec<u8>> {
+    let page = std::fs::read(dir.join(format!("device/vpd_pg{code:02x}"))).ok()?;
+    let (header, payload) = page.split_at_checked(4)?;
+    if header[1] != code {
+        return None;
+    }
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    Some(payload[..length.min(payload.len())].to_vec())
+}
+
+fn scsi_serial(dir: &Path) -> Option<String> {
+    clean(&vpd_page(dir, 0x80)?)
+}
+
+/// The world-wide name of the logical unit from page 83 (SPC-4, 7.8.6), in the
+/// form of the `wwid` attribute, which older kernels lack.
+fn scsi_name(dir: &Path) -> Option<String> {
+    let page = vpd_page(dir, 0x83)?;
+    let mut rest = page.as_slice();
+    let mut best: Option<(u8, String)> = None;
+    while let Some((header, tail)) = rest.split_at_checked(4) {
+        let (id, tail) = tail.split_at_checked(usize::from(header[3]))?;
+        rest = tail;
+        let of_unit = header[1] & 0x30 == 0;
+        let (rank, prefix) = match header[1] & 0x0f {
+            3 => (2, "naa"),
+            2 => (1, "eui"),
+            _ => continue,
+        };
+        if of_unit && !id.is_empty() && best.as_ref().is_none_or(|(have, _)| *have < rank) {
+            let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('?');
+            let hex = id
+                .iter()
+                .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+            best = Some((rank, format!("{prefix}.{}", hex.collect::<String>())));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// What the bits are kept on.
+pub(super) fn medium(block: &Block, transport: Transport) -> Medium {
+    let dir = &block.whole_dir;
+    let yes = |name: &str| attribute(dir, name).map(|text| text == "1");
+    match transport {
+        Transport::Loop => match block.loop_file() {
+            Ok(Some(file)) if matches!(file.found, Some(Found::Block(_))) => Medium::Unknown,
+            _ => Medium::File,
+        },
+        Transport::File => Medium::File,
+        // The host says "rotational" whatever it keeps the bits on.
+        Transport::Virtio => Medium::Unknown,
+        // So do sticks on USB, which unlike disks are removable.
+        Transport::Usb if yes("removable") == Some(true) => Medium::Flash,
+        _ => match yes("queue/rotational") {
+            Some(true) => Medium::Rotational,
+            Some(false) => Medium::Flash,
+            None => Medium::Unknown,
+        },
+    }
+}
+
+/// Whether the kernel believes in a volatile write cache.
+pub(super) fn write_back(block: &Block) -> Option<bool> {
+    match attribute(&block.whole_dir, "queue/write_cache")?.as_str() {
+        "write back" => Some(true),
+        "write through" => Some(false),
+        _ => None,
+    }
+}
+
+/// The kernel's count of disks seen, of the whole disk.
+pub(super) fn diskseq(block: &Block) -> Option<u64> {
+    number(&block.whole_dir, "diskseq").ok()
+}
+
+impl Host {
+    /// Where the drive sits: the most exact place that sysfs knows.
+    pub(super) fn slot(&self, block: &Block, transport: Transport) -> Option<String> {
+        let dir = &block.whole_dir;
+        if let Some(slot) = enclosure_slot(dir) {
+            return Some(slot);
+        }
+        match transport {
+            Transport::Usb => usb_device(dir).map(base_name),
+            Transport::Sata => dir
+                .iter()
+                .filter_map(|part| part.to_str())
+                .find(|part| {
+                    part.strip_prefix("ata")
+                        .is_some_and(|port| port.parse::<u32>().is_ok())
+                })
+                .map(str::to_string),
+            Transport::Nvme => self.pci_slot(dir),
+            _ => None,
+        }
+    }
+
+    /// The number printed at the slot, else the address on the bus.
+    fn pci_slot(&self, dir: &Path) -> Option<String> {
+        let device = dir.join("device").canonicalize().ok()?;
+        let address = device
+            .iter()
+            .filter_map(|part| part.to_str())
+            .rfind(|part| is_pci_address(part))?;
+        let slots = list(&self.sys.join("bus/pci/slots")).unwrap_or_default();
+        let of_slot = |slot: &PathBuf| {
+            attribute(slot, "address").is_some_and(|prefix| {
+                address
+                    .strip_prefix(&prefix)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+        };
+        let slot = slots.iter().find(|slot| of_slot(slot));
+        Some(slot.map_or_else(|| address.to_string(), |slot| base_name(slot)))
+    }
+}
+
+/// `device/enclosure_device:SLOT`, from the kernel's enclosure services.
+fn enclosure_slot(dir: &Path) -> Option<String> {
+    list(&dir.join("device")).ok()?.iter().find_map(|path| {
+        let name = base_name(path);
+        clean(name.strip_prefix("enclosure_device:")?.as_bytes())
+    })
+}
+
+/// `0000:3d:00.0`.
+fn is_pci_address(part: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    part.split_once('.').is_some_and(|(device, function)| {
+        digits(function) && device.split(':').count() == 3 && device.split(':').all(digits)
+    })
+}

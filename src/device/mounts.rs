@@ -1,0 +1,170 @@
+//! What is mounted where: `/proc/self/mountinfo`, as proc(5) describes it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::sysfs::cannot_read;
+use super::{DevId, Host};
+
+/// A line of mountinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The file system's device number; anonymous (major 0) for btrfs, overlay
+    /// and those without a device.
+    pub dev: DevId,
+    /// Where it is mounted.
+    pub point: PathBuf,
+    /// `ext4`.
+    pub kind: String,
+    /// What is mounted: a node, or a name that the file system understands.
+    pub source: PathBuf,
+    /// The options of the file system, still escaped.
+    options: Vec<u8>,
+}
+
+impl Entry {
+    /// The value of an option that is a path.
+    pub(super) fn option(&self, name: &str) -> Option<PathBuf> {
+        self.options
+            .split(|byte| *byte == b',')
+            .find_map(|option| option.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .map(unescape)
+    }
+}
+
+/// A path in which the kernel wrote bytes as three octal digits.
+pub(super) fn unescape(text: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'\\'
+            && let [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] = tail
+        {
+            bytes.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+            rest = tail;
+        } else {
+            bytes.push(byte);
+            rest = tail;
+        }
+    }
+    OsString::from_vec(bytes).into()
+}
+
+fn parse_line(line: &[u8]) -> Option<Entry> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let dev = DevId::parse(std::str::from_utf8(fields.by_ref().nth(2)?).ok()?)?;
+    let point = unescape(fields.by_ref().nth(1)?);
+    // Optional fields of any number end with a lone dash.
+    fields.by_ref().find(|field| *field == b"-")?;
+    Some(Entry {
+        dev,
+        point,
+        kind: String::from_utf8_lossy(fields.next()?).into_owned(),
+        source: unescape(fields.next()?),
+        options: fields.next().unwrap_or_default().to_vec(),
+    })
+}
+
+impl Host {
+    /// Everything that is mounted in our namespace, the oldest first.
+    pub(super) fn mounts(&self) -> Result<Vec<Entry>, String> {
+        let path = self.proc.join("self/mountinfo");
+        let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                parse_line(line).ok_or_else(|| {
+                    let line = line.escape_ascii();
+                    format!("cannot understand a line of {}: {line}", path.display())
+                })
+            })
+            .collect()
+    }
+}
+
+/// The mount that a path without symbolic links lies on. `dev` is its `st_dev`;
+/// on a btrfs subvolume mountinfo has another number, so the longest mount
+/// point decides where no number fits.
+pub(super) fn mount_of<'a>(entries: &'a [Entry], path: &Path, dev: DevId) -> Option<&'a Entry> {
+    let above = || {
+        entries
+            .iter()
+            .filter(|entry| path.starts_with(&entry.point))
+    };
+    let longest = |entry: &&Entry| entry.point.as_os_str().as_bytes().len();
+    // The last of equals covers the others, and that is what max_by_key takes.
+    above()
+        .filter(|entry| entry.dev == dev)
+        .max_by_key(longest)
+        .or_else(|| above().max_by_key(longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octal_escapes_become_bytes_and_other_backslashes_stay() {
+        let path = |text: &[u8]| unescape(text).into_os_string().into_vec();
+        assert_eq!(path(br"/a\040b\134\011\012"), b"/a b\\\t\n");
+        assert_eq!(path(br"/\303\244\x41\04"), b"/\xc3\xa4\\x41\\04");
+        assert_eq!(path(br"/end\"), b"/end\\");
+        assert_eq!(path(br"/\777"), br"/\777");
+    }
+
+    #[test]
+    fn a_line_is_read_with_any_number_of_optional_fields() {
+        for optional in ["", "shared:1 ", "shared:1 master:2 propagate_from:3 "] {
+            let line = format!(
+                r"36 35 8:17 /sub /mnt/a\040b rw,noatime {optional}- ext4 /dev/sdb1 rw,errors=x"
+            );
+            let entry = parse_line(line.as_bytes()).unwrap();
+            assert_eq!(
+                entry.dev,
+                DevId {
+                    major: 8,
+                    minor: 17
+                }
+            );
+            assert_eq!(entry.point, Path::new("/mnt/a b"));
+            assert_eq!(entry.kind, "ext4");
+            assert_eq!(entry.source, Path::new("/dev/sdb1"));
+        }
+        assert_eq!(parse_line(b"36 35 8:17 / /mnt rw ext4 /dev/sdb1 rw"), None);
+        assert_eq!(parse_line(b"rubbish"), None);
+    }
+
+    #[test]
+    fn options_that_are_paths_are_found_whole() {
+        let line = br"1 0 0:40 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/u\054p,workdir=/w";
+        let entry = parse_line(line).unwrap();
+        assert_eq!(entry.option("upperdir"), Some("/u,p".into()));
+        assert_eq!(entry.option("upper"), None);
+    }
+
+    #[test]
+    fn the_mount_of_a_path_is_the_longest_with_its_number_and_the_newest() {
+        let entry = |point: &str, minor, kind: &str| Entry {
+            dev: DevId { major: 0, minor },
+            point: point.into(),
+            kind: kind.into(),
+            source: PathBuf::new(),
+            options: Vec::new(),
+        };
+        let entries = [
+            entry("/", 1, "root"),
+            entry("/var", 2, "old"),
+            entry("/var", 2, "new"),
+            entry("/var/lib", 3, "hidden"),
+            entry("/va", 2, "other"),
+        ];
+        let at = |path: &str, minor| {
+            let dev = DevId { major: 0, minor };
+            mount_of(&entries, Path::new(path), dev).map(|entry| entry.kind.as_str())
+        };
+        assert_eq!(at("/var/lib/x", 2), Some("new"));
+        assert_eq!(at("/var/lib/x", 9), Some("hidden"));
+        assert_eq!(at("/vars", 9), Some("root"));
+    }
+}

@@ -1,0 +1,345 @@
+//! Runs a plan over a target.
+//!
+//! Several workers write or read chunks; one coordinator owns the position; a
+//! thread of its own syncs the target and saves checkpoints while the workers
+//! go on. The engine knows no command line, no terminal, no path and no clock:
+//! it defines what it consumes as [`Target`], [`Journal`] and [`Control`].
+
+mod coordinator;
+mod cycle;
+#[cfg(test)]
+mod fake;
+mod gate;
+mod proof;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memmap2::{Advice, MmapMut};
+
+use crate::event::Observer;
+use crate::extent::{BadMap, ExtentSet};
+use crate::outcome::Signal;
+use crate::plan::{Phase, Plan, Step};
+use crate::size::{self, KIB, MIB};
+use crate::strategy;
+
+pub use proof::{Proof, is_possible as proof_is_possible, prove};
+
+/// Bytes that a crash may cost at most: the longest interval between
+/// checkpoints.
+pub const MAX_INTERVAL: u64 = 100 * MIB;
+/// The shortest interval between checkpoints.
+pub const MIN_INTERVAL: u64 = MIB;
+/// The largest chunk.
+pub const MAX_CHUNK: u64 = 64 * MIB;
+/// The smallest chunk, and the unit of all chunks: a page, and at least the
+/// logical block of any drive.
+pub const MIN_CHUNK: u64 = 4 * KIB;
+/// The chunk unless asked otherwise: smaller ones lose speed, and with all
+/// workers in flight larger ones fall out of the CPU's cache.
+pub const DEFAULT_CHUNK: u64 = MIB;
+/// Workers unless asked otherwise.
+pub const DEFAULT_WORKERS: usize = 4;
+/// Most workers.
+pub const MAX_WORKERS: usize = 64;
+
+/// What the engine writes to and reads from.
+///
+/// Offsets and lengths are multiples of [`alignment`](Self::alignment), and
+/// memory is page-aligned, except in the two `tail` calls. Reads and writes are
+/// exact: a short one is an error.
+pub trait Target: Sync {
+    /// Bytes.
+    fn size(&self) -> u64;
+    /// The unit of offsets and lengths in bytes; a power of two, at most
+    /// [`MIN_CHUNK`].
+    fn alignment(&self) -> u64;
+    /// The drive's physical block in bytes, a multiple of the alignment: an
+    /// error is searched down to it before single logical blocks are tried.
+    fn physical_block(&self) -> u64;
+    /// Writes all of `data`.
+    ///
+    /// # Errors
+    /// The kernel's; what is on the drive in the range is then unknown.
+    fn write(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Fills `data`.
+    ///
+    /// # Errors
+    /// The kernel's, or `UnexpectedEof`.
+    fn read(&self, data: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes the last bytes, less than the alignment, while nothing else is in
+    /// flight.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    fn write_tail(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Reads the last bytes, less than the alignment; `data` is as long as the
+    /// alignment, and only its start is filled.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn read_tail(&self, data: &mut [u8], offset: u64, length: usize) -> io::Result<()>;
+    /// Makes everything that was written before the call durable, as far as
+    /// the kernel can.
+    ///
+    /// # Errors
+    /// The kernel's; what was written since the last good sync is then unknown.
+    fn sync(&self) -> io::Result<()>;
+    /// Called before a read-back, so that it is served by the drive.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn begin_read_back(&self) -> io::Result<()>;
+    /// What an error means for the target as a whole.
+    fn presence(&self, error: &io::Error) -> Presence;
+}
+
+/// Whether a target that gave an error is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It is: only the range of the error is bad.
+    Present,
+    /// It has gone, or cannot take any more data; why, for people.
+    Gone(String),
+}
+
+/// Where checkpoints go.
+pub trait Journal: Send {
+    /// Saves a state; on return it is durable.
+    ///
+    /// # Errors
+    /// Why it is not, for people; the state saved before stands.
+    fn save(&mut self, state: &State) -> Result<(), String>;
+}
+
+/// What reaches the engine from outside while it runs.
+pub trait Control: Sync {
+    /// The signal that asks the run to stop.
+    fn stop(&self) -> Option<Signal>;
+    /// Time since some fixed moment; it never goes backwards.
+    fn now(&self) -> Duration;
+}
+
+/// How far a run got, as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The step under way.
+    pub step: Step,
+    /// Bytes of it that are durable.
+    pub position: u64,
+    /// What cannot be written or read.
+    pub bad: Arc<BadMap>,
+    /// What was read back different.
+    pub mismatches: Arc<ExtentSet>,
+}
+
+impl State {
+    /// The start of a plan.
+    #[must_use]
+    pub fn start() -> Self {
+        Self {
+            step: Step {
+                pass: 0,
+                phase: Phase::Write,
+            },
+            position: 0,
+            bad: Arc::default(),
+            mismatches: Arc::default(),
+        }
+    }
+}
+
+/// How the engine works; the fields agree with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    // MIN_CHUNK..=MAX_CHUNK, a multiple of MIN_CHUNK, and where that allows at
+    // most interval / (2 * workers), so that the smallest interval still moves
+    chunk: u64,
+    // 1..=MAX_WORKERS
+    workers: usize,
+    // MIN_INTERVAL..=MAX_INTERVAL
+    interval: u64,
+    // > 0
+    rate: Option<u64>,
+}
+
+impl Settings {
+    /// Brings wishes into range: bytes of a chunk, number of workers, bytes
+    /// between checkpoints, bytes a second.
+    #[must_use]
+    pub fn new(chunk: u64, workers: usize, interval: u64, rate: Option<u64>) -> Self {
+        let workers = workers.clamp(1, MAX_WORKERS);
+        let interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
+        let rate = rate.map(|rate| rate.max(1));
+        // A slow rate in few large chunks would be a stutter.
+        let smooth = rate.map_or(u64::MAX, |rate| rate / 8);
+        let most = (interval / (2 * workers as u64)).min(smooth);
+        let chunk = chunk.min(most).clamp(MIN_CHUNK, MAX_CHUNK) / MIN_CHUNK * MIN_CHUNK;
+        Self {
+            chunk,
+            workers,
+            interval,
+            rate,
+        }
+    }
+
+    /// Bytes of a chunk.
+    #[must_use]
+    pub fn chunk(&self) -> u64 {
+        self.chunk
+    }
+}
+
+/// How a run of the engine ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The last state: what the drive holds durably.
+    pub state: State,
+    /// Whether `state` is on disk; otherwise why not.
+    pub unsaved: Option<String>,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Why a run of the engine ended.
+#[derive(Debug)]
+pub enum End {
+    /// The plan is done.
+    Complete,
+    /// A signal asked for it.
+    Interrupted(Signal),
+    /// An error that the run cannot get around.
+    Failed(Error),
+    /// The first checkpoint could not be saved: nothing was written.
+    NotStarted(String),
+}
+
+/// An error that ends a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What was being done.
+    pub op: Op,
+    /// Where, in bytes.
+    pub offset: u64,
+    /// What went wrong, for people.
+    pub why: String,
+}
+
+/// What the engine was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Writing.
+    Write,
+    /// Reading back.
+    Read,
+    /// Flushing the drive.
+    Sync,
+    /// Getting memory.
+    Allocate,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { op, offset, why } = self;
+        match op {
+            Op::Write => write!(f, "writing at byte {offset}: {why}"),
+            Op::Read => write!(f, "reading at byte {offset}: {why}"),
+            Op::Sync => write!(f, "flushing what was written after byte {offset}: {why}"),
+            Op::Allocate => write!(f, "getting memory: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Everything that a run of the engine uses.
+pub struct Engine<'a> {
+    /// What is done.
+    pub plan: &'a Plan,
+    /// How.
+    pub settings: Settings,
+    /// What it is done to.
+    pub target: &'a dyn Target,
+    /// Who hears of it.
+    pub observer: &'a dyn Observer,
+    /// What reaches in from outside.
+    pub control: &'a dyn Control,
+}
+
+impl Engine<'_> {
+    /// Runs the plan from a state to its end, or as far as it gets.
+    pub fn run(&self, state: State, journal: &mut dyn Journal) -> Ended {
+        if let Err(why) = journal.save(&state) {
+            let unsaved = Some(why.clone());
+            return Ended {
+                state,
+                unsaved,
+                end: End::NotStarted(why),
+            };
+        }
+        let mut buffers = match Buffers::new(self.settings) {
+            Ok(buffers) => buffers,
+            Err(error) => {
+                let why = error.to_string();
+                let end = End::Failed(Error {
+                    op: Op::Allocate,
+                    offset: 0,
+                    why,
+                });
+                return Ended {
+                    state,
+                    unsaved: None,
+                    end,
+                };
+            }
+        };
+        let mut now = Ended {
+            state,
+            unsaved: None,
+            end: End::Complete,
+        };
+        while now.state.step.phase != Phase::Complete {
+            now = coordinator::run_step(self, now, journal, &mut buffers);
+            if !matches!(now.end, End::Complete) {
+                break;
+            }
+        }
+        now
+    }
+
+    fn strategy(&self, step: Step) -> Box<dyn strategy::WipeStrategy> {
+        strategy::of(&self.plan.pass(step.pass).content)
+    }
+}
+
+/// The memory that is written from and read into: page-aligned, one map for all
+/// workers, as separate small ones get huge pages only by chance.
+struct Buffers {
+    map: MmapMut,
+    // divides the map's length
+    chunk: usize,
+}
+
+impl Buffers {
+    /// One chunk for each worker, and one that all share.
+    fn new(settings: Settings) -> io::Result<Self> {
+        let chunk = size::memory(settings.chunk);
+        let map = MmapMut::map_anon(chunk * (settings.workers + 1))?;
+        // Only speed hangs on it.
+        let _ = map.advise(Advice::HugePage);
+        Ok(Self { map, chunk })
+    }
+
+    /// The shared chunk, and each worker's own.
+    fn split(&mut self) -> (&mut [u8], impl Iterator<Item = &mut [u8]>) {
+        let (shared, own) = self.map.split_at_mut(self.chunk);
+        (shared, own.chunks_mut(self.chunk))
+    }
+}

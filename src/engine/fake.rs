@@ -1,0 +1,260 @@
+//! A drive in memory that imitates direct I/O, has a volatile cache, and fails
+//! on schedule.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Control, Journal, Presence, State, Target};
+use crate::event::{Event, Observer};
+use crate::outcome::Signal;
+
+/// What a fake drive does wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// Blocks (by number) that cannot be written.
+    pub unwritable: BTreeSet<u64>,
+    /// Blocks that cannot be read.
+    pub unreadable: BTreeSet<u64>,
+    /// Syncs (counted from 0) that fail; what was not synced is dropped.
+    pub failing_syncs: BTreeSet<u64>,
+    /// Writes (counted from 0) after which the drive has gone.
+    pub gone_after: Option<u64>,
+    /// Bytes whose lowest bit is flipped when they are written.
+    pub flipped: BTreeSet<u64>,
+}
+
+struct Inside {
+    platter: Vec<u8>,
+    // what a power cut would leave
+    synced: Vec<u8>,
+    writes: u64,
+    syncs: u64,
+}
+
+pub struct FakeDrive {
+    block: u64,
+    physical: u64,
+    faults: Faults,
+    inside: Mutex<Inside>,
+}
+
+fn eio() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
+impl FakeDrive {
+    pub fn new(size: u64, block: u64, faults: Faults) -> Self {
+        let old = vec![0xA5; usize::try_from(size).unwrap()];
+        let inside = Inside {
+            platter: old.clone(),
+            synced: old,
+            writes: 0,
+            syncs: 0,
+        };
+        Self {
+            block,
+            physical: block.max(4096),
+            faults,
+            inside: Mutex::new(inside),
+        }
+    }
+
+    /// What the drive holds.
+    pub fn platter(&self) -> Vec<u8> {
+        self.inside.lock().unwrap().platter.clone()
+    }
+
+    /// What the drive holds after a power cut.
+    pub fn after_power_cut(&self) -> Vec<u8> {
+        self.inside.lock().unwrap().synced.clone()
+    }
+
+    /// The same drive after a power cut, with other faults.
+    pub fn restarted(&self, platter: Vec<u8>, faults: Faults) -> Self {
+        let inside = Inside {
+            platter: platter.clone(),
+            synced: platter,
+            writes: 0,
+            syncs: 0,
+        };
+        Self {
+            block: self.block,
+            physical: self.physical,
+            faults,
+            inside: Mutex::new(inside),
+        }
+    }
+
+    fn blocks(&self, offset: u64, length: usize) -> std::ops::Range<u64> {
+        offset / self.block..(offset + length as u64).div_ceil(self.block)
+    }
+
+    fn gone(&self, inside: &Inside) -> bool {
+        self.faults
+            .gone_after
+            .is_some_and(|after| inside.writes > after)
+    }
+
+    fn put(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let mut inside = self.inside.lock().unwrap();
+        inside.writes += 1;
+        if self.gone(&inside) {
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        let at = usize::try_from(offset).unwrap();
+        let bad = self
+            .blocks(offset, data.len())
+            .find(|block| self.faults.unwritable.contains(block));
+        // Blocks before the bad one land, as on a real drive.
+        let good = bad.map_or(data.len(), |block| {
+            usize::try_from((block * self.block).saturating_sub(offset)).unwrap()
+        });
+        inside.platter[at..at + good].copy_from_slice(&data[..good]);
+        for &flip in self.faults.flipped.range(offset..offset + good as u64) {
+            inside.platter[usize::try_from(flip).unwrap()] ^= 1;
+        }
+        if bad.is_some() { Err(eio()) } else { Ok(()) }
+    }
+
+    fn get(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
+        let inside = self.inside.lock().unwrap();
+        if self.gone(&inside) {
+            return Err(eio());
+        }
+        if self
+            .blocks(offset, data.len())
+            .any(|block| self.faults.unreadable.contains(&block))
+        {
+            return Err(eio());
+        }
+        let at = usize::try_from(offset).unwrap();
+        data.copy_from_slice(&inside.platter[at..at + data.len()]);
+        Ok(())
+    }
+
+    fn check_alignment(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let aligned = |n: u64| n.is_multiple_of(self.block);
+        let memory = data.as_ptr().addr() as u64;
+        if aligned(offset) && aligned(data.len() as u64) && memory.is_multiple_of(512) {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(22))
+        }
+    }
+}
+
+impl Target for FakeDrive {
+    fn size(&self) -> u64 {
+        self.inside.lock().unwrap().platter.len() as u64
+    }
+    fn alignment(&self) -> u64 {
+        self.block
+    }
+    fn physical_block(&self) -> u64 {
+        self.physical
+    }
+    fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.check_alignment(data, offset)?;
+        self.put(data, offset)
+    }
+    fn read(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
+        self.check_alignment(data, offset)?;
+        self.get(data, offset)
+    }
+    fn write_tail(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        assert!(offset + data.len() as u64 == self.size() && (data.len() as u64) < self.block);
+        self.put(data, offset)
+    }
+    fn read_tail(&self, data: &mut [u8], offset: u64, length: usize) -> io::Result<()> {
+        assert_eq!(offset + length as u64, self.size());
+        self.get(&mut data[..length], offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        let mut inside = self.inside.lock().unwrap();
+        let number = inside.syncs;
+        inside.syncs += 1;
+        if self.gone(&inside) {
+            return Err(eio());
+        }
+        if self.faults.failing_syncs.contains(&number) {
+            // The worst that a failed flush may mean: all of it is lost.
+            inside.platter = inside.synced.clone();
+            return Err(eio());
+        }
+        inside.synced = inside.platter.clone();
+        Ok(())
+    }
+    fn begin_read_back(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn presence(&self, _error: &io::Error) -> Presence {
+        if self.gone(&self.inside.lock().unwrap()) {
+            Presence::Gone("the drive has gone".into())
+        } else {
+            Presence::Present
+        }
+    }
+}
+
+/// Keeps every state that was saved, checks each against the drive, and fails
+/// on schedule.
+pub struct FakeJournal<'a> {
+    pub saved: Vec<State>,
+    pub failing: BTreeSet<u64>,
+    pub check: &'a (dyn Fn(&State) + Sync),
+    pub calls: u64,
+}
+
+impl<'a> FakeJournal<'a> {
+    pub fn new(check: &'a (dyn Fn(&State) + Sync)) -> Self {
+        Self {
+            saved: Vec::new(),
+            failing: BTreeSet::new(),
+            check,
+            calls: 0,
+        }
+    }
+}
+
+impl Journal for FakeJournal<'_> {
+    fn save(&mut self, state: &State) -> Result<(), String> {
+        let number = self.calls;
+        self.calls += 1;
+        if self.failing.contains(&number) {
+            return Err("no space left on device".into());
+        }
+        (self.check)(state);
+        self.saved.push(state.clone());
+        Ok(())
+    }
+}
+
+/// A clock that ticks a millisecond a look, and a signal at a set look.
+#[derive(Default)]
+pub struct FakeControl {
+    pub looks: AtomicU64,
+    pub stop_at: Option<u64>,
+}
+
+impl Control for FakeControl {
+    fn stop(&self) -> Option<Signal> {
+        let seen = self.looks.load(Ordering::Relaxed);
+        self.stop_at.filter(|at| seen >= *at).map(|_| Signal::Int)
+    }
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.looks.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Keeps what it hears.
+#[derive(Default)]
+pub struct Recorder(pub Mutex<Vec<Event>>);
+
+impl Observer for Recorder {
+    fn event(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}

@@ -1,0 +1,119 @@
+//! Hands chunks to the workers, in order, as far as the coordinator lets it.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::extent::Extent;
+
+/// A chunk that a worker is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where.
+    pub extent: Extent,
+    /// Completions of an older generation do not count.
+    pub generation: u64,
+}
+
+/// The gate that workers take chunks from.
+pub struct Gate {
+    state: Mutex<State>,
+    opened: Condvar,
+}
+
+/// The gate's state; only the coordinator changes anything but `next` and
+/// `dispensed`.
+pub struct State {
+    /// Where the next chunk begins.
+    pub next: u64,
+    /// Where chunks end for now: the aligned part, then the tail.
+    pub end: u64,
+    /// No chunk is dispensed that would end beyond this.
+    pub limit: u64,
+    /// See [`Chunk::generation`].
+    pub generation: u64,
+    /// Chunks handed out, ever.
+    pub dispensed: u64,
+    /// Bytes handed out, ever.
+    pub dispensed_bytes: u64,
+    closed: bool,
+    chunk: u64,
+}
+
+impl Gate {
+    /// A gate that dispenses `start..end` in chunks, and nothing at first.
+    pub fn new(start: u64, end: u64, chunk: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                next: start,
+                end,
+                limit: start,
+                generation: 0,
+                dispensed: 0,
+                dispensed_bytes: 0,
+                closed: false,
+                chunk,
+            }),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// The next chunk, as soon as there is one; `None` when the gate is closed.
+    pub fn take(&self) -> Option<Chunk> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(chunk) = state.dispense() {
+                return Some(chunk);
+            }
+            state = self
+                .opened
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Looks at or changes the state, and wakes the workers.
+    pub fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        if state.available().is_some() {
+            self.opened.notify_all();
+        }
+        result
+    }
+
+    /// Sends the workers home.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.opened.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements that change it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn available(&self) -> Option<Extent> {
+        let end = self.end.min(self.next.saturating_add(self.chunk));
+        Extent::between(self.next, end).filter(|extent| extent.end() <= self.limit)
+    }
+
+    fn dispense(&mut self) -> Option<Chunk> {
+        let extent = self.available()?;
+        self.next = extent.end();
+        self.dispensed += 1;
+        self.dispensed_bytes += extent.length();
+        Some(Chunk {
+            extent,
+            generation: self.generation,
+        })
+    }
+
+    /// Hands nothing out until a new limit is set.
+    pub fn pause(&mut self) {
+        self.limit = 0;
+    }
+}

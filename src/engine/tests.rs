@@ -1,0 +1,405 @@
+//! The engine against a fake drive under fault schedules.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::fake::{FakeControl, FakeDrive, FakeJournal, Faults, Recorder};
+use super::{End, Ended, Engine, MIN_CHUNK, Settings, State};
+use crate::event::Event;
+use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan};
+use crate::size::MIB;
+use crate::strategy;
+
+fn random(verify: bool) -> Plan {
+    let content = Content::Random {
+        generator: Generator::Aes256,
+        key: Key::new([3; KEY_BYTES]),
+    };
+    Plan::new(vec![Pass { content, verify }]).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings::new(MIN_CHUNK, 3, MIB, None)
+}
+
+fn run(
+    plan: &Plan,
+    settings: Settings,
+    drive: &FakeDrive,
+    state: State,
+    stop_at: Option<u64>,
+) -> (Ended, Vec<State>, Vec<Event>) {
+    let check = |state: &State| check_saved(plan, drive, state);
+    let mut journal = FakeJournal::new(&check);
+    let observer = Recorder::default();
+    let control = FakeControl {
+        stop_at,
+        ..FakeControl::default()
+    };
+    let engine = Engine {
+        plan,
+        settings,
+        target: drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(state, &mut journal);
+    let events = observer.0.into_inner().unwrap();
+    (ended, journal.saved, events)
+}
+
+/// Promise 3: everything that a saved checkpoint claims survives a power cut
+/// at this very moment.
+fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
+    let platter = drive.after_power_cut();
+    let (pass, written) = match state.step {
+        step if step.phase == Phase::Write && state.position == 0 && step.pass > 0 => {
+            // Nothing of this pass is claimed; the one before is there in full.
+            (step.pass - 1, platter.len())
+        }
+        step if step.phase == Phase::Write => (step.pass, usize::try_from(state.position).unwrap()),
+        step => (step.pass, platter.len()),
+    };
+    let wrong = wrong_bytes(plan, pass, &platter[..written]);
+    for at in wrong {
+        let bad = state
+            .bad
+            .map()
+            .overlaps(crate::extent::Extent::new(at, 1).unwrap())
+            .next();
+        assert!(
+            bad.is_some(),
+            "byte {at} is claimed but not on the platter: {state:?}"
+        );
+    }
+}
+
+fn wrong_bytes(plan: &Plan, pass: usize, found: &[u8]) -> Vec<u64> {
+    let mut expected = vec![0; found.len()];
+    strategy::of(&plan.pass(pass).content).fill(0, &mut expected);
+    let mut wrong = Vec::new();
+    for (number, (found, expected)) in (0..).zip(found.chunks(512).zip(expected.chunks(512))) {
+        if found != expected {
+            let bytes = (number * 512..).zip(found.iter().zip(expected));
+            wrong.extend(bytes.filter(|(_, (a, b))| a != b).map(|(at, _)| at));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_byte_is_written_and_read_back_whatever_the_size() {
+    for block in [512, 4096] {
+        for size in [1, 511, 512, 513, 4095, 4096, 4097, 70_000, MIB + 3 * 512] {
+            let drive = FakeDrive::new(size, block, Faults::default());
+            let plan = random(true);
+            let (ended, saved, _) = run(&plan, settings(), &drive, State::start(), None);
+            assert!(matches!(ended.end, End::Complete), "{size}: {ended:?}");
+            assert_eq!(
+                wrong_bytes(&plan, 0, &drive.after_power_cut()),
+                [0; 0],
+                "{size}"
+            );
+            assert!(ended.state.bad.is_empty() && ended.state.mismatches.is_empty());
+            assert_eq!(saved.first().unwrap(), &State::start());
+            assert_eq!(saved.last().unwrap().step.phase, Phase::Complete);
+        }
+    }
+}
+
+#[test]
+fn a_pattern_keeps_its_phase_where_chunks_and_tail_do_not_divide_it() {
+    for pattern in [
+        "55",
+        "55aa",
+        "924924",
+        "0102030405",
+        "000102030405060708090a0b0c0d0e0f",
+    ] {
+        let pass = Pass {
+            content: Content::Pattern {
+                pattern: pattern.parse().unwrap(),
+            },
+            verify: true,
+        };
+        let plan = Plan::new(vec![pass]).unwrap();
+        // 12 KiB is a multiple of 3 and 4096; the size leaves part of a chunk
+        // and a tail.
+        let settings = Settings::new(3 * MIN_CHUNK, 2, MIB, None);
+        let drive = FakeDrive::new(10 * MIN_CHUNK + 77, 4096, Faults::default());
+        let (ended, _, _) = run(&plan, settings, &drive, State::start(), None);
+        assert!(matches!(ended.end, End::Complete) && ended.state.mismatches.is_empty());
+        assert_eq!(wrong_bytes(&plan, 0, &drive.platter()), [0; 0], "{pattern}");
+    }
+}
+
+#[test]
+fn the_bad_blocks_are_found_exactly_and_the_rest_is_written() {
+    let unwritable = BTreeSet::from([0, 9, 10, 11, 200, 255]);
+    let faults = Faults {
+        unwritable: unwritable.clone(),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(256 * 512, 512, faults);
+    let plan = random(true);
+    let (ended, _, events) = run(&plan, settings(), &drive, State::start(), None);
+    assert!(matches!(ended.end, End::Complete), "{ended:?}");
+    let bad: Vec<_> = ended
+        .state
+        .bad
+        .map()
+        .iter()
+        .map(|(e, _)| (e.start() / 512, e.length() / 512))
+        .collect();
+    assert_eq!(bad, [(0, 1), (9, 3), (200, 1), (255, 1)]);
+    let wrong: BTreeSet<u64> = wrong_bytes(&plan, 0, &drive.platter())
+        .iter()
+        .map(|at| at / 512)
+        .collect();
+    assert!(wrong.is_subset(&unwritable));
+    assert!(
+        ended.state.mismatches.is_empty(),
+        "bad blocks are not compared"
+    );
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::BadExtent(..)))
+    );
+}
+
+#[test]
+fn what_cannot_be_read_back_is_bad_and_what_differs_is_located() {
+    let faults = Faults {
+        unreadable: BTreeSet::from([5]),
+        flipped: BTreeSet::from([20 * 512 + 7, 21 * 512, 90 * 512 + 511]),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(128 * 512, 512, faults);
+    let check = |_: &State| {};
+    let mut journal = FakeJournal::new(&check);
+    let (observer, control) = (Recorder::default(), FakeControl::default());
+    let plan = random(true);
+    let engine = Engine {
+        plan: &plan,
+        settings: settings(),
+        target: &drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    let differ: Vec<_> = ended
+        .state
+        .mismatches
+        .map()
+        .iter()
+        .map(|(e, ())| (e.start() / 512, e.length() / 512))
+        .collect();
+    assert_eq!(differ, [(20, 2), (90, 1)]);
+    let bad: Vec<_> = ended
+        .state
+        .bad
+        .map()
+        .iter()
+        .map(|(e, _)| e.start() / 512)
+        .collect();
+    assert_eq!(bad, [5]);
+}
+
+#[test]
+fn a_failed_sync_is_made_good_by_writing_again() {
+    let faults = Faults {
+        failing_syncs: BTreeSet::from([1]),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(4 * MIB, 512, faults);
+    let plan = random(false);
+    let (ended, _, events) = run(&plan, settings(), &drive, State::start(), None);
+    assert!(matches!(ended.end, End::Complete), "{ended:?}");
+    assert_eq!(wrong_bytes(&plan, 0, &drive.after_power_cut()), [0; 0]);
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::SyncFailed { .. }))
+    );
+}
+
+#[test]
+fn a_second_failed_sync_without_progress_ends_the_run() {
+    let faults = Faults {
+        failing_syncs: BTreeSet::from([2, 3]),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(4 * MIB, 512, faults);
+    let (ended, _, _) = run(&random(false), settings(), &drive, State::start(), None);
+    assert!(matches!(ended.end, End::Failed(_)), "{ended:?}");
+}
+
+#[test]
+fn a_drive_that_goes_away_ends_the_run_and_keeps_the_checkpoint() {
+    let faults = Faults {
+        gone_after: Some(600),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(8 * MIB, 512, faults);
+    let (ended, saved, _) = run(&random(false), settings(), &drive, State::start(), None);
+    let End::Failed(error) = ended.end else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(error.why, "the drive has gone");
+    assert!(saved.last().unwrap().position > 0);
+    assert!(
+        ended.state.bad.is_empty(),
+        "no hunt for bad sectors on a drive that has gone"
+    );
+}
+
+#[test]
+fn without_a_first_checkpoint_nothing_is_written() {
+    let drive = FakeDrive::new(MIB, 512, Faults::default());
+    let check = |_: &State| {};
+    let mut journal = FakeJournal::new(&check);
+    journal.failing = BTreeSet::from([0]);
+    let (observer, control) = (Recorder::default(), FakeControl::default());
+    let plan = random(false);
+    let engine = Engine {
+        plan: &plan,
+        settings: settings(),
+        target: &drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    assert!(matches!(ended.end, End::NotStarted(_)));
+    assert!(drive.platter().iter().all(|&byte| byte == 0xA5));
+}
+
+#[test]
+fn checkpoints_that_fail_are_announced_once_and_the_wipe_goes_on() {
+    let drive = FakeDrive::new(6 * MIB, 512, Faults::default());
+    let plan = random(true);
+    let check = |state: &State| check_saved(&plan, &drive, state);
+    let mut journal = FakeJournal::new(&check);
+    journal.failing = BTreeSet::from([2]);
+    let (observer, control) = (Recorder::default(), FakeControl::default());
+    let engine = Engine {
+        plan: &plan,
+        settings: settings(),
+        target: &drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    assert!(matches!(ended.end, End::Complete) && ended.unsaved.is_none());
+    let events = observer.0.into_inner().unwrap();
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::SaveFailed(_))), 1);
+    assert_eq!(count(|event| matches!(event, Event::SaveRecovered)), 1);
+}
+
+#[test]
+fn the_smallest_interval_with_the_largest_chunk_does_not_hang() {
+    let drive = FakeDrive::new(5 * MIB + 512, 512, Faults::default());
+    let settings = Settings::new(64 * MIB, 64, 1, None);
+    let (ended, _, _) = run(&random(true), settings, &drive, State::start(), None);
+    assert!(matches!(ended.end, End::Complete));
+}
+
+#[test]
+fn settings_are_brought_into_range() {
+    let chunk =
+        |chunk, workers, interval, rate| Settings::new(chunk, workers, interval, rate).chunk();
+    assert_eq!(chunk(MIB, 4, 100 * MIB, None), MIB);
+    assert_eq!(chunk(MIB, 4, MIB, None), MIB / 8);
+    assert_eq!(chunk(5000, 4, 100 * MIB, None), 4096);
+    assert_eq!(chunk(0, 0, 0, Some(0)), 4096);
+    assert_eq!(chunk(MIB, 4, 100 * MIB, Some(MIB)), MIB / 8);
+}
+
+/// What happens to one run of a wipe.
+#[derive(Debug, Clone)]
+struct Episode {
+    stop_at: Option<u64>,
+    power_cut: bool,
+    failing_sync: Option<u64>,
+    failing_save: Option<u64>,
+    chunk: u64,
+    workers: usize,
+}
+
+fn episode() -> impl Strategy<Value = Episode> {
+    (
+        proptest::option::weighted(0.7, 0_u64..300),
+        any::<bool>(),
+        proptest::option::weighted(0.3, 0_u64..4),
+        proptest::option::weighted(0.3, 1_u64..5),
+        1_u64..9,
+        1_usize..5,
+    )
+        .prop_map(
+            |(stop_at, power_cut, failing_sync, failing_save, pages, workers)| Episode {
+                stop_at,
+                power_cut,
+                failing_sync,
+                failing_save,
+                chunk: pages * MIN_CHUNK,
+                workers,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #[test]
+    fn any_history_of_faults_interrupts_and_power_cuts_ends_with_every_byte_right(
+        size in 1_u64..3 * MIB,
+        block in prop_oneof![Just(512_u64), Just(4096)],
+        passes in 1_usize..3,
+        unwritable in proptest::collection::btree_set(0_u64..6000, 0..4),
+        episodes in proptest::collection::vec(episode(), 0..5),
+    ) {
+        let pass = |n: usize| {
+            let content = Content::Random { generator: Generator::ChaCha20, key: Key::new([u8::try_from(n).unwrap(); KEY_BYTES]) };
+            Pass { content, verify: true }
+        };
+        let plan = Plan::new((0..passes).map(pass).collect()).unwrap();
+        let unwritable: BTreeSet<u64> = unwritable.into_iter().filter(|b| b * block < size).collect();
+        let base = Faults { unwritable: unwritable.clone(), ..Faults::default() };
+        let mut drive = FakeDrive::new(size, block, base.clone());
+        let mut state = State::start();
+        let mut finished = false;
+        let last = Episode { stop_at: None, power_cut: false, failing_sync: None, failing_save: None, chunk: 4 * MIN_CHUNK, workers: 2 };
+        for episode in episodes.into_iter().chain([last]) {
+            let faults = Faults { failing_syncs: episode.failing_sync.into_iter().collect(), ..base.clone() };
+            drive = drive.restarted(drive.platter(), faults);
+            let check = |state: &State| check_saved(&plan, &drive, state);
+            let mut journal = FakeJournal::new(&check);
+            journal.failing = episode.failing_save.into_iter().collect();
+            let observer = Recorder::default();
+            let control = FakeControl { stop_at: episode.stop_at, ..FakeControl::default() };
+            let settings = Settings::new(episode.chunk, episode.workers, MIB, None);
+            let engine = Engine { plan: &plan, settings, target: &drive, observer: &observer, control: &control };
+            let ended = engine.run(state.clone(), &mut journal);
+            prop_assert!(!matches!(ended.end, End::Failed(_)), "{:?}", ended);
+            // What a next run finds: the last state that reached the disk.
+            state = journal.saved.last().unwrap().clone();
+            if ended.unsaved.is_none() {
+                prop_assert_eq!(&state, &ended.state);
+            }
+            if episode.power_cut {
+                drive = drive.restarted(drive.after_power_cut(), base.clone());
+            }
+            finished = state.step.phase == Phase::Complete;
+            if finished {
+                break;
+            }
+        }
+        prop_assert!(finished);
+        prop_assert!(state.mismatches.is_empty());
+        let wrong: BTreeSet<u64> = wrong_bytes(&plan, passes - 1, &drive.platter()).iter().map(|at| at / block).collect();
+        prop_assert!(wrong.is_subset(&unwritable));
+        let bad: BTreeSet<u64> = state.bad.map().iter().flat_map(|(e, _)| e.start() / block..e.end().div_ceil(block)).collect();
+        prop_assert_eq!(bad, unwritable);
+    }
+}

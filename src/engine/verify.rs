@@ -1,0 +1,88 @@
+//! Reads chunks back and compares them with what was written.
+
+use super::worker::{Job, Result, narrow};
+use crate::extent::{During, Extent};
+use crate::size;
+use crate::strategy::WipeStrategy;
+
+/// Bytes that are generated and compared at a time: they stay in the CPU's
+/// first cache.
+const TILE: usize = 16 * 1024;
+
+/// Mismatches are located down to this many bytes, the smallest logical block.
+const GRAIN: usize = 512;
+
+/// Reads one chunk back.
+pub fn chunk(job: &Job, extent: Extent, buffer: &mut [u8]) -> Result {
+    let mut result = Result::default();
+    // What could not be written is known to be bad, and is not read.
+    for piece in job.skip.map().gaps(extent) {
+        if result.end.is_some() {
+            break;
+        }
+        read_back(job, piece, extent, buffer, &mut result);
+    }
+    result
+}
+
+fn read_back(job: &Job, piece: Extent, chunk: Extent, buffer: &mut [u8], result: &mut Result) {
+    let alignment = job.target.alignment();
+    let mut differ = Vec::new();
+    let mut attempt = |part: Extent| {
+        let length = size::memory(part.length());
+        if part.length().is_multiple_of(alignment) {
+            job.target.read(&mut buffer[..length], part.start())?;
+        } else {
+            let block = &mut buffer[..size::memory(alignment)];
+            job.target.read_tail(block, part.start(), length)?;
+        }
+        let data = &buffer[..length];
+        let from = size::memory(part.start() - chunk.start());
+        match job.shared_at(chunk) {
+            Some(shared) => collect(
+                part.start(),
+                data,
+                &shared[from..from + length],
+                &mut differ,
+            ),
+            None => differ.extend(differing(job.strategy, part.start(), data)),
+        }
+        Ok(())
+    };
+    narrow(job, piece, During::Read, &mut attempt, result);
+    result.mismatches.extend(differ);
+}
+
+/// The ranges of `data`, read at `offset`, that are not what the strategy
+/// writes there; located to 512 bytes.
+#[must_use]
+pub fn differing(strategy: &dyn WipeStrategy, offset: u64, data: &[u8]) -> Vec<Extent> {
+    let mut differ = Vec::new();
+    let mut expected = [0; TILE];
+    let mut at = offset;
+    for tile in data.chunks(TILE) {
+        let expected = &mut expected[..tile.len()];
+        strategy.fill(at, expected);
+        collect(at, tile, expected, &mut differ);
+        at += tile.len() as u64;
+    }
+    differ
+}
+
+/// Appends the ranges that differ, merging neighbours.
+fn collect(offset: u64, data: &[u8], expected: &[u8], differ: &mut Vec<Extent>) {
+    if data == expected {
+        return;
+    }
+    let mut at = offset;
+    for (found, wanted) in data.chunks(GRAIN).zip(expected.chunks(GRAIN)) {
+        let end = at + found.len() as u64;
+        if found != wanted {
+            let start = differ
+                .pop_if(|last| last.end() == at)
+                .map_or(at, Extent::start);
+            differ.extend(Extent::between(start, end));
+        }
+        at = end;
+    }
+}

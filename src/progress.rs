@@ -1,0 +1,440 @@
+//! The state directory: saving checkpoints durably, finding and completing
+//! them, keeping records.
+//!
+//! A save is a new temporary file in the same folder, written, flushed,
+//! fsynced, renamed over the old one, and the folder fsynced: at every moment
+//! one whole checkpoint is there. If any of that fails the temporary is thrown
+//! away, never retried, as a failed fsync marks its pages clean.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
+use crate::engine::{Journal, State};
+use crate::plan::Step;
+
+/// Speed samples of one step: enough for a plot, few enough to save often.
+const SAMPLES_PER_STEP: u64 = 200;
+/// A checkpoint larger than this is not one.
+const MAX_FILE: u64 = 256 << 20;
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Why a file is not used.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// Its content is not a checkpoint of this program.
+    Invalid(Invalid),
+}
+
+/// A file in `pending/`.
+#[derive(Debug)]
+pub struct Pending {
+    /// Where.
+    pub path: PathBuf,
+    /// What it says.
+    pub checkpoint: Result<Checkpoint, LoadError>,
+}
+
+impl StateDir {
+    /// The directory at this path; nothing is created yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
+    /// root, else under `XDG_STATE_HOME` or `~/.local/state`; `None` without a
+    /// home.
+    #[must_use]
+    pub fn default_root(
+        is_root: bool,
+        state_home: Option<PathBuf>,
+        home: Option<&Path>,
+    ) -> Option<PathBuf> {
+        if is_root {
+            return Some("/var/lib/wipeit".into());
+        }
+        state_home
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home?.join(".local/state")))
+            .map(|path| path.join("wipeit"))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Whether a checkpoint could be saved here, as far as can be told without
+    /// writing.
+    ///
+    /// # Errors
+    /// The path that stands in the way, and why.
+    pub fn check_writable(&self) -> Result<(), (PathBuf, io::Error)> {
+        let pending = self.folder("pending");
+        for path in pending.ancestors() {
+            match fs::metadata(path) {
+                Ok(meta) if !meta.is_dir() => {
+                    return Err((path.into(), ErrorKind::NotADirectory.into()));
+                }
+                Ok(_) => {
+                    return access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+                        .map_err(|error| (path.into(), error.into()));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err((path.into(), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Every checkpoint of an unfinished wipe.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn pending(&self) -> io::Result<Vec<Pending>> {
+        let entries = match fs::read_dir(self.folder("pending")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            if !hidden && path.extension().is_some_and(|end| end == "json") {
+                found.push(Pending {
+                    checkpoint: load(&path),
+                    path,
+                });
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    fn create(&self) -> io::Result<()> {
+        for name in ["pending", "reports"] {
+            create_durably(&self.folder(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates a folder and what is missing above it, each durably.
+fn create_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    create_durably(parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        created => created?,
+    }
+    sync_folder(parent)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // An empty parent is the current folder.
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    File::open(path)?.sync_all()
+}
+
+fn load(path: &Path) -> Result<Checkpoint, LoadError> {
+    let read = || {
+        // A pipe in the folder must not block, a device must not be read.
+        let meta = fs::metadata(path)?;
+        if !meta.is_file() || meta.len() > MAX_FILE {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        fs::read(path)
+    };
+    let bytes = read().map_err(LoadError::Unreadable)?;
+    Checkpoint::parse(&bytes).map_err(LoadError::Invalid)
+}
+
+/// Replaces a file so that at every moment the old or the new one is whole.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".tmp");
+    let temporary = folder.join(hidden);
+    let written = write_new(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| sync_folder(folder));
+    if written.is_err() {
+        // The old file stands. What is left of the new one would only fill the
+        // disk further.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.flush()?;
+    file.sync_all()
+}
+
+/// A name for people: device, serial and run, of harmless characters.
+#[must_use]
+pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
+    let clean = |text: &str| -> String {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        let text = text.trim_matches('.');
+        text.chars()
+            .take(40)
+            .map(|c| if harmless(c) { c } else { '_' })
+            .collect()
+    };
+    let parts = [Some(device), serial, run_id.get(..8)];
+    let parts: Vec<String> = parts.into_iter().flatten().map(clean).collect();
+    format!("{}.json", parts.join("-"))
+}
+
+/// What time it is, from outside: RFC 3339 for people, and one that never goes
+/// backwards for speeds.
+pub trait Clock: Send {
+    /// RFC 3339 with the zone's offset.
+    fn stamp(&self) -> String;
+    /// Since some fixed moment.
+    fn elapsed(&self) -> Duration;
+}
+
+/// Saves the checkpoints of one run.
+pub struct Saver {
+    dir: StateDir,
+    // the name of the file, in `pending/` and later in `reports/`
+    name: String,
+    checkpoint: Checkpoint,
+    // checkpoints of the same drive that this one replaces, once it is on disk
+    supersedes: HashSet<PathBuf>,
+    clock: Box<dyn Clock>,
+    last: Option<(Step, u64, Duration)>,
+}
+
+impl Saver {
+    /// Saves `checkpoint` under `name` in `pending/`; once that has happened the
+    /// files that it supersedes are removed.
+    #[must_use]
+    pub fn new(
+        dir: StateDir,
+        name: String,
+        checkpoint: Checkpoint,
+        supersedes: impl IntoIterator<Item = PathBuf>,
+        clock: Box<dyn Clock>,
+    ) -> Self {
+        let supersedes = supersedes.into_iter().collect();
+        Self {
+            dir,
+            name,
+            checkpoint,
+            supersedes,
+            clock,
+            last: None,
+        }
+    }
+
+    /// The checkpoint as it was saved last, or would have been.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Where it is saved while the wipe is unfinished.
+    #[must_use]
+    pub fn pending_path(&self) -> PathBuf {
+        self.dir.folder("pending").join(&self.name)
+    }
+
+    /// Where its record is kept afterwards.
+    #[must_use]
+    pub fn report_path(&self) -> PathBuf {
+        self.dir.folder("reports").join(&self.name)
+    }
+
+    /// Begins another run of the wipe.
+    pub fn begin_run(&mut self) {
+        let start = self.clock.stamp();
+        self.checkpoint.runs.push(Run {
+            start,
+            end: None,
+            ended_by: None,
+        });
+    }
+
+    /// Writes down why the run ended, and saves.
+    ///
+    /// # Errors
+    /// The last checkpoint stands; why this one could not be saved.
+    pub fn end_run(&mut self, state: &State, ended_by: &str) -> Result<(), String> {
+        if let Some(run) = self.checkpoint.runs.last_mut() {
+            run.end = Some(self.clock.stamp());
+            run.ended_by = Some(ended_by.to_string());
+        }
+        self.save(state)
+    }
+
+    /// Keeps `record` and then removes the checkpoint: a crash in between
+    /// leaves both, and a resume finishes this.
+    ///
+    /// # Errors
+    /// The kernel's; the checkpoint is still there.
+    pub fn complete(&self, record: &[u8]) -> io::Result<()> {
+        replace(&self.report_path(), record)?;
+        fs::remove_file(self.pending_path())?;
+        sync_folder(&self.dir.folder("pending"))
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        let path = self.pending_path();
+        let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let json = self
+            .checkpoint
+            .to_json()
+            .map_err(|error| describe(&error))?;
+        self.dir.create().map_err(|error| describe(&error))?;
+        replace(&path, &json).map_err(|error| describe(&error))?;
+        self.supersedes.remove(&path);
+        for old in self.supersedes.drain() {
+            // A file that stays is found again, and refused by its content.
+            let _ = fs::remove_file(old);
+        }
+        Ok(())
+    }
+
+    /// Adds a point to the plot of speed over position.
+    fn sample(&mut self, state: &State) {
+        let now = self.clock.elapsed();
+        let stretch = self.checkpoint.total_size / SAMPLES_PER_STEP;
+        match self.last {
+            Some((step, from, since)) if step == state.step => {
+                let bytes = state.position.saturating_sub(from);
+                let time = now.saturating_sub(since).as_micros();
+                if bytes > stretch && time > 0 {
+                    let speed = u128::from(bytes) * 1_000_000 / time;
+                    self.checkpoint.samples.push(Sample {
+                        pass: step.pass + 1,
+                        phase: step.phase,
+                        offset: state.position,
+                        speed: u64::try_from(speed).unwrap_or(u64::MAX),
+                    });
+                    self.last = Some((step, state.position, now));
+                }
+            }
+            _ => self.last = Some((state.step, state.position, now)),
+        }
+    }
+}
+
+impl Journal for Saver {
+    fn save(&mut self, state: &State) -> Result<(), String> {
+        self.sample(state);
+        self.checkpoint.set_position(state.step, state.position);
+        self.checkpoint.bad = (*state.bad).clone();
+        self.checkpoint.mismatches = (*state.mismatches).clone();
+        self.checkpoint.timestamp = self.clock.stamp();
+        self.write()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_harmless_whatever_the_device_is_called() {
+        let run = "0123456789abcdef";
+        assert_eq!(
+            file_name("sdb", Some("ZR5A"), run),
+            "sdb-ZR5A-01234567.json"
+        );
+        assert_eq!(file_name("../a b\n", None, run), "_a_b_-01234567.json");
+        assert!(file_name(&"x".repeat(500), Some(&"y".repeat(500)), run).len() < 120);
+    }
+
+    #[test]
+    fn the_state_lies_where_the_system_keeps_such_things() {
+        let root = |is_root, state: Option<&str>, home: Option<&str>| {
+            StateDir::default_root(is_root, state.map(PathBuf::from), home.map(Path::new))
+        };
+        assert_eq!(
+            root(true, Some("/x"), Some("/root")),
+            Some("/var/lib/wipeit".into())
+        );
+        assert_eq!(root(false, Some("/x"), None), Some("/x/wipeit".into()));
+        assert_eq!(
+            root(false, Some("x"), Some("/h")),
+            Some("/h/.local/state/wipeit".into())
+        );
+        assert_eq!(root(false, None, None), None);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_what_failed_leaves_no_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        let blocked = folder.path().join("b.json");
+        fs::create_dir(&blocked).unwrap();
+        assert!(replace(&blocked, b"x").is_err());
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_known_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            StateDir::new(folder.path().join("a/b"))
+                .check_writable()
+                .is_ok()
+        );
+        fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(
+            StateDir::new(folder.path().join("file/b"))
+                .check_writable()
+                .is_err()
+        );
+    }
+}

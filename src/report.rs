@@ -1,0 +1,800 @@
+//! What was done, in the words of the closing lines and of the record.
+//!
+//! Pure: it is told how the run ended and prints nothing. "Clear" is the word
+//! of NIST SP 800-88 for overwriting all user-addressable bytes; more is never
+//! claimed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::checkpoint::{Checkpoint, Run};
+use crate::device::Medium;
+use crate::extent::{During, Extent};
+use crate::identity::Kind;
+use crate::outcome::Outcome;
+use crate::plan::{Content, Phase};
+use crate::size;
+use crate::text::{clean, count, field, octal, span};
+
+/// Ranges that are listed one by one; the rest stands in the record.
+const LISTED: usize = 10;
+
+/// How the run of one target ended, with all that the closing lines tell.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// The target as typed.
+    pub path: &'a Path,
+    /// The kernel's name, or an image's file name.
+    pub name: &'a str,
+    /// What the bits are kept on.
+    pub medium: Medium,
+    /// Where the drive sits.
+    pub slot: Option<&'a str>,
+    /// The position and the findings, as they are now.
+    pub checkpoint: &'a Checkpoint,
+    /// The pending file or the record on disk; `None`: nothing was ever saved.
+    pub file: Option<&'a Path>,
+    /// Whether the last save succeeded, so that the file says the same as
+    /// `checkpoint`.
+    pub saved: bool,
+    /// Whether the state directory is lost by a reboot.
+    pub state_in_memory: bool,
+    /// Time of this run so far.
+    pub active: Duration,
+    /// What continues this wipe.
+    pub resume_command: String,
+}
+
+/// The line on stdout, for people and scripts: `OUTCOME PATH SERIAL ...`.
+#[must_use]
+pub fn line(ending: &Ending<'_>) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let Ending {
+        outcome,
+        checkpoint,
+        ..
+    } = ending;
+    let size = checkpoint.total_size;
+    let bad = sectors(checkpoint, checkpoint.bad.bytes());
+    let head = format!(
+        "{} {} {}",
+        outcome.word(),
+        octal(ending.path.as_os_str().as_bytes()),
+        serial_field(checkpoint)
+    );
+    match outcome {
+        Outcome::Wiped | Outcome::Differs => {
+            let read_back = if checkpoint.plan.verifies() {
+                let differ = checkpoint.mismatches.bytes();
+                format!("full, {differ} differ")
+            } else {
+                "none".into()
+            };
+            format!("{head} {size} bytes, {bad} bad, read-back {read_back}")
+        }
+        Outcome::NotClear => {
+            let good = size.saturating_sub(checkpoint.bad.bytes());
+            format!("{head} {good} of {size} bytes, {bad} bad")
+        }
+        _ => {
+            let done = checkpoint.position();
+            format!("{head} {done} of {size} bytes, {}", position(checkpoint))
+        }
+    }
+}
+
+/// The lines on stderr that follow: what it means and what to do next.
+#[must_use]
+pub fn details(ending: &Ending<'_>) -> Vec<String> {
+    match ending.outcome {
+        Outcome::Wiped => wiped(ending),
+        Outcome::NotClear => not_clear(ending),
+        Outcome::Differs => differs(ending),
+        Outcome::Interrupted(_) => unfinished(ending),
+        Outcome::Failed(why) => {
+            let mut lines = field("Error", why);
+            lines.extend(unfinished(ending));
+            lines
+        }
+        Outcome::Nothing | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => Vec::new(),
+    }
+}
+
+/// The record of a finished run: the checkpoint, and how it ended.
+///
+/// # Errors
+/// Never in practice: the data has no map with keys that are not text.
+pub fn record_json(checkpoint: &Checkpoint, outcome: &Outcome) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Record<'a> {
+        #[serde(flatten)]
+        checkpoint: &'a Checkpoint,
+        outcome: &'a str,
+    }
+    let mut bytes = serde_json::to_vec_pretty(&Record {
+        checkpoint,
+        outcome: outcome.word(),
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// What was done and how far, as `write 43.0%`, rounded down.
+fn position(checkpoint: &Checkpoint) -> String {
+    let points = size::basis_points(checkpoint.position(), checkpoint.total_size);
+    format!(
+        "{} {}.{}%",
+        checkpoint.phase.name(),
+        points / 100,
+        points / 10 % 10
+    )
+}
+
+fn serial_field(checkpoint: &Checkpoint) -> String {
+    match checkpoint.device_id.serial.as_deref().map(str::trim) {
+        None | Some("") => "-".into(),
+        Some(serial) => octal(serial.as_bytes()),
+    }
+}
+
+/// Logical blocks that so many bytes take.
+fn sectors(checkpoint: &Checkpoint, bytes: u64) -> u64 {
+    bytes.div_ceil(u64::from(checkpoint.device_id.logical_block.max(1)))
+}
+
+/// What the target is called in a sentence.
+fn noun(checkpoint: &Checkpoint) -> &'static str {
+    match checkpoint.device_id.kind {
+        Kind::Disk => "drive",
+        Kind::Partition => "partition",
+        Kind::Loop => "loop device",
+        Kind::Image => "image",
+    }
+}
+
+fn wiped(ending: &Ending<'_>) -> Vec<String> {
+    let mut lines = method(ending);
+    lines.extend(time(ending));
+    lines.extend(pull(ending, ""));
+    lines.extend(record(ending));
+    lines.extend(limits(ending));
+    lines
+}
+
+fn method(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let word = if is_file(ending) {
+        "Overwritten"
+    } else {
+        "Clear (overwrite)"
+    };
+    let read_back = match (checkpoint.plan.verifies(), checkpoint.page_cache) {
+        (false, _) => "not read back",
+        (true, false) => "every byte read back",
+        (true, true) => {
+            "every byte read back, but through the page cache: the file system refuses direct I/O"
+        }
+    };
+    field(
+        "Method",
+        &format!(
+            "{word}: {}, {}, {read_back}",
+            contents(checkpoint),
+            passes(checkpoint)
+        ),
+    )
+}
+
+/// An overwritten file is never Clear: its file system may have written
+/// elsewhere.
+fn is_file(ending: &Ending<'_>) -> bool {
+    ending.medium == Medium::File
+        || ending.checkpoint.device_id.backing.is_some()
+        || matches!(ending.checkpoint.device_id.kind, Kind::Image | Kind::Loop)
+}
+
+fn passes(checkpoint: &Checkpoint) -> String {
+    count(checkpoint.plan.passes().len() as u64, "pass", "passes")
+}
+
+/// `random`, `pattern 55aa`; of several different passes that of each.
+fn contents(checkpoint: &Checkpoint) -> String {
+    let mut names: Vec<String> = checkpoint
+        .plan
+        .passes()
+        .iter()
+        .map(|pass| match &pass.content {
+            Content::Pattern { pattern } => {
+                let digits = String::from(pattern.clone());
+                let more = if digits.len() > 16 { ".." } else { "" };
+                format!("pattern {digits:.16}{more}")
+            }
+            other => other.name().to_string(),
+        })
+        .collect();
+    names.dedup();
+    names.join(", ")
+}
+
+/// Time over all runs. A killed run left no end, so then it is only a minimum,
+/// and no speed can be told.
+fn time(ending: &Ending<'_>) -> Vec<String> {
+    let runs = &ending.checkpoint.runs;
+    let earlier = &runs[..runs.len().saturating_sub(1)];
+    let known: Vec<Duration> = earlier.iter().filter_map(length).collect();
+    let killed = earlier.len() - known.len();
+    let total = known
+        .iter()
+        .fold(ending.active, |sum, run| sum.saturating_add(*run));
+    let times = count(runs.len().max(1) as u64, "run", "runs");
+    let text = if killed > 0 {
+        let lost = count(killed as u64, "run", "runs");
+        format!(
+            "at least {}; {times}; {lost} ended without a trace",
+            span(total)
+        )
+    } else {
+        format!(
+            "{}{}; {times}",
+            span(total),
+            speed(ending.checkpoint, total)
+        )
+    };
+    field("Time", &text)
+}
+
+fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
+    let steps = checkpoint.plan.steps().len() as u128;
+    let bytes = steps * u128::from(checkpoint.total_size);
+    match (bytes * 1000).checked_div(time.as_millis()) {
+        // A speed over less than a second says nothing.
+        Some(speed) if time >= Duration::from_secs(1) => {
+            let speed = u64::try_from(speed).unwrap_or(u64::MAX);
+            format!(" at {}/s", size::decimal(speed))
+        }
+        _ => String::new(),
+    }
+}
+
+/// How long a run took; `None` when it was killed.
+fn length(run: &Run) -> Option<Duration> {
+    let start: Timestamp = run.start.parse().ok()?;
+    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
+    // The clock may have been set back in between.
+    Some(Duration::try_from(end.duration_since(start)).unwrap_or_default())
+}
+
+/// How to find the drive, because the next thing its owner does is pull it.
+fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
+    let id = &ending.checkpoint.device_id;
+    if id.kind != Kind::Disk {
+        return Vec::new();
+    }
+    let slot = ending.slot.map(|slot| format!("slot {slot}"));
+    let serial = id
+        .serial
+        .as_deref()
+        .map(str::trim)
+        .filter(|s| !s.is_empty());
+    let serial = serial.map(|serial| format!("serial {serial}"));
+    let parts: Vec<String> = slot.into_iter().chain(serial).collect();
+    if parts.is_empty() {
+        return field("Pull", &format!("{}{warning}", ending.name));
+    }
+    field("Pull", &format!("{}{warning}", parts.join(", ")))
+}
+
+fn record(ending: &Ending<'_>) -> Vec<String> {
+    let text = match (ending.file, ending.saved) {
+        (Some(file), true) => shown(file),
+        (Some(file), false) => format!(
+            "NOT saved: the last save failed; {} is older than this result",
+            shown(file)
+        ),
+        (None, _) => "NOT saved".into(),
+    };
+    field("Report", &text)
+}
+
+fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
+}
+
+fn limits(ending: &Ending<'_>) -> Vec<String> {
+    let text = match ending.medium {
+        _ if is_file(ending) => {
+            "the file system may have kept old data elsewhere (copies, snapshots, its journal)"
+        }
+        Medium::Flash => {
+            "no overwrite reaches spare blocks; hidden areas: not checked; for Purge use the \
+             drive's own sanitize"
+        }
+        Medium::Rotational => "no overwrite reaches retired sectors; hidden areas: not checked",
+        Medium::Unknown | Medium::File => {
+            "no overwrite reaches retired sectors or spare blocks; hidden areas: not checked"
+        }
+    };
+    let mut lines = field("Limits", text);
+    if ending.checkpoint.device_id.kind == Kind::Partition {
+        lines.extend(field(
+            "",
+            "only this partition; the rest of its disk was not touched",
+        ));
+    }
+    lines
+}
+
+fn not_clear(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let mut lines = bad(checkpoint);
+    let rest = if checkpoint.plan.verifies() {
+        let differ = checkpoint.mismatches.bytes();
+        format!("everything else is written and read back, {differ} differ")
+    } else {
+        "everything else is written; not read back".into()
+    };
+    lines.extend(field("Rest", &rest));
+    lines.extend(pull(ending, "; do not reuse or sell"));
+    let next = if is_file(ending) {
+        "look at the disk and the file system under it; they refused these bytes"
+    } else {
+        "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
+    };
+    lines.extend(field("Next", next));
+    lines.extend(record(ending));
+    lines
+}
+
+/// The bad ranges: those that may hold old data, and those that were written
+/// but cannot be compared.
+fn bad(checkpoint: &Checkpoint) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (during, what) in [
+        (During::Write, "may hold old data"),
+        (During::Read, "were written but cannot be read back"),
+    ] {
+        let ranges: Vec<Extent> = checkpoint
+            .bad
+            .map()
+            .iter()
+            .filter(|(_, bad)| bad.during == during)
+            .map(|(extent, _)| extent)
+            .collect();
+        if !ranges.is_empty() {
+            let bytes = ranges.iter().map(|range| range.length()).sum();
+            let number = count(sectors(checkpoint, bytes), "sector", "sectors");
+            let block = size::grouped(u64::from(checkpoint.device_id.logical_block));
+            lines.extend(listed(
+                "Bad",
+                &format!("{number} of {block} bytes {what}"),
+                &ranges,
+            ));
+        }
+    }
+    lines
+}
+
+/// A heading with the number of ranges, and the first ranges: first and last
+/// byte.
+fn listed(label: &str, what: &str, ranges: &[Extent]) -> Vec<String> {
+    let number = count(ranges.len() as u64, "range", "ranges");
+    let mut lines = field(label, &format!("{what}, in {number}:"));
+    let mut words: Vec<String> = ranges
+        .iter()
+        .take(LISTED)
+        .map(|range| format!("{}-{}", range.start(), range.end() - 1))
+        .collect();
+    if ranges.len() > LISTED {
+        words.push(format!("and {} more", ranges.len() - LISTED));
+    }
+    lines.extend(field("", &words.join(", ")));
+    lines
+}
+
+fn differs(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let ranges: Vec<Extent> = checkpoint
+        .mismatches
+        .map()
+        .iter()
+        .map(|(extent, ())| extent)
+        .collect();
+    let bytes = size::grouped(checkpoint.mismatches.bytes());
+    let what = format!("{bytes} bytes are not what was written");
+    let mut lines = listed("Differ", &what, &ranges);
+    lines.extend(bad(checkpoint));
+    let why = format!(
+        "the {} cannot be trusted, its cable, controller or this machine's memory fails, or \
+         something else wrote to it meanwhile",
+        noun(checkpoint)
+    );
+    lines.extend(field("Meaning", &why));
+    lines.extend(pull(ending, "; do not reuse or sell"));
+    lines.extend(field(
+        "Next",
+        "find the cause, then wipe it again with --restart",
+    ));
+    lines.extend(record(ending));
+    lines
+}
+
+/// The run stopped or failed on the way.
+fn unfinished(ending: &Ending<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |text: String| lines.push(format!("  {text}"));
+    match (ending.file, ending.saved) {
+        (Some(file), true) => say(format!("Flushed, and saved in {}.", shown(file))),
+        (Some(file), false) => {
+            say(format!("The last save FAILED; {} is older", shown(file)));
+            say("than this position: a resume does what came after it again.".into());
+        }
+        (None, _) => say("No checkpoint was saved: it cannot be resumed.".into()),
+    }
+    for text in state_of(ending.checkpoint) {
+        say(text);
+    }
+    if ending.file.is_some() {
+        let when = if ending.state_in_memory {
+            "before a reboot (the state is in memory only)"
+        } else {
+            "also after a reboot"
+        };
+        say(format!(
+            "Continue, {when}: {}",
+            clean(&ending.resume_command)
+        ));
+    }
+    lines
+}
+
+/// What an unfinished target holds.
+fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
+    let noun = noun(checkpoint);
+    let mut lines = match (checkpoint.phase, checkpoint.pass) {
+        (Phase::Write, 1) => vec![format!(
+            "The {noun} is NOT wiped: the rest still holds its old data."
+        )],
+        (Phase::Write, pass) => vec![format!(
+            "The wipe is NOT finished: pass {pass} of {} is not complete.",
+            checkpoint.plan.passes().len()
+        )],
+        (Phase::Verify, _) => vec![
+            "The wipe is NOT finished: the pass is written, but not yet read back in full.".into(),
+        ],
+        (Phase::Complete, _) => {
+            vec!["Everything is done, but the report is not saved; a resume completes it.".into()]
+        }
+    };
+    if !checkpoint.bad.is_empty() {
+        let number = sectors(checkpoint, checkpoint.bad.bytes());
+        lines.push(format!(
+            "So far {} could not be written or read.",
+            count(number, "sector", "sectors")
+        ));
+    }
+    if !checkpoint.mismatches.is_empty() {
+        let bytes = checkpoint.mismatches.bytes();
+        lines.push(format!(
+            "So far {} read back different.",
+            count(bytes, "byte", "bytes")
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{KIND, VERSION};
+    use crate::extent::{Bad, BadState};
+    use crate::identity::{Identity, Transport};
+    use crate::outcome::Signal;
+    use crate::plan::{Pass, Plan, Step};
+    use crate::text::COLUMNS;
+
+    const SIZE: u64 = 18_000_207_937_536;
+
+    fn checkpoint() -> Checkpoint {
+        let pass = Pass {
+            content: Content::Random {
+                generator: crate::plan::Generator::Aes256,
+                key: crate::plan::Key::new([7; 32]),
+            },
+            verify: true,
+        };
+        let mut checkpoint = Checkpoint {
+            kind: KIND.into(),
+            version: VERSION,
+            device: "/dev/sdb".into(),
+            written: 0,
+            total_size: SIZE,
+            progress_percent: 0.0,
+            chunk_size: 1 << 20,
+            timestamp: "2026-01-14T13:00:00+01:00".into(),
+            device_id: Identity {
+                kind: Kind::Disk,
+                transport: Transport::Sata,
+                vendor: None,
+                model: Some("ST18000NM004J".into()),
+                serial: Some("ZR5A1B2C".into()),
+                wwn: None,
+                firmware: None,
+                size: SIZE,
+                logical_block: 4096,
+                slice: None,
+                backing: None,
+            },
+            plan_percent: 0.0,
+            run_id: "7f3a".into(),
+            started_at: "2026-01-14T02:10:00+01:00".into(),
+            runs: vec![
+                Run {
+                    start: "2026-01-14T02:00:00+01:00".into(),
+                    end: Some("2026-01-14T12:00:00+01:00".into()),
+                    ended_by: Some("SIGINT".into()),
+                },
+                Run {
+                    start: "2026-01-14T13:00:00+01:00".into(),
+                    end: None,
+                    ended_by: None,
+                },
+            ],
+            tool_version: "0.1.0".into(),
+            plan: Plan::new(vec![pass]).unwrap(),
+            pass: 1,
+            phase: Phase::Write,
+            verified: 0,
+            bad: crate::extent::BadMap::default(),
+            mismatches: crate::extent::ExtentSet::default(),
+            samples: Vec::new(),
+            page_cache: false,
+        };
+        let complete = Step {
+            pass: 0,
+            phase: Phase::Complete,
+        };
+        checkpoint.set_position(complete, SIZE);
+        checkpoint
+    }
+
+    fn ending<'a>(outcome: &'a Outcome, checkpoint: &'a Checkpoint) -> Ending<'a> {
+        Ending {
+            outcome,
+            path: Path::new("/dev/sdb"),
+            name: "sdb",
+            medium: Medium::Rotational,
+            slot: Some("0:7"),
+            checkpoint,
+            file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
+            saved: true,
+            state_in_memory: false,
+            active: Duration::from_secs(36 * 3600 + 31 * 60),
+            resume_command: "wipeit --resume".into(),
+        }
+    }
+
+    fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
+        let what = Bad {
+            state: BadState::Failed,
+            during,
+            errno: 5,
+        };
+        checkpoint
+            .bad
+            .insert(Extent::new(start, length).unwrap(), what);
+    }
+
+    #[test]
+    fn a_wiped_drive_is_told_as_such() {
+        let checkpoint = checkpoint();
+        let ending = ending(&Outcome::Wiped, &checkpoint);
+        assert_eq!(
+            line(&ending),
+            "WIPED /dev/sdb ZR5A1B2C 18000207937536 bytes, 0 bad, read-back full, 0 differ"
+        );
+        assert_eq!(
+            details(&ending),
+            [
+                "  Method   Clear (overwrite): random, 1 pass, every byte read back",
+                "  Time     46 h 31 min at 214 MB/s; 2 runs",
+                "  Pull     slot 0:7, serial ZR5A1B2C",
+                "  Report   /var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json",
+                "  Limits   no overwrite reaches retired sectors; hidden areas: not checked",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wipe_that_was_not_read_back_says_none() {
+        let mut checkpoint = checkpoint();
+        checkpoint.plan = checkpoint.plan.with_verify(false);
+        let ending = ending(&Outcome::Wiped, &checkpoint);
+        assert!(line(&ending).ends_with("bytes, 0 bad, read-back none"));
+        assert!(details(&ending)[0].ends_with("not read back"));
+    }
+
+    #[test]
+    fn an_image_is_never_called_clear() {
+        let mut checkpoint = checkpoint();
+        checkpoint.device_id.kind = Kind::Image;
+        checkpoint.device_id.serial = None;
+        checkpoint.page_cache = true;
+        let mut ending = ending(&Outcome::Wiped, &checkpoint);
+        ending.medium = Medium::File;
+        ending.path = Path::new("/tmp/my disk.img");
+        let all = details(&ending).join("\n");
+        assert!(!all.contains("Clear") && !all.contains("Pull"), "{all}");
+        assert!(all.contains("Overwritten: random") && all.contains("page cache"));
+        assert!(line(&ending).starts_with("WIPED /tmp/my\\040disk.img - 18000207937536 bytes"));
+    }
+
+    #[test]
+    fn flash_says_what_is_not_reached() {
+        let checkpoint = checkpoint();
+        let mut ending = ending(&Outcome::Wiped, &checkpoint);
+        ending.medium = Medium::Flash;
+        assert!(details(&ending).join("\n").contains("spare blocks"));
+    }
+
+    #[test]
+    fn a_stopped_run_says_what_is_left_and_how_to_go_on() {
+        let mut checkpoint = checkpoint();
+        let step = Step {
+            pass: 0,
+            phase: Phase::Write,
+        };
+        checkpoint.set_position(step, 7_740_089_413_632);
+        let outcome = Outcome::Interrupted(Signal::Int);
+        let mut ending = ending(&outcome, &checkpoint);
+        ending.file = Some(Path::new("/var/lib/wipeit/pending/sdb.json"));
+        assert_eq!(
+            line(&ending),
+            "STOPPED /dev/sdb ZR5A1B2C 7740089413632 of 18000207937536 bytes, write 43.0%"
+        );
+        assert_eq!(
+            details(&ending),
+            [
+                "  Flushed, and saved in /var/lib/wipeit/pending/sdb.json.",
+                "  The drive is NOT wiped: the rest still holds its old data.",
+                "  Continue, also after a reboot: wipeit --resume",
+            ]
+        );
+        ending.saved = false;
+        let all = details(&ending).join("\n");
+        assert!(
+            !all.contains("Flushed, and saved") && all.contains("FAILED"),
+            "{all}"
+        );
+        ending.state_in_memory = true;
+        assert!(!details(&ending).join("\n").contains("also after a reboot"));
+        ending.file = None;
+        let all = details(&ending).join("\n");
+        assert!(
+            all.contains("cannot be resumed") && !all.contains("Continue"),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn a_stop_in_the_read_back_claims_no_old_data_and_forgets_no_finding() {
+        let mut checkpoint = checkpoint();
+        let step = Step {
+            pass: 0,
+            phase: Phase::Verify,
+        };
+        checkpoint.set_position(step, SIZE - 1);
+        checkpoint.mismatches.insert(Extent::new(512, 512).unwrap());
+        let outcome = Outcome::Failed("read at byte 5: I/O error".into());
+        let ending = ending(&outcome, &checkpoint);
+        assert_eq!(
+            line(&ending),
+            "FAILED /dev/sdb ZR5A1B2C 18000207937535 of 18000207937536 bytes, read-back 99.9%"
+        );
+        let all = details(&ending);
+        assert_eq!(all[0], "  Error    read at byte 5: I/O error");
+        let all = all.join("\n");
+        assert!(!all.contains("old data") && all.contains("512 bytes read back different"));
+    }
+
+    #[test]
+    fn bad_sectors_are_counted_listed_and_taken_off() {
+        let mut checkpoint = checkpoint();
+        bad(&mut checkpoint, 9_000_103_968_768, 2_097_152, During::Write);
+        bad(&mut checkpoint, 9_000_504_524_800, 2_097_152, During::Write);
+        let ending = ending(&Outcome::NotClear, &checkpoint);
+        assert_eq!(
+            line(&ending),
+            "NOT-CLEAR /dev/sdb ZR5A1B2C 18000203743232 of 18000207937536 bytes, 1024 bad"
+        );
+        assert_eq!(
+            details(&ending)[..5],
+            [
+                "  Bad      1,024 sectors of 4,096 bytes may hold old data, in 2 ranges:",
+                "           9000103968768-9000106065919, 9000504524800-9000506621951",
+                "  Rest     everything else is written and read back, 0 differ",
+                "  Pull     slot 0:7, serial ZR5A1B2C; do not reuse or sell",
+                "  Next     let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy",
+            ]
+        );
+    }
+
+    #[test]
+    fn sectors_that_were_written_but_not_read_are_not_said_to_hold_old_data() {
+        let mut checkpoint = checkpoint();
+        for i in 0..40 {
+            bad(&mut checkpoint, i * 8192, 100, During::Read);
+        }
+        let lines = details(&ending(&Outcome::NotClear, &checkpoint));
+        let all = lines.join("\n");
+        assert!(
+            !all.contains("old data") && all.contains("cannot be read back"),
+            "{all}"
+        );
+        assert!(all.contains("and 30 more"), "{all}");
+        assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{all}");
+    }
+
+    #[test]
+    fn bytes_that_differ_are_counted_and_shown() {
+        let mut checkpoint = checkpoint();
+        checkpoint
+            .mismatches
+            .insert(Extent::new(4096, 1024).unwrap());
+        let ending = ending(&Outcome::Differs, &checkpoint);
+        assert!(line(&ending).ends_with("bytes, 0 bad, read-back full, 1024 differ"));
+        let all = details(&ending).join("\n");
+        assert!(
+            all.contains("1,024 bytes are not what was written, in 1 range:"),
+            "{all}"
+        );
+        assert!(all.contains("4096-5119"), "{all}");
+    }
+
+    #[test]
+    fn a_killed_run_makes_the_time_a_minimum_without_a_speed() {
+        let mut checkpoint = checkpoint();
+        checkpoint.runs[0].end = None;
+        let text = &details(&ending(&Outcome::Wiped, &checkpoint))[1];
+        assert!(
+            text.starts_with("  Time     at least 36 h 31 min; 2 runs"),
+            "{text}"
+        );
+        assert!(!text.contains("/s"), "{text}");
+    }
+
+    #[test]
+    fn a_report_that_was_not_saved_is_not_said_to_be() {
+        let checkpoint = checkpoint();
+        let mut ending = ending(&Outcome::Wiped, &checkpoint);
+        ending.saved = false;
+        assert!(details(&ending).join("\n").contains("Report   NOT saved"));
+    }
+
+    #[test]
+    fn names_from_outside_reach_no_terminal_raw() {
+        let mut checkpoint = checkpoint();
+        checkpoint.device_id.serial = Some("A\x1b[2J B".into());
+        let mut ending = ending(&Outcome::Wiped, &checkpoint);
+        ending.slot = Some("\x1b]0;x\x07");
+        ending.file = Some(Path::new("/x/\x1by.json"));
+        ending.path = Path::new("/dev/\x1bz");
+        let all = details(&ending).join("") + &line(&ending);
+        assert!(!all.contains('\x1b') && !all.contains('\x07'), "{all}");
+    }
+
+    #[test]
+    fn a_record_is_a_checkpoint_with_its_outcome() {
+        let checkpoint = checkpoint();
+        let bytes = record_json(&checkpoint, &Outcome::Wiped).unwrap();
+        assert_eq!(Checkpoint::parse(&bytes).unwrap(), checkpoint);
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(value["outcome"], "WIPED");
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with("{\n  \"kind\""), "{text}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Stopping by signals, and dying by them.
+//!
+//! Ctrl+C comes through ctrlc, TERM, HUP and USR1 through signal-hook, because
+//! ctrlc cannot tell which signal came and would override nohup. Nothing here
+//! saves or prints: it sets a flag that the engine looks at.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal as Posix};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::outcome::Signal;
+
+/// How long after the first signal a second one means it. One Ctrl+C may
+/// arrive twice: from the terminal and once more through sudo.
+const SECOND_THOUGHT: Duration = Duration::from_secs(1);
+
+/// Whether, and by which signal, the run is to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    // number of the first signal; 0: none
+    first: AtomicI32,
+    history: Mutex<History>,
+}
+
+impl Stop {
+    /// Nothing has come yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The first signal that asked to stop. Cheap: it is asked for every chunk.
+    #[must_use]
+    pub fn requested(&self) -> Option<Signal> {
+        let first = self.0.first.load(Ordering::SeqCst);
+        Signal::ALL.into_iter().find(|s| s.number() == first)
+    }
+
+    /// A signal came; a later one of the user's may end the program here.
+    fn came(&self, signal: Signal, at: Instant) {
+        let verdict = self
+            .0
+            .history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .came(signal, at);
+        match verdict {
+            Verdict::Stop => self.0.first.store(signal.number(), Ordering::SeqCst),
+            Verdict::Nothing => {}
+            Verdict::Leave => leave(signal),
+        }
+    }
+}
+
+/// What a signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The run is to stop.
+    Stop,
+    /// It stops already.
+    Nothing,
+    /// The program is to end at once; the last checkpoint stands.
+    Leave,
+}
+
+/// The signals so far.
+#[derive(Debug, Default)]
+struct History {
+    first: Option<Instant>,
+    terminated: bool,
+}
+
+impl History {
+    /// Only what a person repeats counts as a second one: systemd sends HUP
+    /// right after TERM, and a closing terminal sends HUP more than once.
+    fn came(&mut self, signal: Signal, at: Instant) -> Verdict {
+        let again = self.terminated;
+        self.terminated |= signal == Signal::Term;
+        let Some(first) = self.first else {
+            self.first = Some(at);
+            return Verdict::Stop;
+        };
+        let meant = match signal {
+            Signal::Int => true,
+            Signal::Term => again,
+            Signal::Hup => false,
+        };
+        if meant && at.saturating_duration_since(first) >= SECOND_THOUGHT {
+            Verdict::Leave
+        } else {
+            Verdict::Nothing
+        }
+    }
+}
+
+/// Ends the program at once. By its signal where possible.
+fn leave(signal: Signal) {
+    die_by(signal);
+    signal_hook::low_level::exit(128 + signal.number());
+}
+
+/// Dies by a signal, so that a shell's loop around the program stops. Returns
+/// only if that is impossible: the first process of a container is not killed
+/// by a signal's default action.
+pub fn die_by(signal: Signal) {
+    if std::process::id() != 1 {
+        // Falls back to abort; an error means an unknown signal.
+        let _ = signal_hook::low_level::emulate_default_handler(signal.number());
+    }
+}
+
+/// A set of signals by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalSet(
+    // bit n - 1: signal n
+    u64,
+);
+
+impl SignalSet {
+    /// Whether a signal is in it.
+    #[must_use]
+    pub fn contains(self, number: i32) -> bool {
+        u32::try_from(number - 1)
+            .ok()
+            .and_then(|bit| self.0.checked_shr(bit))
+            .is_some_and(|rest| rest & 1 == 1)
+    }
+
+    /// The `SigIgn` line of a `/proc/PID/status` (`proc_pid_status(5)`).
+    fn ignored(status: &str) -> Option<Self> {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok().map(Self)
+    }
+}
+
+/// The signals that were ignored when the program started (by nohup, or by a
+/// shell for what runs in the background), read once. The first call must come
+/// before anything installs a handler. Where it cannot be read, none: then a
+/// hang-up stops the wipe, and it can be resumed.
+#[must_use]
+pub fn ignored_at_start() -> SignalSet {
+    static START: OnceLock<SignalSet> = OnceLock::new();
+    *START.get_or_init(|| {
+        std::fs::read_to_string("/proc/self/status")
+            .ok()
+            .and_then(|status| SignalSet::ignored(&status))
+            .unwrap_or(SignalSet(0))
+    })
+}
+
+/// From here to [`install`], a USR1 does not kill: it may come at any time from
+/// a script that asks for status lines.
+///
+/// # Errors
+/// When the kernel refuses the handler.
+pub fn survive_usr1_early() -> io::Result<()> {
+    let _ = ignored_at_start();
+    signal_hook::flag::register(SIGUSR1, Arc::new(AtomicBool::new(false))).map(drop)
+}
+
+/// Installs the handlers, in threads of their own. A signal that was ignored at
+/// start stays ignored; one that was blocked is let through. To be called once,
+/// before other threads start: they inherit what is blocked.
+///
+/// # Errors
+/// When the kernel refuses a handler or a thread.
+pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let ignored = ignored_at_start();
+    let mut blocked = SigSet::empty();
+    for signal in [Posix::SIGINT, Posix::SIGTERM, Posix::SIGHUP, Posix::SIGUSR1] {
+        blocked.add(signal);
+    }
+    blocked.thread_unblock().context("cannot unblock signals")?;
+    if !ignored.contains(SIGINT) {
+        let stop = stop.clone();
+        ctrlc::set_handler(move || stop.came(Signal::Int, Instant::now()))
+            .context("cannot handle Ctrl+C")?;
+    }
+    let wanted = [SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|number| !ignored.contains(*number))
+        .chain([SIGUSR1]);
+    let mut signals = Signals::new(wanted).context("cannot handle signals")?;
+    let stop = stop.clone();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for number in signals.forever() {
+                match Signal::ALL.into_iter().find(|s| s.number() == number) {
+                    Some(signal) => stop.came(signal, Instant::now()),
+                    None => on_usr1(),
+                }
+            }
+        })
+        .context("cannot start a thread for signals")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Signal::{Hup, Int, Term};
+    use Verdict::{Leave, Nothing};
+
+    /// The verdicts over signals that come at these milliseconds.
+    fn verdicts(came: &[(Signal, u64)]) -> Vec<Verdict> {
+        let start = Instant::now();
+        let mut history = History::default();
+        came.iter()
+            .map(|(signal, at)| history.came(*signal, start + Duration::from_millis(*at)))
+            .collect()
+    }
+
+    #[test]
+    fn a_second_ctrl_c_leaves_only_after_a_second() {
+        let stop = Verdict::Stop;
+        assert_eq!(verdicts(&[(Int, 0), (Int, 999)]), [stop, Nothing]);
+        assert_eq!(
+            verdicts(&[(Int, 0), (Int, 3), (Int, 1000)]),
+            [stop, Nothing, Leave]
+        );
+        assert_eq!(verdicts(&[(Hup, 0), (Int, 5000)]), [stop, Leave]);
+    }
+
+    #[test]
+    fn a_hang_up_after_term_is_not_a_second_ctrl_c_but_a_second_term_is() {
+        let stop = Verdict::Stop;
+        assert_eq!(verdicts(&[(Term, 0), (Hup, 5000)]), [stop, Nothing]);
+        assert_eq!(verdicts(&[(Hup, 0), (Hup, 5000)]), [stop, Nothing]);
+        assert_eq!(verdicts(&[(Int, 0), (Term, 5000)]), [stop, Nothing]);
+        assert_eq!(
+            verdicts(&[(Hup, 0), (Term, 2000), (Term, 3000)]),
+            [stop, Nothing, Leave]
+        );
+        assert_eq!(verdicts(&[(Term, 0), (Term, 1000)]), [stop, Leave]);
+    }
+
+    #[test]
+    fn the_first_signal_wins() {
+        let stop = Stop::new();
+        assert_eq!(stop.requested(), None);
+        let other = stop.clone();
+        other.came(Term, Instant::now());
+        other.came(Int, Instant::now());
+        assert_eq!(stop.requested(), Some(Term));
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        let set =
+            SignalSet::ignored("Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
+        let set = set.unwrap();
+        assert!(set.contains(SIGHUP) && set.contains(13));
+        assert!(!set.contains(SIGINT) && !set.contains(0) && !set.contains(99));
+        assert_eq!(SignalSet::ignored("Name:\tx\n"), None);
+        assert_eq!(SignalSet::ignored("SigIgn:\tzz\n"), None);
+    }
+
+    #[test]
+    fn an_early_usr1_does_not_kill() {
+        survive_usr1_early().unwrap();
+        nix::sys::signal::raise(Posix::SIGUSR1).unwrap();
+    }
+}

@@ -1,0 +1,23 @@
+//! Zero bytes.
+
+use std::num::NonZeroU64;
+
+use super::WipeStrategy;
+
+/// Writes zero bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Zero;
+
+impl WipeStrategy for Zero {
+    fn name(&self) -> &'static str {
+        "zero"
+    }
+
+    fn fill(&self, _offset: u64, chunk: &mut [u8]) {
+        chunk.fill(0);
+    }
+
+    fn period(&self) -> Option<NonZeroU64> {
+        Some(NonZeroU64::MIN)
+    }
+}

@@ -1,0 +1,236 @@
+//! Words from outside made fit to be shown: on a terminal, as one field of a
+//! line, as one word of a shell.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+
+/// Columns of every line that is laid out here.
+pub const COLUMNS: usize = 80;
+
+/// Columns of a label in a card and in closing lines, with its indentation.
+const LABEL: usize = 11;
+
+/// Whether a terminal would not simply show this character: control characters
+/// (also the 8-bit ones), line separators, and what turns the direction of
+/// text or is invisible, so that a name could pass for another.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// A text for a terminal: what it would not simply show becomes `?`.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_unsafe(c) { '?' } else { c })
+        .collect()
+}
+
+/// A name as one field of a line: white space, the backslash, what is not
+/// UTF-8 and what a terminal would not simply show become `\ooo`, as in
+/// `/proc/mounts`.
+#[must_use]
+pub fn octal(bytes: &[u8]) -> String {
+    escaped(bytes, |c| is_unsafe(c) || c.is_whitespace() || c == '\\')
+}
+
+/// A name as one word of a shell command that can be pasted. Control
+/// characters and what is not UTF-8 need `$'...'`, which bash, zsh and busybox
+/// know.
+#[must_use]
+pub fn shell_word(bytes: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+:,@%=".contains(b);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(is_unsafe) => format!("'{}'", text.replace('\'', "'\\''")),
+        _ => format!(
+            "$'{}'",
+            escaped(bytes, |c| is_unsafe(c) || c == '\\' || c == '\'')
+        ),
+    }
+}
+
+fn escaped(bytes: &[u8], hide: impl Fn(char) -> bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let hidden = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\{byte:03o}");
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if hide(c) {
+                hidden(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                text.push(c);
+            }
+        }
+        hidden(&mut text, chunk.invalid());
+    }
+    text
+}
+
+/// A length of time for people, as `46 h 31 min`, `5 min 3 s`, `12 s`.
+#[must_use]
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => "under 1 s".into(),
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// A length of time that is only estimated, as `about 23 h`.
+#[must_use]
+pub fn about(time: Duration) -> String {
+    let minutes = (time.as_secs() + 30) / 60;
+    match minutes {
+        0 => "under 1 min".into(),
+        1..60 => format!("about {minutes} min"),
+        60..600 => format!("about {} h {} min", minutes / 60, minutes % 60),
+        _ => format!("about {} h", (minutes + 30) / 60),
+    }
+}
+
+/// A time of day, as `Fri 00:41`; the date instead where the weekday could be
+/// misread.
+#[must_use]
+pub fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
+    let days = at.date().duration_since(now.date()).as_hours() / 24;
+    let format = if (0..6).contains(&days) {
+        "%a %H:%M"
+    } else {
+        "%Y-%m-%d"
+    };
+    at.strftime(format).to_string()
+}
+
+/// `1 pass`, `2 passes`.
+#[must_use]
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{} {word}", crate::size::grouped(number))
+}
+
+/// A labelled text over as many lines as it needs, broken at spaces. A word
+/// that is longer than a line, such as a path, stays whole. Cleaned.
+#[must_use]
+pub fn field(label: &str, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = format!("  {:<width$}", clean(label), width = LABEL - 2);
+    let mut empty = true;
+    for word in clean(text).split_whitespace() {
+        let columns = line.chars().count() + 1 + word.chars().count();
+        if !empty && columns > COLUMNS {
+            lines.push(line);
+            line = " ".repeat(LABEL);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_commands_a_terminal_survives() {
+        let nasty = "a\x1b[2Jb\u{9b}c\rd\ne\tf\u{202e}g\u{7f}h\u{200b}";
+        assert_eq!(clean(nasty), "a?[2Jb?c?d?e?f?g?h?");
+        assert_eq!(clean("M\u{fc}ller 1 TB"), "M\u{fc}ller 1 TB");
+    }
+
+    #[test]
+    fn a_name_is_one_field_and_can_be_read_back() {
+        assert_eq!(octal(b"/dev/sdb"), "/dev/sdb");
+        assert_eq!(octal(b"a b\n\\c\xff"), "a\\040b\\012\\134c\\377");
+        assert_eq!(
+            octal("\u{a0}\u{202e}\u{e9}".as_bytes()),
+            "\\302\\240\\342\\200\\256\u{e9}"
+        );
+    }
+
+    #[test]
+    fn a_shell_gets_the_same_bytes_back() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(shell_word(b"/dev/sdb"), "/dev/sdb");
+        for name in [
+            &b"a b"[..],
+            b"it's",
+            b"$(reboot)",
+            b"-n",
+            b"",
+            b"tab\there\\x'",
+            b"\xff\x01",
+            "M\u{fc}ller".as_bytes(),
+            b"~root",
+            b"a\nb",
+        ] {
+            let word = shell_word(name);
+            assert!(!word.bytes().any(|b| b < b' '), "{word:?}");
+            let script = format!("printf %s. {word}");
+            let said = std::process::Command::new("bash")
+                .arg("-c")
+                .arg(std::ffi::OsStr::from_bytes(script.as_bytes()))
+                .output()
+                .unwrap();
+            assert_eq!(said.stdout, [name, b"."].concat(), "{word}");
+        }
+    }
+
+    #[test]
+    fn times_are_short_and_never_exact_where_they_are_estimates() {
+        let s = Duration::from_secs;
+        assert_eq!(span(s(167_460)), "46 h 31 min");
+        assert_eq!(span(s(303)), "5 min 3 s");
+        assert_eq!(span(Duration::from_millis(900)), "under 1 s");
+        assert_eq!(about(s(29)), "under 1 min");
+        assert_eq!(about(s(82_000)), "about 23 h");
+        assert_eq!(about(s(3_600 * 3 + 60 * 20)), "about 3 h 20 min");
+    }
+
+    #[test]
+    fn a_weekday_that_could_be_misread_becomes_a_date() {
+        let now: ZonedDateTime = "2026-01-14T12:00:00+01:00[Europe/Berlin]".parse().unwrap();
+        let later = |days: u64| {
+            let time = Duration::from_secs(days * 86_400);
+            clock(&now, &now.checked_add(time).unwrap())
+        };
+        assert_eq!(later(0), "Wed 12:00");
+        assert_eq!(later(5), "Mon 12:00");
+        assert_eq!(later(7), "2026-01-21");
+    }
+
+    #[test]
+    fn a_field_is_broken_at_spaces_and_long_words_stay_whole() {
+        let lines = field("Flash", &"word ".repeat(30));
+        assert!(lines.len() > 1);
+        assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:?}");
+        assert!(lines[0].starts_with("  Flash    word"));
+        assert!(lines[1].starts_with("           word"));
+        let path = "/x".repeat(60);
+        assert_eq!(field("State", &path), [format!("  State    {path}")]);
+    }
+}

@@ -1,0 +1,376 @@
+//! The device writer: one descriptor, aligned exact I/O, sync.
+//!
+//! Nothing else in the program writes to a target. The path is opened once; a
+//! node that vanishes or is replaced later changes nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use memmap2::MmapMut;
+use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
+
+use crate::device::{DevId, Device, Node};
+use crate::engine::{MIN_CHUNK, Presence, Target};
+use crate::guard::Cleared;
+use crate::identity;
+use crate::size::{self, MIB};
+
+/// How long somebody else may hold a lock: udev does now and then, for moments.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a busy device is tried again within that time.
+const BUSY_RETRY: Duration = Duration::from_millis(50);
+/// Bytes that are read at each of three places to measure the speed.
+const PROBE: u64 = 32 * MIB;
+/// A slow drive is not measured for longer at one place.
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Holds a drive or image against every other run, until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _files: Vec<File>,
+}
+
+/// Why a drive could not be locked.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another program holds it.
+    Held,
+    /// It cannot be opened.
+    Io(io::Error),
+}
+
+/// Locks the whole disk, or the image; of a loop device its backing file too,
+/// as a run on the file would not see one on the device.
+///
+/// # Errors
+/// See [`LockError`].
+pub fn lock(device: &Device) -> Result<Lock, LockError> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    if let Node::Block { whole_path, .. } = &device.node {
+        paths.push(whole_path.clone());
+        let backing = device.identity.backing.as_ref();
+        // A backing file that is deleted has no name left to lock it by.
+        let file = backing.and_then(|backing| identity::path_from_text(&backing.path));
+        paths.extend(file.filter(|file| file.is_file()));
+    } else {
+        paths.push(device.path.clone());
+    }
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let files = paths
+        .into_iter()
+        .map(|path| {
+            let file = OpenOptions::new()
+                .read(true)
+                .open(path)
+                .map_err(LockError::Io)?;
+            wait_for_lock(file, deadline)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Lock { _files: files })
+}
+
+fn wait_for_lock(file: File, deadline: Instant) -> Result<File, LockError> {
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    // flock has no timeout. When the time is over the thread is left behind; it
+    // drops the lock should it still come.
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let result = file.lock().map(|()| file);
+        let _ = sender.send(result);
+    });
+    match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        Ok(result) => result.map_err(LockError::Io),
+        Err(_) => Err(LockError::Held),
+    }
+}
+
+/// A target that is open for writing.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    is_block: bool,
+    // > 0
+    size: u64,
+    // power of two, <= MIN_CHUNK
+    alignment: u64,
+    physical_block: u64,
+    direct: bool,
+    _lock: Lock,
+}
+
+/// Why a cleared device could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Somebody else uses it now.
+    InUse,
+    /// It is not the device that was looked at; what differs.
+    Changed(String),
+    /// The kernel's error.
+    Io(io::Error),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Writer {
+    /// Opens a device for writing: an existing node only, exclusively, past the
+    /// page cache; and checks that it is the one that was cleared.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(cleared: &Cleared, lock: Lock) -> Result<Self, OpenError> {
+        let device = cleared.device();
+        let is_block = matches!(device.node, Node::Block { .. });
+        let (file, direct) = open_patiently(device, is_block)?;
+        let meta = file.metadata()?;
+        let same = match &device.node {
+            Node::Block { dev, .. } => {
+                meta.file_type().is_block_device() && device_number(meta.rdev()) == *dev
+            }
+            Node::Image { dev, inode } => {
+                meta.is_file() && (meta.dev(), meta.ino()) == (*dev, *inode)
+            }
+        };
+        if !same {
+            return Err(OpenError::Changed(
+                "the path leads to something else".into(),
+            ));
+        }
+        let size = end_of(&file)?;
+        if size != device.size {
+            let why = format!("its size was {} bytes and is {size}", device.size);
+            return Err(OpenError::Changed(why));
+        }
+        let alignment = if is_block {
+            u64::from(device.logical_block)
+        } else {
+            MIN_CHUNK
+        };
+        if !alignment.is_power_of_two() || alignment > MIN_CHUNK {
+            let why = format!("logical blocks of {alignment} bytes");
+            return Err(OpenError::Io(io::Error::new(ErrorKind::Unsupported, why)));
+        }
+        let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
+        Ok(Self {
+            file,
+            is_block,
+            size,
+            alignment,
+            physical_block,
+            direct,
+            _lock: lock,
+        })
+    }
+
+    /// Whether reads and writes bypass the page cache.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    fn set_direct(&self, direct: bool) -> io::Result<()> {
+        let flags = OFlag::from_bits_retain(fcntl(&self.file, FcntlArg::F_GETFL)?);
+        let mut wanted = flags;
+        wanted.set(OFlag::O_DIRECT, direct);
+        fcntl(&self.file, FcntlArg::F_SETFL(wanted))?;
+        Ok(())
+    }
+
+    fn write_buffered(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.set_direct(false)?;
+        let written = self
+            .file
+            .write_all_at(data, offset)
+            .and_then(|()| self.file.sync_data());
+        self.set_direct(true)?;
+        written
+    }
+}
+
+fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let exclusive = if is_block {
+        OFlag::O_EXCL
+    } else {
+        OFlag::empty()
+    };
+    let open = |extra: OFlag| {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags((exclusive | extra | OFlag::O_CLOEXEC).bits())
+            .open(&device.path)
+    };
+    loop {
+        match open(OFlag::O_DIRECT) {
+            Ok(file) => return Ok((file, true)),
+            // A file system without direct I/O; block devices always have it.
+            Err(error) if error.raw_os_error() == Some(22) && !is_block => {
+                return Ok((open(OFlag::empty())?, false));
+            }
+            // Another run that only looks holds it for moments. Nothing tells
+            // when it lets go, so it is asked again.
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                if Instant::now() >= deadline {
+                    return Err(OpenError::InUse);
+                }
+                thread::sleep(BUSY_RETRY);
+            }
+            Err(error) => return Err(OpenError::Io(error)),
+        }
+    }
+}
+
+fn device_number(rdev: u64) -> DevId {
+    DevId {
+        major: nix::sys::stat::major(rdev),
+        minor: nix::sys::stat::minor(rdev),
+    }
+}
+
+/// Bytes of a device or file; 0 for a device that has gone.
+fn end_of(mut file: &File) -> io::Result<u64> {
+    // All reads and writes say where; the position is free for this.
+    io::Seek::seek(&mut file, io::SeekFrom::End(0))
+}
+
+fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+impl Target for Writer {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn alignment(&self) -> u64 {
+        self.alignment
+    }
+
+    fn physical_block(&self) -> u64 {
+        self.physical_block
+    }
+
+    fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    fn read(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(data, offset)
+    }
+
+    fn write_tail(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if self.is_block || !self.direct {
+            // The last bytes of a device that are less than its own block
+            // cannot be written, and the kernel says so at once only here.
+            return self.file.write_all_at(data, offset);
+        }
+        self.write_buffered(data, offset)
+    }
+
+    fn read_tail(&self, data: &mut [u8], offset: u64, length: usize) -> io::Result<()> {
+        let read = retried(|| self.file.read_at(data, offset))?;
+        if read == length {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // Even with direct I/O: it flushes the drive's cache, and a direct
+        // write may have fallen back to a buffered one.
+        self.file.sync_data()
+    }
+
+    fn begin_read_back(&self) -> io::Result<()> {
+        if !self.direct {
+            self.file.sync_data()?;
+            posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        }
+        Ok(())
+    }
+
+    fn presence(&self, error: &io::Error) -> Presence {
+        let gone = |why: &str| Presence::Gone(why.into());
+        match error.kind() {
+            ErrorKind::StorageFull if self.is_block => {
+                return gone("the drive has gone (the kernel set its size to 0)");
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                return Presence::Gone(format!("its file system cannot hold it: {error}"));
+            }
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                return Presence::Gone(format!("it may not be written any more: {error}"));
+            }
+            _ => {}
+        }
+        // ENXIO, ENODEV
+        if matches!(error.raw_os_error(), Some(6 | 19)) {
+            return gone("the drive has gone");
+        }
+        match end_of(&self.file) {
+            Ok(size) if size == self.size => Presence::Present,
+            Ok(size) => Presence::Gone(format!("the drive has gone (its size is now {size})")),
+            Err(error) => Presence::Gone(format!("the drive has gone: {error}")),
+        }
+    }
+}
+
+/// Bytes a second that a target gives when read directly at its start, middle
+/// and end; `None` where that says nothing. Reads only.
+///
+/// # Errors
+/// When nothing can be read at any of the three places.
+pub fn measure(device: &Device) -> io::Result<Option<u64>> {
+    let open = |flags: OFlag| {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(&device.path)
+    };
+    let file = open(OFlag::O_DIRECT | OFlag::O_CLOEXEC).or_else(|_| open(OFlag::O_CLOEXEC))?;
+    let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
+    let span = PROBE.min(device.size / 3) / MIN_CHUNK * MIN_CHUNK;
+    let last = device.size.saturating_sub(span) / MIN_CHUNK * MIN_CHUNK;
+    let places = [0, last / 2 / MIN_CHUNK * MIN_CHUNK, last];
+    let (mut bytes, mut time, mut failure) = (0_u64, Duration::ZERO, None);
+    for place in places {
+        let (begun, mut at) = (Instant::now(), place);
+        while at < place + span.max(1) && begun.elapsed() < PROBE_PATIENCE {
+            match retried(|| file.read_at(&mut buffer, at)) {
+                Ok(0) => break,
+                Ok(read) => at += read as u64,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        bytes += at - place;
+        time += begun.elapsed();
+    }
+    match failure {
+        Some(error) if bytes == 0 => Err(error),
+        _ if bytes < MIB => Ok(None),
+        _ => {
+            let speed = u128::from(bytes) * 1_000_000 / time.as_micros().max(1);
+            Ok(u64::try_from(speed).ok())
+        }
+    }
+}
