@@ -53,9 +53,9 @@ fn ctrl_c_after_512_mib_of_a_slow_device_says_so_in_the_checkpoint() {
     let exact = 100.0 * written as f64 / size as f64;
     assert!((percent - exact).abs() <= 0.011, "{percent} is not {exact}");
     let stream = Content::of(&checkpoint, 1);
-    check(disk.path(), 0, written, &stream);
+    check(&image, 0, written, &stream);
     // Nothing was written beyond.
-    check(disk.path(), written, size, &Content::Zero);
+    check(&image, written, size, &Content::Zero);
     let shown = terminal.shown();
     assert!(shown.contains("STOPPED"), "{shown}");
     // And the rest.
@@ -65,7 +65,7 @@ fn ctrl_c_after_512_mib_of_a_slow_device_says_so_in_the_checkpoint() {
         .run()
         .code(0);
     assert!(done.stdout.starts_with("WIPED "), "{done:?}");
-    check(disk.path(), 0, size, &stream);
+    check(&image, 0, size, &stream);
 }
 
 fn sectors_that_cannot_be_written_are_named_and_the_rest_is_wiped() {
@@ -99,7 +99,7 @@ fn sectors_that_cannot_be_written_are_named_and_the_rest_is_wiped() {
     let stream = Content::of(&report, 1);
     let mut at = 0;
     for sector in bad_sectors {
-        check(disk.path(), at, sector * 512, &stream);
+        check(&image, at, sector * 512, &stream);
         check(
             disk.path(),
             sector * 512,
@@ -108,7 +108,7 @@ fn sectors_that_cannot_be_written_are_named_and_the_rest_is_wiped() {
         );
         at = sector * 512 + 512;
     }
-    check(disk.path(), at, size, &stream);
+    check(&image, at, size, &stream);
     assert_eq!(size_of(&image), size);
 }
 
@@ -186,5 +186,5 @@ fn a_second_ctrl_c_leaves_a_device_that_takes_its_time() {
         "the last one stands"
     );
     let written = number(&checkpoint, "written");
-    check(disk.path(), 0, written, &Content::of(&checkpoint, 1));
+    check(&image, 0, written, &Content::of(&checkpoint, 1));
 }

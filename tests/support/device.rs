@@ -49,6 +49,7 @@ pub fn size_of(path: &Path) -> u64 {
 /// A loop device; detached with its partitions when dropped.
 pub struct Loop {
     path: PathBuf,
+    image: PathBuf,
     parts: Vec<u32>,
 }
 
@@ -64,8 +65,11 @@ impl Loop {
         all.extend(args.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
         all.push(image.as_os_str());
         let path = PathBuf::from(super::output_of("losetup", &all));
-        let parts = Vec::new();
-        Self { path, parts }
+        Self {
+            path,
+            image: image.canonicalize().unwrap(),
+            parts: Vec::new(),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -103,9 +107,11 @@ impl Drop for Loop {
                 &[self.path.as_os_str(), number.to_string().as_ref()],
             );
         }
-        let backing = PathBuf::from(format!("/sys/block/{}/loop/backing_file", self.name()));
+        let backing = format!("/sys/block/{}/loop/backing_file", self.name());
         for _ in 0..50 {
-            if !backing.exists() {
+            // Once detached, its number may at once be someone else's.
+            let shown = std::fs::read_to_string(&backing).unwrap_or_default();
+            if !shown.starts_with(&*self.image.to_string_lossy()) {
                 return;
             }
             quietly("losetup", &["-d".as_ref(), self.path.as_os_str()]);
@@ -281,10 +287,12 @@ impl SlowDisk {
                 })
             })
             .collect();
-        let faults = serde_json::json!({
+        let mut faults = serde_json::json!({
             "driver": "blkdebug", "node-name": "faults", "image": "file",
-            "inject-error": rules,
         });
+        if !rules.is_empty() {
+            faults["inject-error"] = rules.into();
+        }
         let speed = serde_json::json!({
             "qom-type": "throttle-group", "id": "speed",
             "limits": { "bps-write": traits.write_speed.unwrap_or(0) },
@@ -311,7 +319,11 @@ impl SlowDisk {
         wait_until("the export", Duration::from_secs(10), || {
             std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
         });
-        let device = Loop::with(&export, &["--direct-io=on"]);
+        // Not with direct I/O: that sends several writes at once, and the FUSE
+        // export of QEMU before 10 then mixes up their data (seen with 7.2 and
+        // plain pwrite). Through the page cache they go one by one, at once.
+        // What is on the disk is therefore read from the image, not from here.
+        let device = Loop::with(&export, &["--direct-io=off"]);
         Self { device, daemon }
     }
 

@@ -73,7 +73,8 @@ pub fn read(path: &Path) -> Vec<Call> {
 fn parse(begin: usize, end: usize, text: &str) -> Option<Call> {
     let (call, result) = text.rsplit_once(" = ")?;
     let (name, args) = call.trim_end().strip_suffix(')')?.split_once('(')?;
-    let result = result.split_whitespace().next()?.parse().ok()?;
+    // A descriptor is followed by its path.
+    let result = result.split([' ', '<']).next()?.parse().ok()?;
     Some(Call {
         begin,
         end,
