@@ -14,6 +14,8 @@ use crate::plan::{Choice, MAX_PASSES, Pattern, Wish};
 use crate::size;
 
 /// What was typed.
+// Flags of a command line are bools.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Parser)]
 #[command(
     name = "wipeit",
@@ -22,12 +24,13 @@ use crate::size;
     disable_help_flag = true,
     disable_version_flag = true,
     max_term_width = 80,
-    override_usage = "wipeit [OPTIONS] TARGET\n       wipeit --resume [TARGET]"
+    override_usage = "wipeit [OPTIONS] TARGET   (or: wipeit --resume)"
 )]
 struct Args {
     /// A block device, a partition or a disk-image file
-    #[arg(value_name = "TARGET")]
-    targets: Vec<PathBuf>,
+    // Not a path for clap, which has words of its own for an empty one.
+    #[arg(value_name = "TARGET", hide_short_help = true)]
+    targets: Vec<OsString>,
 
     /// What is written [default: random]
     #[arg(
@@ -84,7 +87,7 @@ struct Args {
     /// Where checkpoints and records are kept [default: /var/lib/wipeit for
     /// root, else ~/.local/state/wipeit; or `WIPEIT_STATE_DIR`]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
-    state_dir: Option<PathBuf>,
+    state_dir: Option<OsString>,
 
     /// Most that a crash may cost, from 1M to 100M [default: 100M]
     #[arg(
@@ -243,10 +246,11 @@ pub fn parse(
 }
 
 fn command() -> clap::Command {
-    let mut codes = String::from("Exit codes:\n");
-    for (code, meaning) in EXIT_CODES {
-        codes += &format!("  {code:<6}  {meaning}\n");
-    }
+    let codes: Vec<String> = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("  {code:<6}  {meaning}"))
+        .collect();
+    let codes = format!("Exit codes:\n{}\n", codes.join("\n"));
     let short = format!("{codes}There is no --force. More: wipeit --help");
     let long = format!(
         "{codes}\nSizes: K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000.\n\
@@ -255,7 +259,7 @@ fn command() -> clap::Command {
     Args::command()
         .after_help(short)
         .after_long_help(long)
-        .help_template("{usage-heading} {usage}\n\n{all-args}\n\n{after-help}")
+        .help_template("{usage-heading} {usage}\n\n{all-args}{after-help}")
 }
 
 /// The first line of clap's message, which has several.
@@ -316,11 +320,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         (false, true) => Mode::Restart,
         (false, false) => Mode::Fresh,
     };
-    if args
-        .state_dir
-        .as_ref()
-        .is_some_and(|dir| dir.as_os_str().is_empty())
-    {
+    if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
         return Err("--state-dir: is empty; did a variable expand to nothing?".into());
     }
     Ok(Request {
@@ -338,6 +338,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         progress: args.progress.unwrap_or(Progress::Auto),
         state_dir: args
             .state_dir
+            .map(PathBuf::from)
             .or(environment.filter(|dir| !dir.as_os_str().is_empty())),
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
@@ -351,8 +352,8 @@ fn target(args: &Args) -> Result<Option<PathBuf>, String> {
     match args.targets.as_slice() {
         [] if args.resume => Ok(None),
         [] => Err(MISSING.into()),
-        [one] if one.as_os_str().is_empty() => Err(MISSING.into()),
-        [one] => Ok(Some(one.clone())),
+        [one] if one.is_empty() => Err(MISSING.into()),
+        [one] => Ok(Some(one.into())),
         several => Err(format!(
             "usage: {} TARGETs, but one run wipes one; run wipeit once for each",
             several.len()

@@ -101,3 +101,98 @@ fn exit(outcome: &Outcome, signal: Option<Signal>) -> Exit {
         signal,
     }
 }
+
+#[cfg(test)]
+mod architecture {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    const FACTS: &[&str] = &[
+        "size",
+        "text",
+        "extent",
+        "strategy",
+        "plan",
+        "identity",
+        "checkpoint",
+        "event",
+        "outcome",
+    ];
+    const CORE: &[&str] = &["guard", "engine"];
+    const EDGES: &[&str] = &[
+        "cli", "device", "writer", "progress", "confirm", "signal", "display", "report",
+    ];
+    const TOP: &[&str] = &["resume", "session", "lib", "main"];
+
+    /// Whether `from` may use `to`: arrows point up the house only.
+    fn allowed(from: &str, to: &str) -> bool {
+        let within = |floors: &[&[&str]]| floors.iter().any(|floor| floor.contains(&to));
+        // Facts about a device are data that everybody below the facts may see.
+        let device_as_data = to == "device" && !FACTS.contains(&from);
+        from == to
+            || device_as_data
+            || (FACTS.contains(&from) && within(&[FACTS]))
+            || (CORE.contains(&from) && within(&[FACTS]))
+            || (EDGES.contains(&from) && within(&[FACTS, CORE]))
+            || TOP.contains(&from)
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+
+    /// The modules that a text names as `crate::module`, also in groups.
+    fn used(text: &str) -> Vec<String> {
+        text.split("crate::")
+            .skip(1)
+            .flat_map(|rest| {
+                let group = rest
+                    .strip_prefix('{')
+                    .and_then(|rest| rest.split('}').next());
+                let names = group
+                    .unwrap_or(rest)
+                    .split(if group.is_some() { ',' } else { '\0' });
+                names
+                    .map(|name| {
+                        name.trim()
+                            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                    })
+                    .filter_map(|mut words| words.next().map(String::from))
+                    .collect::<Vec<_>>()
+            })
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn every_arrow_points_up_the_house() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&source, &mut files);
+        let known = [FACTS, CORE, EDGES, TOP].concat();
+        let mut wrong = Vec::new();
+        for file in files {
+            let room = file
+                .strip_prefix(&source)
+                .unwrap()
+                .components()
+                .next()
+                .unwrap();
+            let room = Path::new(&room).file_stem().unwrap().to_str().unwrap();
+            assert!(known.contains(&room), "{room} has no place in the house");
+            for to in used(&fs::read_to_string(&file).unwrap()) {
+                if known.contains(&to.as_str()) && !allowed(room, &to) {
+                    wrong.push(format!("{}: {room} uses {to}", file.display()));
+                }
+            }
+        }
+        assert_eq!(wrong, [""; 0]);
+    }
+}

@@ -578,6 +578,8 @@ mod tests {
         assert!((percent(1, 3) - 33.33).abs() < f64::EPSILON);
     }
 
+    // The signature of what draws a key.
+    #[allow(clippy::unnecessary_wraps)]
     fn random() -> Result<Content, &'static str> {
         Ok(Content::Random {
             generator: Generator::Aes256,

@@ -15,6 +15,7 @@ use crate::confirm::{self, Answer, Proof as ShownProof};
 use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{self, Control, DEFAULT_CHUNK, End, Ended, Engine, Proof, Settings, State};
+use crate::extent::{BadMap, ExtentSet};
 use crate::guard::{self, Cleared};
 use crate::identity;
 use crate::outcome::{Outcome, Signal};
@@ -510,7 +511,7 @@ impl Session {
         };
         let ended = engine.run(job.state, &mut saver);
         self.answer_status(None);
-        self.close(device, ended, saver, display, begun)
+        self.close(device, &ended, saver, display, begun)
     }
 
     fn answer_status(&self, handle: Option<StatusHandle>) {
@@ -521,7 +522,7 @@ impl Session {
     fn close(
         &self,
         device: &Device,
-        ended: Ended,
+        ended: &Ended,
         mut saver: Saver,
         display: Display,
         begun: Instant,
@@ -544,7 +545,7 @@ impl Session {
             Outcome::Failed(why) => format!("error: {why}"),
             _ => "finished".into(),
         };
-        let saved = saver.end_run(&ended.state, &ended_by);
+        let last_save = saver.end_run(&ended.state, &ended_by);
         let complete = ended.state.step.phase == Phase::Complete;
         let kept = complete.then(|| {
             report::record_json(saver.checkpoint(), &outcome)
@@ -571,7 +572,7 @@ impl Session {
             slot: device.slot.as_deref(),
             checkpoint: saver.checkpoint(),
             file: file.exists().then_some(file.as_path()),
-            saved: saved.is_ok() && kept.is_none_or(|kept| kept.is_ok()),
+            saved: last_save.is_ok() && kept.is_none_or(|kept| kept.is_ok()),
             state_in_memory: self.host.state_in_memory(&file),
             active: begun.elapsed(),
             resume_command: self.resume_command(),
@@ -728,8 +729,8 @@ fn fresh_checkpoint(
         pass: 1,
         phase: Phase::Write,
         verified: 0,
-        bad: Default::default(),
-        mismatches: Default::default(),
+        bad: BadMap::default(),
+        mismatches: ExtentSet::default(),
         samples: Vec::new(),
         page_cache: false,
     };

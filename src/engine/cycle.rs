@@ -40,15 +40,14 @@ pub fn serve(
 ) {
     for Request { sync, state, mark } in requests {
         let synced = if sync { target.sync() } else { Ok(()) };
-        let done = match synced {
-            Err(error) => Done::NotSynced(error),
-            Ok(()) => {
-                let unsaved = journal.save(&state).err();
-                Done::Synced {
-                    mark,
-                    state,
-                    unsaved,
-                }
+        let done = if let Err(error) = synced {
+            Done::NotSynced(error)
+        } else {
+            let unsaved = journal.save(&state).err();
+            Done::Synced {
+                mark,
+                state,
+                unsaved,
             }
         };
         if replies.send(Message::Cycle(done)).is_err() {

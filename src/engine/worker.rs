@@ -98,13 +98,12 @@ pub fn work(job: &Job, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>
 
 fn write(job: &Job, extent: Extent, buffer: &mut [u8]) -> Result {
     let length = size::memory(extent.length());
-    let data = match job.shared_at(extent) {
-        Some(shared) => shared,
-        None => {
-            let own = &mut buffer[..length];
-            job.strategy.fill(extent.start(), own);
-            &*own
-        }
+    let data = if let Some(shared) = job.shared_at(extent) {
+        shared
+    } else {
+        let own = &mut buffer[..length];
+        job.strategy.fill(extent.start(), own);
+        &*own
     };
     let mut result = Result::default();
     let mut attempt = |piece: Extent| {
