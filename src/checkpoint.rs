@@ -232,3 +232,145 @@ impl Checkpoint {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Kind, Transport};
+    use crate::plan::{Content, Pass};
+    use serde_json::{Value, json};
+
+    fn checkpoint() -> Checkpoint {
+        let pass = |verify| Pass {
+            content: Content::Zero,
+            verify,
+        };
+        let mut checkpoint = Checkpoint {
+            kind: KIND.into(),
+            version: VERSION,
+            device: "/dev/sdb".into(),
+            written: 0,
+            total_size: 1000,
+            progress_percent: 0.0,
+            chunk_size: 4096,
+            timestamp: "2026-01-14T02:10:07+01:00".into(),
+            device_id: Identity {
+                kind: Kind::Disk,
+                transport: Transport::Sata,
+                vendor: None,
+                model: None,
+                serial: Some("ZR5A1B2C".into()),
+                wwn: None,
+                firmware: None,
+                size: 1000,
+                logical_block: 512,
+                slice: None,
+                backing: None,
+            },
+            plan_percent: 0.0,
+            run_id: "0123abcd".into(),
+            started_at: "2026-01-14T02:10:07+01:00".into(),
+            runs: Vec::new(),
+            tool_version: "0.1.0".into(),
+            plan: Plan::new(vec![pass(false), pass(true)]).unwrap(),
+            pass: 1,
+            phase: Phase::Write,
+            verified: 0,
+            bad: BadMap::default(),
+            mismatches: ExtentSet::default(),
+            samples: Vec::new(),
+            page_cache: false,
+        };
+        checkpoint.set_position(checkpoint.step(), 333);
+        checkpoint
+    }
+
+    fn read(value: &Value) -> Result<Checkpoint, Invalid> {
+        Checkpoint::parse(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_is_saved_is_read_again_at_every_position() {
+        let mut checkpoint = checkpoint();
+        for (pass, phase, position) in [
+            (0, Phase::Write, 0),
+            (0, Phase::Write, 999),
+            (1, Phase::Write, 0),
+            (1, Phase::Verify, 500),
+            (1, Phase::Complete, 0),
+        ] {
+            checkpoint.set_position(Step { pass, phase }, position);
+            let read = Checkpoint::parse(&checkpoint.to_json().unwrap()).unwrap();
+            assert_eq!(read, checkpoint);
+            assert_eq!(read.step(), Step { pass, phase });
+        }
+    }
+
+    #[test]
+    fn the_percentages_follow_the_position_and_are_rounded_down() {
+        let mut checkpoint = checkpoint();
+        assert!((checkpoint.progress_percent - 33.3).abs() < 1e-9);
+        assert!((checkpoint.plan_percent - 11.1).abs() < 1e-9);
+        checkpoint.set_position(
+            Step {
+                pass: 1,
+                phase: Phase::Verify,
+            },
+            500,
+        );
+        assert!((checkpoint.progress_percent - 100.0).abs() < 1e-9);
+        assert!((checkpoint.plan_percent - 83.33).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_torn_file_is_no_checkpoint_at_any_length() {
+        let whole = checkpoint().to_json().unwrap();
+        for length in 0..whole.len() - 2 {
+            assert!(Checkpoint::parse(&whole[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_apart_from_damage() {
+        let mut value = serde_json::to_value(checkpoint()).unwrap();
+        value["version"] = json!(2);
+        assert_eq!(read(&value), Err(Invalid::Newer(2)));
+        value["version"] = json!(0);
+        assert!(matches!(read(&value), Err(Invalid::Corrupt(_))));
+    }
+
+    #[test]
+    fn every_contradiction_names_its_field() {
+        let bad = |start| json!([{"start": start, "length": 512, "state": "failed", "during": "write", "errno": 5}]);
+        for (field, value) in [
+            ("kind", json!("other")),
+            ("pass", json!(0)),
+            ("pass", json!(3)),
+            ("total_size", json!(0)),
+            ("total_size", json!(2000)),
+            ("written", json!(1001)),
+            ("written", json!(-1)),
+            ("progress_percent", json!(50.0)),
+            ("plan_percent", json!(50.0)),
+            ("verified", json!(5)),
+            ("phase", json!("later")),
+            ("chunk_size", json!(0)),
+            ("run_id", json!("../../etc")),
+            ("bad", bad(600)),
+            ("mismatches", json!([{"start": 900, "length": 101}])),
+            ("plan", json!([])),
+            ("plan[0].strategy", json!("gutmann")),
+        ] {
+            let mut all = serde_json::to_value(checkpoint()).unwrap();
+            match field {
+                "plan[0].strategy" => all["plan"][0]["strategy"] = value,
+                _ => all[field] = value,
+            }
+            let Err(Invalid::Corrupt(why)) = read(&all) else {
+                panic!("{field} is taken")
+            };
+            let name = field.split('[').next().unwrap();
+            assert!(why.contains(name), "{field}: {why}");
+        }
+    }
+}

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_stands_in_the_table() {
+    fn every_code_stands_in_the_table_and_in_the_readme() {
         let why = || String::from("why");
         for outcome in [
             Outcome::Wiped,
@@ -136,6 +136,13 @@ mod tests {
         ] {
             let code = outcome.code().to_string();
             assert!(EXIT_CODES.iter().any(|(known, _)| *known == code), "{code}");
+        }
+        let readme = include_str!("../README.md");
+        for (code, meaning) in EXIT_CODES {
+            assert!(
+                readme.contains(&format!("| {code} | {meaning} |")),
+                "{code}"
+            );
         }
         for signal in Signal::ALL {
             let code = i32::from(Outcome::Interrupted(signal).code());
