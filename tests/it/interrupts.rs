@@ -99,6 +99,11 @@ impl Victim {
     }
 }
 
+/// Starts of the program that a checkpoint knows of.
+fn runs(checkpoint: &Value) -> usize {
+    checkpoint["runs"].as_array().map_or(0, Vec::len)
+}
+
 /// Interrupts wipes until `count` interruptions have hit; every resume must
 /// agree with what is on the target, and every wipe must end right.
 fn interrupt(on_device: bool, count: usize, signals: &[Signal], slack: u64) {
@@ -110,9 +115,17 @@ fn interrupt(on_device: bool, count: usize, signals: &[Signal], slack: u64) {
         let state = victim.scratch.state();
         let watcher = Watcher::of(&state);
         loop {
+            let runs = || state.try_checkpoint().map_or(0, |it| runs(&it));
+            let before = runs();
             let mut run = victim.run().start();
             if hits < count {
-                let wait = Duration::from_micros(dice.below(160_000));
+                // Mostly while it works; now and then before that.
+                if dice.below(5) > 0 {
+                    while runs() == before && run.is_running() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                let wait = Duration::from_micros(dice.below(140_000));
                 std::thread::sleep(wait);
             }
             let signal = signals[hits % signals.len()];

@@ -65,10 +65,27 @@ impl Loop {
         all.extend(args.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
         all.push(image.as_os_str());
         let path = PathBuf::from(super::output_of("losetup", &all));
-        Self {
+        let this = Self {
             path,
             image: image.canonicalize().unwrap(),
             parts: Vec::new(),
+        };
+        // A number may come with partitions that someone left behind.
+        for number in 1..4 {
+            this.remove_partition(number);
+        }
+        this
+    }
+
+    fn remove_partition(&self, number: u32) {
+        let node = format!("/sys/block/{0}/{0}p{number}", self.name());
+        for _ in 0..50 {
+            if !Path::new(&node).exists() {
+                return;
+            }
+            let number = number.to_string();
+            quietly("delpart", &[self.path.as_os_str(), number.as_ref()]);
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -102,10 +119,7 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         for number in &self.parts {
-            quietly(
-                "delpart",
-                &[self.path.as_os_str(), number.to_string().as_ref()],
-            );
+            self.remove_partition(*number);
         }
         let backing = format!("/sys/block/{}/loop/backing_file", self.name());
         for _ in 0..50 {
