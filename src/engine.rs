@@ -5,11 +5,13 @@
 //! go on. The engine knows no command line, no terminal, no path and no clock:
 //! it defines what it consumes as [`Target`], [`Journal`] and [`Control`].
 
+mod chunk;
 mod coordinator;
 mod cycle;
 #[cfg(test)]
 mod fake;
 mod gate;
+mod message;
 mod proof;
 #[cfg(test)]
 mod tests;

@@ -8,10 +8,11 @@
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`confirm`],
 //!   [`signal`], [`display`], [`report`]
-//! - top: [`resume`], [`session`], and [`run`] here
+//! - top: [`resume`], [`job`], [`closing`], [`session`], and [`run`] here
 
 pub mod checkpoint;
 pub mod cli;
+pub mod closing;
 pub mod confirm;
 pub mod device;
 pub mod display;
@@ -20,6 +21,7 @@ pub mod event;
 pub mod extent;
 pub mod guard;
 pub mod identity;
+pub mod job;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
@@ -122,7 +124,7 @@ mod architecture {
     const EDGES: &[&str] = &[
         "cli", "device", "writer", "progress", "confirm", "signal", "display", "report",
     ];
-    const TOP: &[&str] = &["resume", "session", "lib", "main"];
+    const TOP: &[&str] = &["resume", "job", "closing", "session", "lib", "main"];
 
     /// Whether `from` may use `to`: arrows point up the house only.
     fn allowed(from: &str, to: &str) -> bool {

@@ -9,22 +9,19 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
-use crate::checkpoint::{Checkpoint, KIND, VERSION};
-use crate::cli::{Mode, Progress, Request};
+use crate::cli::{Progress, Request};
+use crate::closing::Closing;
 use crate::confirm::{self, Answer, Proof as ShownProof};
 use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{self, Control, DEFAULT_CHUNK, End, Ended, Engine, Proof, Settings, State};
-use crate::extent::{BadMap, ExtentSet};
+use crate::engine::{self, Control, Engine, Proof, Settings};
 use crate::guard::{self, Cleared};
 use crate::identity;
+use crate::job::{self, Job};
 use crate::outcome::{Outcome, Signal};
-use crate::plan::{Content, Generator, Key, Phase, Plan, Step};
 use crate::progress::{self, Clock, Saver, StateDir};
-use crate::report::{self, Ending};
 use crate::resume::{self, Unfinished};
 use crate::signal::{self, Stop};
-use crate::strategy;
 use crate::text::{clean, shell_word};
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
 
@@ -36,17 +33,6 @@ pub struct Session {
     // who answers USR1 now
     status: Arc<Mutex<Option<StatusHandle>>>,
     handlers: OnceCell<()>,
-}
-
-/// What is to be done, as far as it is known before anything is opened.
-struct Job {
-    plan: Plan,
-    state: State,
-    chunk: u64,
-    // the wipe that is continued
-    continued: Option<Unfinished>,
-    // checkpoints of this drive that the new one replaces
-    supersedes: Vec<PathBuf>,
 }
 
 /// What the engine sees of the world.
@@ -64,6 +50,9 @@ impl Control for World<'_> {
     }
 }
 
+/// A step that goes on, or the outcome that ends the run here.
+type Go<T> = Result<T, Outcome>;
+
 /// The machine's clock.
 struct Watch(Instant);
 
@@ -77,9 +66,6 @@ impl Clock for Watch {
         self.0.elapsed()
     }
 }
-
-/// A step that goes on, or the outcome that ends the run here.
-type Go<T> = Result<T, Outcome>;
 
 impl Session {
     /// A run that does what was asked.
@@ -195,11 +181,7 @@ impl Session {
         })?;
 
         // What is to be done?
-        let Some(job) = self.job(device, state_dir, &subject)? else {
-            return Ok(Outcome::Refused(format!(
-                "{subject}: left as it was; nothing was written"
-            )));
-        };
+        let job = job::decide(&self.request, device, state_dir, &subject)?;
         let times = self.times(device, &subject);
         self.consent(device, &job, times, state_dir, &subject)?;
         if self.request.dry_run {
@@ -220,80 +202,6 @@ impl Session {
             self.show_continued(continued, device, proof, times);
         }
         Ok(self.write(device, job, &writer, state_dir))
-    }
-
-    /// The plan and where it begins; `None` when the user leaves.
-    fn job(&self, device: &Device, state: &StateDir, subject: &str) -> Go<Option<Job>> {
-        let mut known = resume::of_device(state, device)?;
-        let mut mode = self.request.mode;
-        if mode == Mode::Fresh
-            && let Some(unfinished) = known.unfinished.last()
-        {
-            if self.request.dry_run {
-                return Err(undecided(subject, &unfinished.file));
-            }
-            let answer = if self.request.yes {
-                confirm::Unfinished::NoTerminal
-            } else {
-                confirm::choose_continue(device, &unfinished.checkpoint)
-                    .unwrap_or(confirm::Unfinished::NoTerminal)
-            };
-            mode = match answer {
-                confirm::Unfinished::Continue => Mode::Resume,
-                confirm::Unfinished::StartOver => Mode::Restart,
-                confirm::Unfinished::Leave => return Ok(None),
-                confirm::Unfinished::NoTerminal => {
-                    return Err(undecided(subject, &unfinished.file));
-                }
-            };
-        }
-        if mode != Mode::Resume {
-            for line in &known.left_out {
-                display::say(&format!("wipeit: {line}"));
-            }
-            let plan = self.request.wish.plan(new_random)?;
-            return Ok(Some(Job {
-                plan,
-                state: State::start(),
-                chunk: self.request.buffer_size.unwrap_or(DEFAULT_CHUNK),
-                continued: None,
-                supersedes: known.unfinished.into_iter().map(|old| old.file).collect(),
-            }));
-        }
-        let Some(continued) = known.unfinished.pop() else {
-            let mut lines = known.left_out;
-            lines.push(format!(
-                "{subject}: has no unfinished wipe in {}; start one without --resume",
-                state.root().display()
-            ));
-            // The file that stands in the way says more than that there is none.
-            lines.truncate(1);
-            return Err(Outcome::Refused(lines.concat()));
-        };
-        let checkpoint = &continued.checkpoint;
-        let plan = self
-            .request
-            .wish
-            .reconcile(&checkpoint.plan)
-            .map_err(|contradiction| {
-                Outcome::Usage(format!(
-                    "{}: contradicts the wipe that is continued ({}); leave it out, or --restart",
-                    contradiction.option, contradiction.begun
-                ))
-            })?;
-        let (step, position) = entry(&plan, checkpoint);
-        Ok(Some(Job {
-            state: State {
-                step,
-                position,
-                bad: Arc::new(checkpoint.bad.clone()),
-                mismatches: Arc::new(checkpoint.mismatches.clone()),
-            },
-            plan,
-            chunk: self.request.buffer_size.unwrap_or(checkpoint.chunk_size),
-            supersedes: known.unfinished.into_iter().map(|old| old.file).collect(),
-            continued: Some(continued),
-        }))
     }
 
     /// How long a pass takes to write and to read back, from the speed of the
@@ -392,12 +300,17 @@ impl Session {
                 twin.display()
             )));
         }
-        let proof = engine::prove(&continued.checkpoint.plan, &job.state, writer, &mut draw)
-            .map_err(|error| {
-                refused(format!(
-                    "cannot be read to prove that it is the drive: {error}"
-                ))
-            })?;
+        let proof = engine::prove(
+            &continued.checkpoint.plan,
+            &job.state,
+            writer,
+            &mut job::draw,
+        )
+        .map_err(|error| {
+            refused(format!(
+                "cannot be read to prove that it is the drive: {error}"
+            ))
+        })?;
         match proof {
             Proof::Differs(at) => Err(refused(format!(
                 "was written to since the wipe stopped (byte {at} is not what was written); \
@@ -463,7 +376,7 @@ impl Session {
         let serial = device.identity.serial.clone();
         let mut checkpoint = match &job.continued {
             Some(continued) => continued.checkpoint.clone(),
-            None => match fresh_checkpoint(device, &job.plan, settings, &watch) {
+            None => match job::fresh_checkpoint(device, &job.plan, settings, &watch.stamp()) {
                 Ok(checkpoint) => checkpoint,
                 Err(outcome) => return outcome,
             },
@@ -511,80 +424,18 @@ impl Session {
         };
         let ended = engine.run(job.state, &mut saver);
         self.answer_status(None);
-        self.close(device, &ended, saver, display, begun)
+        let closing = Closing {
+            host: &self.host,
+            device,
+            quiet: self.request.quiet,
+            active: begun.elapsed(),
+            resume_command: self.resume_command(),
+        };
+        closing.close(&ended, saver, display)
     }
 
     fn answer_status(&self, handle: Option<StatusHandle>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
-    }
-
-    /// Completes or keeps the checkpoint, and tells how the run ended.
-    fn close(
-        &self,
-        device: &Device,
-        ended: &Ended,
-        mut saver: Saver,
-        display: Display,
-        begun: Instant,
-    ) -> Outcome {
-        let outcome = match &ended.end {
-            End::NotStarted(why) => {
-                let outcome = Outcome::Refused(format!(
-                    "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
-                ));
-                display.finish(&outcome);
-                return outcome;
-            }
-            _ if ended.state.step.phase == Phase::Complete => finished(&ended.state),
-            End::Interrupted(signal) => Outcome::Interrupted(*signal),
-            End::Failed(error) => Outcome::Failed(error.to_string()),
-            End::Complete => finished(&ended.state),
-        };
-        let ended_by = match &outcome {
-            Outcome::Interrupted(signal) => signal.name().to_string(),
-            Outcome::Failed(why) => format!("error: {why}"),
-            _ => "finished".into(),
-        };
-        let last_save = saver.end_run(&ended.state, &ended_by);
-        let complete = ended.state.step.phase == Phase::Complete;
-        let kept = complete.then(|| {
-            report::record_json(saver.checkpoint(), &outcome)
-                .map_err(std::io::Error::other)
-                .and_then(|record| saver.complete(&record))
-        });
-        display.finish(&outcome);
-        let file = match &kept {
-            Some(Ok(())) => saver.report_path(),
-            Some(Err(error)) => {
-                let path = saver.report_path();
-                let text =
-                    format!("the record could not be saved: {error}; the wipe itself is done");
-                display::message(&clean(&path.display().to_string()), &text);
-                saver.pending_path()
-            }
-            None => saver.pending_path(),
-        };
-        let ending = Ending {
-            outcome: &outcome,
-            path: &device.path,
-            name: &device.name,
-            medium: device.medium,
-            slot: device.slot.as_deref(),
-            checkpoint: saver.checkpoint(),
-            file: file.exists().then_some(file.as_path()),
-            saved: last_save.is_ok() && kept.is_none_or(|kept| kept.is_ok()),
-            state_in_memory: self.host.state_in_memory(&file),
-            active: begun.elapsed(),
-            resume_command: self.resume_command(),
-        };
-        // Who closed stdout does not want the line; the exit code still tells.
-        let _ = display::result(&report::line(&ending));
-        if !self.request.quiet {
-            for line in report::details(&ending) {
-                display::say(&line);
-            }
-        }
-        outcome
     }
 
     fn resume_command(&self) -> String {
@@ -615,24 +466,6 @@ fn worse(a: Outcome, b: Outcome) -> Outcome {
     if rank(&b) <= rank(&a) { b } else { a }
 }
 
-fn finished(state: &State) -> Outcome {
-    if !state.mismatches.is_empty() {
-        Outcome::Differs
-    } else if !state.bad.is_empty() {
-        Outcome::NotClear
-    } else {
-        Outcome::Wiped
-    }
-}
-
-fn undecided(subject: &str, file: &Path) -> Outcome {
-    Outcome::Refused(format!(
-        "{subject}: has an unfinished wipe ({}); say --resume to continue it or --restart \
-         to start over; not touched",
-        file.display()
-    ))
-}
-
 fn lock(device: &Device, subject: &str) -> Go<Lock> {
     writer::lock(device).map_err(|error| match error {
         LockError::Held => Outcome::Busy(format!(
@@ -657,89 +490,4 @@ fn open(cleared: &Cleared, lock: Lock, subject: &str) -> Go<Writer> {
         };
         Outcome::Refused(format!("{subject}: {text}; not touched"))
     })
-}
-
-/// Where a plan goes on whose read-back may have been switched on or off.
-fn entry(plan: &Plan, checkpoint: &Checkpoint) -> (Step, u64) {
-    let step = checkpoint.step();
-    let verified = plan.pass(step.pass).verify;
-    match step.phase {
-        Phase::Verify if !verified => (plan.after(step), 0),
-        Phase::Complete if verified && !checkpoint.plan.verifies() => (
-            Step {
-                pass: step.pass,
-                phase: Phase::Verify,
-            },
-            0,
-        ),
-        _ => (step, checkpoint.position()),
-    }
-}
-
-fn random_bytes<const N: usize>() -> Go<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Outcome::Refused(format!(
-            "random: the kernel gives no random bytes: {error}; not touched"
-        ))
-    })?;
-    Ok(bytes)
-}
-
-/// A new key for each pass.
-fn new_random() -> Go<Content> {
-    let generator: Generator = strategy::best_generator();
-    Ok(Content::Random {
-        generator,
-        key: Key::new(random_bytes()?),
-    })
-}
-
-/// A number below `below` to look at. Without randomness the places are known
-/// beforehand, which weakens the proof only against somebody who forges it.
-fn draw(below: u64) -> u64 {
-    let bytes = random_bytes().unwrap_or([0x5A; 8]);
-    u64::from_le_bytes(bytes) % below.max(1)
-}
-
-fn fresh_checkpoint(
-    device: &Device,
-    plan: &Plan,
-    settings: Settings,
-    clock: &dyn Clock,
-) -> Go<Checkpoint> {
-    let id = u128::from_le_bytes(random_bytes()?);
-    let now = clock.stamp();
-    let mut checkpoint = Checkpoint {
-        kind: KIND.into(),
-        version: VERSION,
-        device: String::new(),
-        written: 0,
-        total_size: device.size,
-        progress_percent: 0.0,
-        chunk_size: settings.chunk(),
-        timestamp: now.clone(),
-        device_id: device.identity.clone(),
-        plan_percent: 0.0,
-        run_id: format!("{id:032x}"),
-        started_at: now,
-        runs: Vec::new(),
-        tool_version: String::new(),
-        plan: plan.clone(),
-        pass: 1,
-        phase: Phase::Write,
-        verified: 0,
-        bad: BadMap::default(),
-        mismatches: ExtentSet::default(),
-        samples: Vec::new(),
-        page_cache: false,
-    };
-    checkpoint.set_position(
-        Step {
-            pass: 0,
-            phase: Phase::Write,
-        },
-        0,
-    );
-    Ok(checkpoint)
 }

@@ -7,9 +7,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use super::cycle::{self, Done, Request};
+use super::chunk::{ChunkResult, Shared, Task, Unfinished};
+use super::cycle::{self, Request};
 use super::gate::Gate;
-use super::worker::{self, Job, Shared, Unfinished};
+use super::message::{Alarm, Done, Message};
+use super::worker;
 use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, State};
 use crate::event::{Event, Progress};
 use crate::extent::{BadMap, Extent, ExtentSet};
@@ -27,31 +29,6 @@ const CYCLE_EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A second failed sync without progress in between ends the run.
 const SYNC_ATTEMPTS: u32 = 2;
-
-/// What the coordinator hears.
-pub enum Message {
-    /// A worker has done a chunk.
-    Chunk {
-        extent: Extent,
-        generation: u64,
-        result: worker::Result,
-    },
-    /// A checkpoint cycle has ended.
-    Cycle(Done),
-    /// A thread panicked; the run ends at once.
-    Panicked,
-}
-
-/// Tells the coordinator about a panic, which would otherwise wait for ever.
-struct Alarm(Sender<Message>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let _ = self.0.send(Message::Panicked);
-        }
-    }
-}
 
 /// Sends the workers home however the coordinator ends.
 struct CloseOnDrop<'a>(&'a Gate);
@@ -105,7 +82,7 @@ pub fn run_step(
         }
     });
     let skip = Arc::clone(&state.bad);
-    let job = Job {
+    let task = Task {
         phase: step.phase,
         target: engine.target,
         control: engine.control,
@@ -117,8 +94,8 @@ pub fn run_step(
     thread::scope(|scope| {
         let _close = CloseOnDrop(&gate);
         for buffer in own.take(engine.settings.workers) {
-            let (job, gate, alarm) = (&job, &gate, Alarm(replies.clone()));
-            scope.spawn(move || worker::work(job, gate, buffer, &alarm.0));
+            let (task, gate, alarm) = (&task, &gate, Alarm(replies.clone()));
+            scope.spawn(move || worker::work(task, gate, buffer, &alarm.0));
         }
         let (requests, inbox) = mpsc::channel();
         let (target, alarm) = (engine.target, Alarm(replies));
@@ -245,7 +222,7 @@ impl Coordinator<'_> {
     }
 
     /// Takes in what came of a chunk.
-    fn take_in(&mut self, extent: Extent, result: worker::Result) {
+    fn take_in(&mut self, extent: Extent, result: ChunkResult) {
         if self.step.phase == Phase::Write && self.bad.map().overlaps(extent).next().is_some() {
             // What an earlier pass could not write was tried again just now.
             Arc::make_mut(&mut self.bad).remove(extent);

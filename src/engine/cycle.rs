@@ -1,9 +1,8 @@
 //! The checkpoint cycle: sync the target, then save what the sync covered.
 
-use std::io;
 use std::sync::mpsc::{Receiver, Sender};
 
-use super::coordinator::Message;
+use super::message::{Done, Message};
 use super::{Journal, State, Target};
 
 /// What one cycle is to do.
@@ -12,23 +11,8 @@ pub struct Request {
     pub sync: bool,
     /// What is saved once that succeeded.
     pub state: State,
-    /// The position within the step that the state stands for.
+    /// The position within the step that the state stands for, in bytes.
     pub mark: u64,
-}
-
-/// How a cycle ended.
-pub enum Done {
-    /// The sync failed; nothing was saved.
-    NotSynced(io::Error),
-    /// Synced up to the mark, and saved unless there is a reason why not.
-    Synced {
-        /// See [`Request::mark`].
-        mark: u64,
-        /// What was saved.
-        state: State,
-        /// Why it is not saved.
-        unsaved: Option<String>,
-    },
 }
 
 /// Serves requests until there are no more.

@@ -1,6 +1,6 @@
 //! Reads chunks back and compares them with what was written.
 
-use super::worker::{Job, Result, narrow};
+use super::chunk::{ChunkResult, Task, narrow};
 use crate::extent::{During, Extent};
 use crate::size;
 use crate::strategy::WipeStrategy;
@@ -13,43 +13,49 @@ const TILE: usize = 16 * 1024;
 const GRAIN: usize = 512;
 
 /// Reads one chunk back.
-pub fn chunk(job: &Job, extent: Extent, buffer: &mut [u8]) -> Result {
-    let mut result = Result::default();
+pub fn chunk(task: &Task, extent: Extent, buffer: &mut [u8]) -> ChunkResult {
+    let mut result = ChunkResult::default();
     // What could not be written is known to be bad, and is not read.
-    for piece in job.skip.map().gaps(extent) {
+    for piece in task.skip.map().gaps(extent) {
         if result.end.is_some() {
             break;
         }
-        read_back(job, piece, extent, buffer, &mut result);
+        read_back(task, piece, extent, buffer, &mut result);
     }
     result
 }
 
-fn read_back(job: &Job, piece: Extent, chunk: Extent, buffer: &mut [u8], result: &mut Result) {
-    let alignment = job.target.alignment();
+fn read_back(
+    task: &Task,
+    piece: Extent,
+    chunk: Extent,
+    buffer: &mut [u8],
+    result: &mut ChunkResult,
+) {
+    let alignment = task.target.alignment();
     let mut differ = Vec::new();
     let mut attempt = |part: Extent| {
         let length = size::memory(part.length());
         if part.length().is_multiple_of(alignment) {
-            job.target.read(&mut buffer[..length], part.start())?;
+            task.target.read(&mut buffer[..length], part.start())?;
         } else {
             let block = &mut buffer[..size::memory(alignment)];
-            job.target.read_tail(block, part.start(), length)?;
+            task.target.read_tail(block, part.start(), length)?;
         }
         let data = &buffer[..length];
         let from = size::memory(part.start() - chunk.start());
-        match job.shared_at(chunk) {
+        match task.shared_at(chunk) {
             Some(shared) => collect(
                 part.start(),
                 data,
                 &shared[from..from + length],
                 &mut differ,
             ),
-            None => differ.extend(differing(job.strategy, part.start(), data)),
+            None => differ.extend(differing(task.strategy, part.start(), data)),
         }
         Ok(())
     };
-    narrow(job, piece, During::Read, &mut attempt, result);
+    narrow(task, piece, During::Read, &mut attempt, result);
     result.mismatches.extend(differ);
 }
 

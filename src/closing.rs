@@ -1,0 +1,107 @@
+//! The end of a run: the checkpoint is completed or kept, and the user told.
+
+use std::time::Duration;
+
+use crate::device::{Device, Host};
+use crate::display::{self, Display};
+use crate::engine::{End, Ended, State};
+use crate::outcome::Outcome;
+use crate::plan::Phase;
+use crate::progress::Saver;
+use crate::report::{self, Ending};
+use crate::text::clean;
+
+/// What the last words need besides the run itself.
+pub struct Closing<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// What was wiped.
+    pub device: &'a Device,
+    /// Whether only warnings, errors and the result are shown.
+    pub quiet: bool,
+    /// Time of this run.
+    pub active: Duration,
+    /// What continues this wipe.
+    pub resume_command: String,
+}
+
+impl Closing<'_> {
+    /// Completes or keeps the checkpoint, and tells how the run ended.
+    pub fn close(self, ended: &Ended, mut saver: Saver, display: Display) -> Outcome {
+        let complete = ended.state.step.phase == Phase::Complete;
+        let outcome = match &ended.end {
+            End::NotStarted(why) => {
+                let outcome = Outcome::Refused(format!(
+                    "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
+                ));
+                display.finish(&outcome);
+                return outcome;
+            }
+            End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
+            End::Failed(error) if !complete => Outcome::Failed(error.to_string()),
+            _ => finished(&ended.state),
+        };
+        let ended_by = match &outcome {
+            Outcome::Interrupted(signal) => signal.name().to_string(),
+            Outcome::Failed(why) => format!("error: {why}"),
+            _ => "finished".into(),
+        };
+        let last_save = saver.end_run(&ended.state, &ended_by);
+        let kept = complete.then(|| {
+            report::record_json(saver.checkpoint(), &outcome)
+                .map_err(std::io::Error::other)
+                .and_then(|record| saver.complete(&record))
+        });
+        display.finish(&outcome);
+        if let Outcome::Failed(why) = &outcome {
+            let path = clean(&self.device.path.display().to_string());
+            let text = format!(
+                "{why}; the checkpoint is kept, go on with `{}`",
+                self.resume_command
+            );
+            display::message(&path, &text);
+        }
+        let file = match &kept {
+            Some(Ok(())) => saver.report_path(),
+            Some(Err(error)) => {
+                let path = saver.report_path();
+                let text =
+                    format!("the record could not be saved: {error}; the wipe itself is done");
+                display::message(&clean(&path.display().to_string()), &text);
+                saver.pending_path()
+            }
+            None => saver.pending_path(),
+        };
+        let ending = Ending {
+            outcome: &outcome,
+            path: &self.device.path,
+            name: &self.device.name,
+            medium: self.device.medium,
+            slot: self.device.slot.as_deref(),
+            checkpoint: saver.checkpoint(),
+            file: file.exists().then_some(file.as_path()),
+            saved: last_save.is_ok() && kept.is_none_or(|kept| kept.is_ok()),
+            state_in_memory: self.host.state_in_memory(&file),
+            active: self.active,
+            resume_command: self.resume_command,
+        };
+        // Who closed stdout does not want the line; the exit code still tells.
+        let _ = display::result(&report::line(&ending));
+        if !self.quiet {
+            for line in report::details(&ending) {
+                display::say(&line);
+            }
+        }
+        outcome
+    }
+}
+
+fn finished(state: &State) -> Outcome {
+    if !state.mismatches.is_empty() {
+        Outcome::Differs
+    } else if !state.bad.is_empty() {
+        Outcome::NotClear
+    } else {
+        Outcome::Wiped
+    }
+}

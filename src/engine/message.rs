@@ -1,0 +1,49 @@
+//! What the coordinator hears from the other threads.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use super::State;
+use super::chunk::ChunkResult;
+use crate::extent::Extent;
+
+/// What the coordinator hears.
+pub enum Message {
+    /// A worker has done a chunk.
+    Chunk {
+        extent: Extent,
+        generation: u64,
+        result: ChunkResult,
+    },
+    /// A checkpoint cycle has ended.
+    Cycle(Done),
+    /// A thread panicked; the run ends at once.
+    Panicked,
+}
+
+/// How a cycle ended.
+pub enum Done {
+    /// The sync failed; nothing was saved.
+    NotSynced(io::Error),
+    /// Synced up to the mark, and saved unless there is a reason why not.
+    Synced {
+        /// The position within the step that was asked for.
+        mark: u64,
+        /// What was saved.
+        state: State,
+        /// Why it is not saved.
+        unsaved: Option<String>,
+    },
+}
+
+/// Tells the coordinator about a panic, which would otherwise wait for ever.
+pub struct Alarm(pub Sender<Message>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.0.send(Message::Panicked);
+        }
+    }
+}
