@@ -1,0 +1,27 @@
+//! The tests by topic.
+
+mod input;
+mod interrupts;
+mod order;
+mod output;
+mod refusals;
+mod resume;
+mod slow;
+mod wiping;
+
+/// All of them.
+pub fn all() -> Vec<libtest_mimic::Trial> {
+    [
+        wiping::cases(),
+        refusals::cases(),
+        input::cases(),
+        interrupts::cases(),
+        slow::cases(),
+        order::cases(),
+        output::cases(),
+        resume::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,188 @@
+//! Nobody has to listen for a wipe to finish.
+
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use crate::support::content::{Content, check};
+use crate::support::pty::Terminal;
+use crate::support::run::Wipe;
+use crate::support::state::number;
+use crate::support::{MIB, NOTHING, Scratch, cases};
+
+cases![
+    NOTHING => a_closed_stdout_does_not_stop_a_wipe,
+    NOTHING => a_closed_stderr_does_not_stop_a_wipe_or_end_up_in_the_image,
+    NOTHING => a_full_disk_under_stdout_does_not_stop_a_wipe,
+    NOTHING => a_full_disk_under_stderr_does_not_stop_a_wipe,
+    NOTHING => a_pipe_that_nobody_reads_does_not_stop_a_wipe,
+    NOTHING => a_terminal_that_hangs_up_does_not_stop_a_wipe,
+    NOTHING => a_closed_stdin_does_not_stop_a_wipe,
+    NOTHING => quiet_says_nothing_but_the_line_on_stdout,
+    NOTHING => a_log_has_whole_lines_without_control_characters,
+    NOTHING => the_bar_fits_80_columns_and_ends_with_the_closing_lines,
+    NOTHING => success_names_method_time_and_report,
+    NOTHING => an_image_is_overwritten_never_clear,
+];
+
+fn wipe(scratch: &Scratch, size: u64) -> Wipe {
+    let image = scratch.tagged("old.img", size);
+    scratch.wipe(&image).yes().words("-s zero")
+}
+
+fn assert_wiped(scratch: &Scratch, size: u64) {
+    check(&scratch.join("old.img"), 0, size, &Content::Zero);
+    let report = scratch.state().report();
+    assert_eq!(number(&report, "written"), size);
+    assert!(scratch.state().pending().is_empty());
+}
+
+const SIZE: u64 = 3 * MIB + 5;
+
+/// Runs with a redirection that only a shell can make.
+fn redirected(redirection: &str) {
+    let scratch = Scratch::new();
+    let script = format!("exec \"$@\" {redirection}");
+    for progress in ["auto", "plain", "bar"] {
+        let wipe = wipe(&scratch, SIZE).under(["bash", "-c", &script, "bash"]);
+        let done = wipe.args(["--progress", progress]).run();
+        assert!(matches!(done.status.code(), Some(0)), "{done:?}");
+        assert_wiped(&scratch, SIZE);
+        std::fs::remove_dir_all(scratch.state().path()).unwrap();
+    }
+}
+
+fn a_closed_stdout_does_not_stop_a_wipe() {
+    redirected(">&-");
+}
+
+fn a_closed_stderr_does_not_stop_a_wipe_or_end_up_in_the_image() {
+    redirected("2>&-");
+    redirected("<&- >&- 2>&-");
+}
+
+fn a_closed_stdin_does_not_stop_a_wipe() {
+    redirected("<&-");
+}
+
+fn a_full_disk_under_stdout_does_not_stop_a_wipe() {
+    redirected("> /dev/full");
+}
+
+fn a_full_disk_under_stderr_does_not_stop_a_wipe() {
+    redirected("2> /dev/full");
+    redirected("> /dev/full 2>&1");
+}
+
+fn a_pipe_that_nobody_reads_does_not_stop_a_wipe() {
+    let scratch = Scratch::new();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(OwnedFd::from(writer))
+    };
+    let done = wipe(&scratch, SIZE).stdout(closed()).stderr(closed()).run();
+    done.code(0);
+    assert_wiped(&scratch, SIZE);
+}
+
+fn a_terminal_that_hangs_up_does_not_stop_a_wipe() {
+    for progress in ["auto", "bar", "plain"] {
+        let scratch = Scratch::new();
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let copy = || Stdio::from(pty.slave.try_clone().unwrap());
+        // As under nohup: the terminal is not the controlling one, so that its
+        // end is seen by writing only.
+        let mut run = wipe(&scratch, SIZE)
+            .words("--rate-limit 4M -b 64K")
+            .args(["--progress", progress])
+            .env("TERM", "xterm")
+            .stdout(copy())
+            .stderr(copy())
+            .start();
+        let state = scratch.state();
+        run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+        drop(pty);
+        run.wait().code(0);
+        assert_wiped(&scratch, SIZE);
+    }
+}
+
+fn quiet_says_nothing_but_the_line_on_stdout() {
+    let scratch = Scratch::new();
+    let done = wipe(&scratch, SIZE).arg("--quiet").code(0).stderr("");
+    assert_eq!(done.stdout.lines().count(), 1);
+    assert!(done.stdout.starts_with("WIPED "));
+    assert_wiped(&scratch, SIZE);
+}
+
+fn a_log_has_whole_lines_without_control_characters() {
+    let scratch = Scratch::new();
+    for progress in ["auto", "plain"] {
+        let done = wipe(&scratch, SIZE).args(["--progress", progress]).code(0);
+        let plain = done.stderr.chars().all(|c| c == '\n' || !c.is_control());
+        assert!(plain, "{done:?}");
+        assert!(done.stderr.ends_with('\n'), "{done:?}");
+        let done = done.says(&["write", "read-back"]);
+        assert!(done.stderr.is_ascii(), "{done:?}");
+        std::fs::remove_dir_all(scratch.state().path()).unwrap();
+    }
+}
+
+fn the_bar_fits_80_columns_and_ends_with_the_closing_lines() {
+    let scratch = Scratch::new();
+    let terminal = Terminal::new();
+    wipe(&scratch, SIZE)
+        .env("TERM", "xterm")
+        .words("--rate-limit 2M -b 64K")
+        .on_terminal(terminal.slave())
+        .run()
+        .code(0);
+    terminal.shows("WIPED ");
+    let shown = without_escapes(&terminal.shown());
+    let bars: Vec<&str> = shown
+        .split(['\r', '\n'])
+        .filter(|line| line.contains('[') && line.contains('%'))
+        .collect();
+    assert!(!bars.is_empty(), "{shown:?}");
+    for bar in bars {
+        assert!(bar.trim_end().chars().count() < 80, "{bar:?}");
+        assert!(bar.is_ascii(), "{bar:?}");
+    }
+    assert!(!shown.contains("101."), "{shown}");
+    assert_wiped(&scratch, SIZE);
+}
+
+/// What a terminal would show of it, without colours and cursor movements.
+fn without_escapes(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\x1b' {
+            if chars.next() == Some('[') {
+                while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn success_names_method_time_and_report() {
+    let scratch = Scratch::new();
+    let done = wipe(&scratch, SIZE).code(0);
+    let report = scratch.state().reports()[0].to_str().unwrap().to_string();
+    done.says(&["Method", "Time", "Report", &report]);
+}
+
+fn an_image_is_overwritten_never_clear() {
+    let scratch = Scratch::new();
+    let done = wipe(&scratch, SIZE).code(0);
+    let method = done.stderr.lines().find(|line| line.contains("Method"));
+    assert!(!method.unwrap().contains("Clear"), "{done:?}");
+    let done = done.says(&["Overwritten"]);
+    assert!(
+        !done.stderr.to_lowercase().contains("certified"),
+        "{done:?}"
+    );
+}

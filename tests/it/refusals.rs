@@ -1,0 +1,481 @@
+//! What is in use is refused, and a refusal leaves no trace.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::device::{Loop, Mapped, Mount, Swap};
+use crate::support::pty::Terminal;
+use crate::support::run::{Done, Running, Wipe};
+use crate::support::state::{State, unchanged};
+use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, sh, wait_until};
+
+const MOUNT: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkfs.ext4")];
+const SWAP: &[Need] = &[Need::Root, Need::Loop, Need::Tool("swapon")];
+const MAPPER: &[Need] = &[Need::Root, Need::Loop, Need::DeviceMapper];
+const USERS: &[Need] = &[Need::Root, Need::Loop, Need::Tool("setpriv")];
+
+cases![
+    MOUNT => refuses_a_mounted_device_with_the_mount_point_and_the_remedy,
+    MOUNT => refuses_a_disk_whose_partition_is_mounted,
+    MOUNT => wipes_a_partition_although_its_neighbour_is_mounted,
+    SWAP => refuses_active_swap,
+    SWAP => refuses_a_disk_whose_partition_is_swap,
+    MOUNT => refuses_an_image_that_is_swapped_on_or_mounted,
+    MAPPER => refuses_a_disk_that_something_holds_and_names_it,
+    LOOP => refuses_a_read_only_device,
+    NOTHING => refuses_a_node_that_is_missing_and_does_not_create_it,
+    NOTHING => refuses_a_directory,
+    NOTHING => refuses_a_character_device,
+    NOTHING => refuses_a_pipe,
+    NOTHING => refuses_an_empty_image,
+    LOOP => refuses_an_image_that_a_loop_device_shows,
+    LOOP => refuses_a_loop_device_whose_file_another_one_shows,
+    MOUNT => refuses_the_drive_that_carries_the_state_directory,
+    NOTHING => a_second_run_on_an_image_is_busy,
+    NOTHING => a_second_run_through_a_hard_link_is_busy,
+    LOOP => a_second_run_on_a_device_is_busy,
+    LOOP => a_disk_is_busy_while_its_partition_is_wiped,
+    LOOP => a_partition_is_busy_while_its_disk_is_wiped,
+    LOOP => an_image_and_a_loop_device_over_it_are_not_wiped_together,
+    NOTHING => without_a_terminal_and_yes_nothing_is_asked_and_nothing_done,
+    NOTHING => declining_the_question_leaves_no_trace,
+    NOTHING => ctrl_c_at_the_question_leaves_no_trace,
+    NOTHING => hanging_up_at_the_question_leaves_no_trace,
+    NOTHING => the_right_answer_starts_the_wipe,
+    NOTHING => what_was_typed_before_the_question_is_not_the_answer,
+    NOTHING => declining_leaves_an_old_checkpoint_as_it_was,
+    NOTHING => a_dry_run_leaves_no_trace,
+    USERS => an_ordinary_user_is_told_to_run_as_root,
+];
+
+/// A run that must be refused with this code and leave everything as it was.
+fn refused(scratch: &Scratch, target: &Path, code: i32, says: &[&str]) -> Done {
+    refused_run(
+        scratch.wipe(target).yes(),
+        &scratch.state(),
+        target,
+        code,
+        says,
+    )
+}
+
+fn refused_run(wipe: Wipe, state: &State, target: &Path, code: i32, says: &[&str]) -> Done {
+    let name = target.display().to_string();
+    unchanged(&[target, state.path()], || {
+        wipe.code(code).one_line().says(&[&name]).says(says)
+    })
+}
+
+fn refuses_a_mounted_device_with_the_mount_point_and_the_remedy() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let device = Loop::over(&image);
+    let mount = Mount::ext4(device.path(), scratch.join("mnt"));
+    let point = mount.point().to_str().unwrap();
+    let remedy = format!("umount {point}");
+    let done = refused(
+        &scratch,
+        device.path(),
+        4,
+        &["is mounted at", point, &remedy],
+    );
+    assert!(done.stderr.trim_end().ends_with("not touched"), "{done:?}");
+}
+
+fn refuses_a_disk_whose_partition_is_mounted() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 24 * MIB);
+    let mut device = Loop::over(&image);
+    let part = device.partition(1, 2048, 16 * 2048);
+    let mount = Mount::ext4(&part, scratch.join("mnt"));
+    let point = mount.point().to_str().unwrap();
+    let remedy = format!("umount {point}");
+    let name = format!("{}p1 is mounted at", device.name());
+    refused(&scratch, device.path(), 4, &[&name, &remedy]);
+    refused(&scratch, &part, 4, &[&name, &remedy]);
+}
+
+fn wipes_a_partition_although_its_neighbour_is_mounted() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 24 * MIB);
+    let mut device = Loop::over(&image);
+    let used = device.partition(1, 2048, 16 * 2048);
+    let free = device.partition(2, 18 * 2048, 2048);
+    let mount = Mount::ext4(&used, scratch.join("mnt"));
+    std::fs::write(mount.point().join("file"), "still here").unwrap();
+    scratch.wipe(&free).yes().run().wiped(&free, MIB);
+    drop(mount);
+    sh!("e2fsck", "-f", "-n", used);
+}
+
+fn refuses_active_swap() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 4 * MIB);
+    let device = Loop::over(&image);
+    let _swap = Swap::on(device.path());
+    refused(&scratch, device.path(), 4, &["swap", "swapoff"]);
+}
+
+fn refuses_a_disk_whose_partition_is_swap() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let mut device = Loop::over(&image);
+    let part = device.partition(1, 2048, 4 * 2048);
+    let _swap = Swap::on(&part);
+    let node = part
+        .to_str()
+        .unwrap()
+        .trim_start_matches("/dev/")
+        .to_string();
+    refused(&scratch, device.path(), 4, &[&node, "swap", "swapoff"]);
+}
+
+fn refuses_an_image_that_is_swapped_on_or_mounted() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let device = Loop::over(&image);
+    let _mount = Mount::ext4(device.path(), scratch.join("mnt"));
+    refused(&scratch, &image, 4, &[&device.name()]);
+}
+
+fn refuses_a_disk_that_something_holds_and_names_it() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let device = Loop::over(&image);
+    let name = format!("wipeit-test-{}", std::process::id());
+    let _mapped = Mapped::linear(&name, device.path(), 2048);
+    refused(&scratch, device.path(), 4, &[&name]);
+}
+
+fn refuses_a_read_only_device() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let device = Loop::with(&image, &["-r"]);
+    refused(&scratch, device.path(), 4, &["read-only"]);
+}
+
+fn refuses_a_node_that_is_missing_and_does_not_create_it() {
+    let scratch = Scratch::new();
+    refused(&scratch, &scratch.join("nothing"), 4, &[]);
+    refused(&scratch, Path::new("/dev/wipeit-no-such-disk"), 4, &[]);
+}
+
+fn refuses_a_directory() {
+    let scratch = Scratch::new();
+    let folder = scratch.join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    refused(&scratch, &folder, 4, &["directory"]);
+}
+
+fn refuses_a_character_device() {
+    let scratch = Scratch::new();
+    let done = scratch.wipe("/dev/null").yes().code(4).one_line();
+    done.says(&["/dev/null", "character device"]);
+    assert!(!scratch.state().path().exists());
+}
+
+fn refuses_a_pipe() {
+    let scratch = Scratch::new();
+    let pipe = scratch.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Opening a pipe waits for its other side: it must not be opened.
+    scratch.wipe(&pipe).yes().limit(10).code(4).one_line();
+    assert!(!scratch.state().path().exists());
+}
+
+fn refuses_an_empty_image() {
+    let scratch = Scratch::new();
+    let image = scratch.sparse("empty.img", 0);
+    refused(&scratch, &image, 4, &[]);
+}
+
+fn refuses_an_image_that_a_loop_device_shows() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let device = Loop::over(&image);
+    refused(&scratch, &image, 4, &[&device.name()]);
+    let link = scratch.join("link.img");
+    std::fs::hard_link(&image, &link).unwrap();
+    refused(&scratch, &link, 4, &[&device.name()]);
+    let link = scratch.join("symbolic.img");
+    std::os::unix::fs::symlink(&image, &link).unwrap();
+    unchanged(&[&image], || refused(&scratch, &link, 4, &[&device.name()]));
+}
+
+fn refuses_a_loop_device_whose_file_another_one_shows() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let one = Loop::over(&image);
+    let two = Loop::over(&image);
+    refused(&scratch, one.path(), 4, &[&two.name()]);
+    refused(&scratch, two.path(), 4, &[&one.name()]);
+}
+
+fn refuses_the_drive_that_carries_the_state_directory() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 24 * MIB);
+    let mut device = Loop::over(&image);
+    let part = device.partition(1, 2048, 16 * 2048);
+    let mount = Mount::ext4(&part, scratch.join("mnt"));
+    let dir = mount.point().join("state");
+    for target in [device.path(), &part] {
+        // Two reasons: it is mounted as well.
+        unchanged(&[target, &dir], || {
+            let done = scratch.wipe(target).yes().state(&dir).code(4);
+            done.says(&["state directory", "is mounted at"]).stdout("")
+        });
+    }
+    // An image in the file system that also holds the state is fine.
+    let inner = mount.point().join("inner.img");
+    crate::support::content::fill_with_tags(&inner, MIB);
+    let wipe = scratch.wipe(&inner).yes().state(&dir);
+    wipe.run().wiped(&inner, MIB);
+}
+
+/// A wipe that goes on for as long as the test needs it.
+fn long_run(scratch: &Scratch, target: &Path) -> Running {
+    let mut run = scratch
+        .wipe(target)
+        .yes()
+        .words("--rate-limit 256K -b 64K")
+        .start();
+    let state = scratch.state();
+    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run
+}
+
+/// A second run ends at once with one of these codes; the first goes on.
+fn second(mut first: Running, wipe: Wipe, other: &Path, codes: &[i32]) {
+    let done = wipe.limit(20).run().one_line();
+    let code = done.status.code().unwrap_or(-1);
+    assert!(codes.contains(&code), "{done:?}");
+    assert!(first.is_running(), "the first run must go on");
+    assert!(!other.exists(), "a state directory was made");
+    drop(first);
+}
+
+fn a_second_run_on_an_image_is_busy() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    for option in [None, Some("--resume"), Some("--restart")] {
+        let mut first = long_run(&scratch, &image);
+        let done = scratch.wipe(&image).yes().args(option).limit(20).code(6);
+        done.one_line();
+        assert!(first.is_running());
+        // Its checkpoint is still the first run's.
+        scratch.state().checkpoint();
+        drop(first);
+        std::fs::remove_dir_all(scratch.state().path()).unwrap();
+    }
+    let other = scratch.join("other");
+    let wipe = scratch.wipe(&image).yes().state(&other);
+    second(long_run(&scratch, &image), wipe, &other, &[6]);
+}
+
+fn a_second_run_through_a_hard_link_is_busy() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let link = scratch.join("link.img");
+    std::fs::hard_link(&image, &link).unwrap();
+    let other = scratch.join("other");
+    let wipe = scratch.wipe(&link).yes().state(&other);
+    second(long_run(&scratch, &image), wipe, &other, &[6]);
+}
+
+fn a_second_run_on_a_device_is_busy() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let device = Loop::over(&image);
+    let other = scratch.join("other");
+    let wipe = scratch.wipe(device.path()).yes().state(&other);
+    second(long_run(&scratch, device.path()), wipe, &other, &[6]);
+}
+
+fn a_disk_is_busy_while_its_partition_is_wiped() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 24 * MIB);
+    let mut device = Loop::over(&image);
+    let part = device.partition(1, 2048, 8 * 2048);
+    let other = scratch.join("other");
+    let wipe = scratch.wipe(device.path()).yes().state(&other);
+    second(long_run(&scratch, &part), wipe, &other, &[6]);
+}
+
+fn a_partition_is_busy_while_its_disk_is_wiped() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 24 * MIB);
+    let mut device = Loop::over(&image);
+    let part = device.partition(1, 2048, 8 * 2048);
+    let other = scratch.join("other");
+    let wipe = scratch.wipe(&part).yes().state(&other);
+    second(long_run(&scratch, device.path()), wipe, &other, &[6]);
+}
+
+fn an_image_and_a_loop_device_over_it_are_not_wiped_together() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let other = scratch.join("other");
+    // The image is wiped, then someone attaches it.
+    let first = long_run(&scratch, &image);
+    let device = Loop::over(&image);
+    let wipe = scratch.wipe(device.path()).yes().state(&other);
+    second(first, wipe, &other, &[6]);
+    std::fs::remove_dir_all(scratch.state().path()).unwrap();
+    // The loop device is wiped: its image is in use in either sense.
+    let wipe = scratch.wipe(&image).yes().state(&other);
+    second(long_run(&scratch, device.path()), wipe, &other, &[4, 6]);
+}
+
+fn without_a_terminal_and_yes_nothing_is_asked_and_nothing_done() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let wipe = scratch.wipe(&image);
+    unchanged(&[&image, scratch.state().path()], || {
+        let done = wipe.code(4);
+        assert_eq!(done.stdout, "");
+        done.says(&["--yes"]);
+    });
+}
+
+/// Starts on a terminal and waits for the question.
+fn asked(scratch: &Scratch, image: &Path, options: &str) -> (Terminal, Running) {
+    let terminal = Terminal::new();
+    let run = scratch
+        .wipe(image)
+        .words(options)
+        .on_terminal(terminal.slave())
+        .limit(30)
+        .start();
+    terminal.shows("anything else to leave");
+    (terminal, run)
+}
+
+fn declining_the_question_leaves_no_trace() {
+    for answer in ["\n", "n\n", "y\n", "yes\n", "\x04", "old\n"] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", MIB);
+        unchanged(&[&image, scratch.state().path()], || {
+            let (mut terminal, run) = asked(&scratch, &image, "");
+            terminal.types(answer);
+            run.wait().code(4);
+        });
+    }
+}
+
+fn ctrl_c_at_the_question_leaves_no_trace() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    unchanged(&[&image, scratch.state().path()], || {
+        let (mut terminal, run) = asked(&scratch, &image, "");
+        terminal.types("\x03");
+        let done = run.wait();
+        assert!(!done.status.success(), "{done:?}");
+    });
+}
+
+fn hanging_up_at_the_question_leaves_no_trace() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    unchanged(&[&image, scratch.state().path()], || {
+        let (_terminal, run) = asked(&scratch, &image, "");
+        run.signal(nix::sys::signal::Signal::SIGHUP);
+        let done = run.wait();
+        assert!(!done.status.success(), "{done:?}");
+    });
+}
+
+fn the_right_answer_starts_the_wipe() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let (mut terminal, run) = asked(&scratch, &image, "-s zero");
+    // An image has no serial: its name is asked for.
+    assert!(terminal.shown().contains("old.img"), "{}", terminal.shown());
+    assert!(terminal.shown().contains("will be destroyed"));
+    terminal.types("old.img\n");
+    run.wait().code(0);
+    wait_until("the closing line", Duration::from_secs(5), || {
+        terminal.shown().contains("WIPED ")
+    });
+    crate::support::content::check(&image, 0, MIB, &crate::support::content::Content::Zero);
+}
+
+fn what_was_typed_before_the_question_is_not_the_answer() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    unchanged(&[&image, scratch.state().path()], || {
+        let mut terminal = Terminal::new();
+        terminal.types("old.img\n");
+        let run = scratch
+            .wipe(&image)
+            .on_terminal(terminal.slave())
+            .limit(30)
+            .start();
+        terminal.shows("anything else to leave");
+        std::thread::sleep(Duration::from_millis(300));
+        terminal.types("\n");
+        run.wait().code(4);
+    });
+}
+
+fn declining_leaves_an_old_checkpoint_as_it_was() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let first = long_run(&scratch, &image);
+    first.signal(nix::sys::signal::Signal::SIGINT);
+    first.wait().killed_by(nix::sys::signal::Signal::SIGINT);
+    unchanged(&[&image, scratch.state().path()], || {
+        let (mut terminal, run) = asked(&scratch, &image, "--restart");
+        terminal.types("no\n");
+        run.wait().code(4);
+    });
+}
+
+fn a_dry_run_leaves_no_trace() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    unchanged(&[&image, scratch.state().path()], || {
+        for options in ["--dry-run", "-n --yes", "-n --restart"] {
+            let done = scratch.wipe(&image).words(options).code(0);
+            assert_eq!(done.stdout, "", "{done:?}");
+            done.says(&["old.img", "Plan", "random"]);
+        }
+    });
+}
+
+fn an_ordinary_user_is_told_to_run_as_root() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let device = Loop::over(&image);
+    // Where everybody may go.
+    let open = tempfile::Builder::new()
+        .prefix("wipeit-")
+        .tempdir()
+        .unwrap();
+    let everybody = |path: &Path, mode: u32| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    everybody(open.path(), 0o777);
+    let program = open.path().join("wipeit");
+    std::fs::copy(crate::support::run::PROGRAM, &program).unwrap();
+    everybody(&program, 0o755);
+    let state = open.path().join("state");
+    let line = "exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$0\" --yes \"$1\"";
+    unchanged(&[&image, &state], || {
+        let out = std::process::Command::new("bash")
+            .arg("-c")
+            .arg(line)
+            .arg(&program)
+            .arg(device.path())
+            .current_dir(open.path())
+            .env("WIPEIT_STATE_DIR", &state)
+            .env("PATH", crate::support::path_variable())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).to_string();
+        assert_eq!(out.status.code(), Some(4), "{text}");
+        assert!(text.contains("root"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    });
+}

@@ -1,0 +1,352 @@
+//! Loop devices, partitions, mounts, swap and slow disks that go away with the
+//! test, and reading them from outside the program.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{Scratch, path_variable, sh, wait_until};
+
+/// Reads a range past the page cache where the file system can.
+pub fn read_range(path: &Path, offset: u64, length: usize) -> Vec<u8> {
+    const BLOCK: u64 = 4096;
+    const STEP: usize = 1 << 20;
+    let direct = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_DIRECT.bits())
+        .open(path);
+    let Ok(file) = direct else {
+        let mut bytes = vec![0; length];
+        let file = File::open(path).unwrap();
+        file.read_exact_at(&mut bytes, offset).unwrap();
+        return bytes;
+    };
+    let start = offset / BLOCK * BLOCK;
+    let skip = usize::try_from(offset - start).unwrap();
+    let mut buffer = memmap2::MmapMut::map_anon(STEP).unwrap();
+    let mut bytes = Vec::with_capacity(length + STEP);
+    while bytes.len() < skip + length {
+        let at = start + bytes.len() as u64;
+        let got = file.read_at(&mut buffer, at).unwrap();
+        bytes.extend_from_slice(&buffer[..got]);
+        if got < STEP {
+            break;
+        }
+    }
+    bytes.drain(..skip.min(bytes.len()));
+    bytes.truncate(length);
+    bytes
+}
+
+/// Size of a block device or file in bytes.
+pub fn size_of(path: &Path) -> u64 {
+    use std::io::{Seek as _, SeekFrom};
+    File::open(path).unwrap().seek(SeekFrom::End(0)).unwrap()
+}
+
+/// A loop device; detached with its partitions when dropped.
+pub struct Loop {
+    path: PathBuf,
+    image: PathBuf,
+    parts: Vec<u32>,
+}
+
+impl Loop {
+    /// Attaches with 512-byte blocks.
+    pub fn over(image: &Path) -> Self {
+        Self::with(image, &[])
+    }
+
+    /// Attaches with more arguments for losetup.
+    pub fn with(image: &Path, args: &[&str]) -> Self {
+        let mut all: Vec<&std::ffi::OsStr> = vec!["-f".as_ref(), "--show".as_ref()];
+        all.extend(args.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
+        all.push(image.as_os_str());
+        let path = PathBuf::from(super::output_of("losetup", &all));
+        let this = Self {
+            path,
+            image: image.canonicalize().unwrap(),
+            parts: Vec::new(),
+        };
+        // A number may come with partitions that someone left behind.
+        for number in 1..4 {
+            this.remove_partition(number);
+        }
+        this
+    }
+
+    fn remove_partition(&self, number: u32) {
+        let node = format!("/sys/block/{0}/{0}p{number}", self.name());
+        for _ in 0..50 {
+            if !Path::new(&node).exists() {
+                return;
+            }
+            let number = number.to_string();
+            quietly("delpart", &[self.path.as_os_str(), number.as_ref()]);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kernel's name, as `loop0`.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap().to_string_lossy().to_string()
+    }
+
+    /// Adds a partition; start and length in sectors of 512 bytes.
+    pub fn partition(&mut self, number: u32, start: u64, length: u64) -> PathBuf {
+        sh!(
+            "addpart",
+            self.path,
+            number.to_string(),
+            start.to_string(),
+            length.to_string()
+        );
+        self.parts.push(number);
+        let node = PathBuf::from(format!("{}p{number}", self.path.display()));
+        wait_until("the partition's node", Duration::from_secs(5), || {
+            node.exists()
+        });
+        node
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        for number in &self.parts {
+            self.remove_partition(*number);
+        }
+        let backing = format!("/sys/block/{}/loop/backing_file", self.name());
+        for _ in 0..50 {
+            // Once detached, its number may at once be someone else's.
+            let shown = std::fs::read_to_string(&backing).unwrap_or_default();
+            if !shown.starts_with(&*self.image.to_string_lossy()) {
+                return;
+            }
+            quietly("losetup", &["-d".as_ref(), self.path.as_os_str()]);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// For `Drop`: must not panic.
+fn quietly(program: &str, args: &[&std::ffi::OsStr]) -> bool {
+    Command::new(program)
+        .args(args)
+        .env("PATH", path_variable())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// A mounted file system; unmounted when dropped.
+pub struct Mount {
+    point: PathBuf,
+}
+
+impl Mount {
+    /// Makes an ext4 on the device and mounts it.
+    pub fn ext4(device: &Path, point: PathBuf) -> Self {
+        // What the kernel would write later is written now, so that the device
+        // holds still.
+        let now = "lazy_itable_init=0,lazy_journal_init=0";
+        sh!("mkfs.ext4", "-q", "-F", "-E", now, device);
+        Self::of(device, point)
+    }
+
+    /// Mounts what is on the device.
+    pub fn of(device: &Path, point: PathBuf) -> Self {
+        std::fs::create_dir_all(&point).unwrap();
+        sh!("mount", "-o", "noatime", device, point);
+        sh!("sync", "-f", point);
+        Self { point }
+    }
+
+    /// A file system in memory.
+    pub fn tmpfs(size: &str, point: PathBuf) -> Self {
+        std::fs::create_dir_all(&point).unwrap();
+        sh!(
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            format!("size={size}"),
+            "tmpfs",
+            point
+        );
+        Self { point }
+    }
+
+    pub fn point(&self) -> &Path {
+        &self.point
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            if quietly("umount", &[self.point.as_os_str()]) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Active swap; switched off when dropped.
+pub struct Swap {
+    device: PathBuf,
+}
+
+impl Swap {
+    pub fn on(device: &Path) -> Self {
+        sh!("mkswap", "-q", device);
+        sh!("swapon", device);
+        let device = device.to_path_buf();
+        Self { device }
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        quietly("swapoff", &[self.device.as_os_str()]);
+    }
+}
+
+/// A device-mapper device over another; removed when dropped.
+pub struct Mapped {
+    name: String,
+}
+
+impl Mapped {
+    pub fn linear(name: &str, device: &Path, sectors: u64) -> Self {
+        let table = format!("0 {sectors} linear {} 0", device.display());
+        sh!("dmsetup", "create", name, "--table", table);
+        let name = name.to_string();
+        Self { name }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        quietly("dmsetup", &["remove".as_ref(), self.name.as_ref()]);
+    }
+}
+
+/// A block device that is slow, or whose writes fail somewhere: a loop device
+/// over a file that qemu-storage-daemon exports.
+pub struct SlowDisk {
+    // Dropped in this order: the loop device before the daemon below it.
+    device: Loop,
+    daemon: Daemon,
+}
+
+/// What the disk does.
+#[derive(Default)]
+pub struct Traits {
+    /// Bytes a second.
+    pub write_speed: Option<u64>,
+    /// Sectors of 512 bytes whose writes fail with EIO.
+    pub bad_sectors: Vec<u64>,
+}
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        // TERM lets it take its export down; KILL would leave a dead mount.
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        for _ in 0..200 {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl SlowDisk {
+    /// What the test needs of the machine.
+    pub const NEEDS: &'static [super::Need] = &[
+        super::Need::Root,
+        super::Need::Loop,
+        super::Need::Fuse,
+        super::Need::Tool("qemu-storage-daemon"),
+        super::Need::Tool("openssl"),
+    ];
+
+    pub fn over(scratch: &Scratch, image: &Path, traits: &Traits) -> Self {
+        let export = scratch.join("export.raw");
+        File::create(&export).unwrap();
+        let file = serde_json::json!({
+            "driver": "file", "node-name": "file", "filename": image.to_str().unwrap(),
+            "cache": { "direct": true },
+        });
+        let rules: Vec<_> = traits
+            .bad_sectors
+            .iter()
+            .map(|sector| {
+                serde_json::json!({
+                    "event": "none", "iotype": "write", "sector": sector, "errno": 5,
+                })
+            })
+            .collect();
+        let mut faults = serde_json::json!({
+            "driver": "blkdebug", "node-name": "faults", "image": "file",
+        });
+        if !rules.is_empty() {
+            faults["inject-error"] = rules.into();
+        }
+        let speed = serde_json::json!({
+            "qom-type": "throttle-group", "id": "speed",
+            "limits": { "bps-write": traits.write_speed.unwrap_or(0) },
+        });
+        let throttle = serde_json::json!({
+            "driver": "throttle", "node-name": "disk", "throttle-group": "speed",
+            "file": "faults",
+        });
+        let mut command = Command::new("qemu-storage-daemon");
+        command
+            .env("PATH", path_variable())
+            .args(["--object", &speed.to_string()])
+            .args(["--blockdev", &file.to_string()])
+            .args(["--blockdev", &faults.to_string()])
+            .args(["--blockdev", &throttle.to_string()])
+            .arg("--export")
+            .arg(format!(
+                "type=fuse,id=export,node-name=disk,mountpoint={},writable=on",
+                export.display()
+            ))
+            .stdin(Stdio::null());
+        let daemon = Daemon(command.spawn().unwrap());
+        let size = size_of(image);
+        wait_until("the export", Duration::from_secs(10), || {
+            std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
+        });
+        // Not with direct I/O: that sends several writes at once, and the FUSE
+        // export of QEMU before 10 then mixes up their data (seen with 7.2 and
+        // plain pwrite). Through the page cache they go one by one, at once.
+        // What is on the disk is therefore read from the image, not from here.
+        let device = Loop::with(&export, &["--direct-io=off"]);
+        Self { device, daemon }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.device.path()
+    }
+
+    /// The daemon's process, for tests that stop it.
+    pub fn daemon(&self) -> u32 {
+        self.daemon.0.id()
+    }
+}

@@ -1,0 +1,319 @@
+//! Running the program.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wipeit");
+
+/// A run to be started: no terminal, nothing on stdin, a clean environment.
+pub struct Wipe {
+    wrapper: Vec<OsString>,
+    args: Vec<OsString>,
+    home: PathBuf,
+    state: Option<PathBuf>,
+    env: Vec<(String, OsString)>,
+    stdin: Option<Stdio>,
+    stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
+    session: Vec<&'static str>,
+    limit: Duration,
+}
+
+impl Wipe {
+    /// In a scratch folder.
+    pub fn new(home: &Path) -> Self {
+        Self {
+            wrapper: Vec::new(),
+            args: Vec::new(),
+            home: home.into(),
+            state: Some(home.join("state")),
+            env: Vec::new(),
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            session: vec!["setsid"],
+            limit: Duration::from_secs(90),
+        }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().into());
+        self
+    }
+
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().into()));
+        self
+    }
+
+    /// Words separated by spaces.
+    pub fn words(self, words: &str) -> Self {
+        self.args(words.split_whitespace())
+    }
+
+    pub fn yes(self) -> Self {
+        self.arg("--yes")
+    }
+
+    /// Another state directory.
+    pub fn state(mut self, dir: &Path) -> Self {
+        self.state = Some(dir.into());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    /// A program that runs ours: `strace`, `bash -c`.
+    pub fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper
+            .extend(wrapper.into_iter().map(|arg| arg.as_ref().into()));
+        self
+    }
+
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.stdout = Some(to.into());
+        self
+    }
+
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.stderr = Some(to.into());
+        self
+    }
+
+    /// All three on a terminal that is the controlling one.
+    pub fn on_terminal(mut self, slave: &OwnedFd) -> Self {
+        let stdio = || Some(Stdio::from(slave.try_clone().unwrap()));
+        (self.stdin, self.stdout, self.stderr) = (stdio(), stdio(), stdio());
+        self.session = vec!["setsid", "--ctty"];
+        self
+    }
+
+    pub fn limit(mut self, seconds: u64) -> Self {
+        self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The command line as words for a shell.
+    pub fn start(self) -> Running {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let out = self.home.join(format!("run{number}.out"));
+        let err = self.home.join(format!("run{number}.err"));
+        let mut command = Command::new(self.session[0]);
+        command
+            .args(&self.session[1..])
+            .args(&self.wrapper)
+            .arg(PROGRAM)
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", super::path_variable())
+            .env("HOME", &self.home)
+            .env("LC_ALL", "C")
+            .env("TERM", "dumb")
+            .current_dir(&self.home)
+            .stdin(self.stdin.unwrap_or_else(Stdio::null))
+            .stdout(
+                self.stdout
+                    .unwrap_or_else(|| File::create(&out).unwrap().into()),
+            )
+            .stderr(
+                self.stderr
+                    .unwrap_or_else(|| File::create(&err).unwrap().into()),
+            );
+        if let Some(state) = &self.state {
+            command.env("WIPEIT_STATE_DIR", state);
+        }
+        for (name, value) in &self.env {
+            command.env(name, value);
+        }
+        let child = command.spawn().unwrap();
+        Running {
+            child,
+            out,
+            err,
+            end: Instant::now() + self.limit,
+            what: format!("{:?} {:?}", self.wrapper, self.args),
+            ended: None,
+        }
+    }
+
+    pub fn run(self) -> Done {
+        self.start().wait()
+    }
+
+    /// Runs; the exit code must be this.
+    pub fn code(self, code: i32) -> Done {
+        self.run().code(code)
+    }
+}
+
+/// A run under way; ended with its whole session when dropped.
+pub struct Running {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+    end: Instant,
+    what: String,
+    ended: Option<ExitStatus>,
+}
+
+impl Running {
+    /// The process; `setsid` and most wrappers become what they run.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// What was written to stderr up to now.
+    pub fn stderr(&self) -> String {
+        read(&self.err)
+    }
+
+    pub fn stdout(&self) -> String {
+        read(&self.out)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().unwrap();
+        }
+        self.ended.is_none()
+    }
+
+    /// Waits until something holds; fails when the run ends before.
+    pub fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        while !holds(self) {
+            assert!(
+                self.is_running(),
+                "{} ended before: {what}\n{:?}\n{}{}",
+                self.what,
+                self.ended,
+                self.stdout(),
+                self.stderr()
+            );
+            assert!(
+                Instant::now() < self.end,
+                "{}: never: {what}\n{}",
+                self.what,
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for the end; a run that hangs is ended and fails the test.
+    pub fn wait(mut self) -> Done {
+        while self.is_running() {
+            if Instant::now() >= self.end {
+                let _ = killpg(self.pid(), Signal::SIGKILL);
+                let _ = self.child.wait();
+                self.ended = Some(ExitStatus::from_raw(9));
+                panic!("{} hangs\n{}{}", self.what, self.stdout(), self.stderr());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Done {
+            status: self.ended.unwrap(),
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+            what: self.what.clone(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_running() {
+            let _ = killpg(self.pid(), Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).to_string()
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Done {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    what: String,
+}
+
+impl Done {
+    fn told(&self) -> String {
+        format!(
+            "{}: {}\nstdout: {}\nstderr: {}",
+            self.what, self.status, self.stdout, self.stderr
+        )
+    }
+
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{}", self.told());
+        self
+    }
+
+    /// The process died by this signal.
+    pub fn killed_by(self, signal: Signal) -> Self {
+        assert_eq!(self.status.signal(), Some(signal as i32), "{}", self.told());
+        self
+    }
+
+    /// All of stdout.
+    pub fn stdout(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "{}", self.told());
+        self
+    }
+
+    /// All of stderr.
+    pub fn stderr(self, text: &str) -> Self {
+        assert_eq!(self.stderr, text, "{}", self.told());
+        self
+    }
+
+    /// stderr has each of these.
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "no {text:?} in {}", self.told());
+        }
+        self
+    }
+
+    /// Nothing on stdout, and one line with the program's name on stderr.
+    pub fn one_line(self) -> Self {
+        assert_eq!(self.stdout, "", "{}", self.told());
+        let whole = self.stderr.ends_with('\n') && self.stderr.matches('\n').count() == 1;
+        assert!(whole, "not one line: {}", self.told());
+        assert!(self.stderr.starts_with("wipeit: "), "{}", self.told());
+        self
+    }
+
+    /// The line of a finished wipe with full read-back.
+    pub fn wiped(self, target: &Path, size: u64) -> Self {
+        let line = format!(
+            "WIPED {} - {size} bytes, 0 bad, read-back full, 0 differ\n",
+            target.display()
+        );
+        self.code(0).stdout(&line)
+    }
+}
