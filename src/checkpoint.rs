@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn every_contradiction_names_its_field() {
-        let bad = |start| json!([{"start": start, "length": 512, "state": "failed", "during": "write", "errno": 5}]);
+        let bad = |start| json!([{"start": start, "length": 512, "pass": 1, "state": "failed", "during": "write", "errno": 5}]);
         for (field, value) in [
             ("kind", json!("other")),
             ("pass", json!(0)),

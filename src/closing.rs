@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Signal};
 use crate::plan::Phase;
 use crate::progress::Saver;
 use crate::report::{self, Ending};
-use crate::text::{clean, reason};
+use crate::text::{reason, shown};
 
 /// What the last words need besides the run itself.
 pub struct Closing<'a> {
@@ -57,7 +57,7 @@ impl Closing<'_> {
         });
         display.finish(&outcome);
         if let Outcome::Failed(why) = &outcome {
-            let path = clean(&self.device.path.display().to_string());
+            let path = shown(&self.device.path);
             let text = format!(
                 "{why}; the checkpoint is kept, go on with `{}`",
                 self.resume_command
@@ -73,7 +73,7 @@ impl Closing<'_> {
                      completes the record",
                     reason(error)
                 );
-                display::message(&clean(&path.display().to_string()), &text);
+                display::message(&shown(&path), &text);
                 saver.pending_path()
             }
             None => saver.pending_path(),

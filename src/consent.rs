@@ -14,7 +14,7 @@ use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::StateDir;
 use crate::resume::Unfinished;
-use crate::text::reason;
+use crate::text::{reason, shown};
 
 /// What the question is about.
 pub struct Consent<'a> {
@@ -77,7 +77,7 @@ impl Consent<'_> {
         Err(Outcome::Refused(format!(
             "{subject}: neither identifiers nor content prove that it is the drive of {}; \
              leave out --yes to be asked, or --restart; not touched",
-            continued.file.display()
+            shown(&continued.file)
         )))
     }
 

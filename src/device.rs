@@ -257,7 +257,7 @@ impl Host {
         if kind.is_block_device() {
             self.block_target(path, DevId::from_raw(metadata.rdev()), state_dir)
         } else if kind.is_file() {
-            self.image(path, &metadata)
+            self.image(path, &metadata, state_dir)
         } else if kind.is_dir() {
             Err(Problem::NotATarget("a directory"))
         } else if kind.is_char_device() {
@@ -269,7 +269,42 @@ impl Host {
         }
     }
 
-    fn image(&self, path: &Path, metadata: &Metadata) -> Result<Device, Problem> {
+    /// The facts about a target that we hold open exclusively, read again
+    /// without opening it again.
+    ///
+    /// # Errors
+    /// What differs from `device`, for people.
+    pub fn held(&self, device: &Device, state_dir: &Path) -> Result<Device, String> {
+        let mut now = device.clone();
+        match device.node {
+            Node::Block { dev, diskseq, .. } => {
+                let block = self.block(dev)?.ok_or("it has gone")?;
+                if drive::diskseq(&block) != diskseq {
+                    return Err("another disk has its name".into());
+                }
+                now.size = block.size()?;
+                now.identity = drive::identity(&block)?;
+                now.usage = self.usage_of_block(None, &block, state_dir);
+            }
+            Node::Image { dev, inode } => {
+                let path = &device.path;
+                let metadata =
+                    std::fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
+                if (metadata.dev(), metadata.ino()) != (dev, inode) {
+                    return Err("another file has its name".into());
+                }
+                now.size = metadata.len();
+                let file = Found::File(dev, inode);
+                now.usage = self.usage_of_image(path, now.size, file, state_dir);
+            }
+        }
+        if now.size != device.size || now.identity != device.identity {
+            return Err("its size or identity differs".into());
+        }
+        Ok(now)
+    }
+
+    fn image(&self, path: &Path, metadata: &Metadata, state_dir: &Path) -> Result<Device, Problem> {
         if metadata.len() == 0 {
             return Err(Problem::Empty);
         }
@@ -319,6 +354,7 @@ impl Host {
                 path,
                 metadata.len(),
                 Found::File(metadata.dev(), metadata.ino()),
+                state_dir,
             ),
             name,
         })
@@ -376,7 +412,7 @@ impl Host {
             identity,
             write_back: drive::write_back(block),
             contents,
-            usage: self.usage_of_block(path, block, state_dir),
+            usage: self.usage_of_block(Some(path), block, state_dir),
         })
     }
 

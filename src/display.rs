@@ -43,8 +43,22 @@ static HUNG: AtomicBool = AtomicBool::new(false);
 pub fn say(line: &str) {
     if !HUNG.load(Ordering::SeqCst) {
         let bytes = format!("{}\n", clean(line));
-        let _ = write_raw(io::stderr(), bytes.as_bytes());
+        let _ = patiently(move || write_raw(io::stderr(), bytes.as_bytes()));
     }
+}
+
+/// Writes, but does not wait for ever: a stopped terminal must hold up neither
+/// a wipe nor the end of the program.
+fn patiently(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().spawn(move || {
+        // Nobody listens any more after the timeout.
+        let _ = sender.send(write());
+    })?;
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        HUNG.store(true, Ordering::SeqCst);
+        Err(io::ErrorKind::TimedOut.into())
+    })
 }
 
 /// `wipeit: SUBJECT: TEXT` to stderr.
@@ -58,23 +72,12 @@ pub fn message(subject: &str, text: &str) {
 /// When stdout does not take it: a closed pipe, a full disk.
 pub fn result(line: &str) -> io::Result<()> {
     let bytes = format!("{}\n", clean(line));
-    let write = move || {
+    // stdout may be a file when the terminal hangs: it is always tried.
+    patiently(move || {
         let mut out = io::stdout().lock();
         out.write_all(bytes.as_bytes())?;
         out.flush()
-    };
-    if !HUNG.load(Ordering::SeqCst) {
-        return write();
-    }
-    // stdout may be that terminal, or a file: try, but not for ever.
-    let (sender, receiver) = mpsc::channel();
-    std::thread::Builder::new().spawn(move || {
-        // Nobody listens any more after the timeout.
-        let _ = sender.send(write());
-    })?;
-    receiver
-        .recv_timeout(PATIENCE)
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    })
 }
 
 /// Writes without std's lock on stderr, which a thread that hangs in a write
@@ -937,6 +940,7 @@ mod tests {
     fn thousands_of_bad_ranges_make_few_lines() {
         let (mut screen, paper) = screen(Face::None);
         let bad = Bad {
+            pass: 1,
             state: BadState::Failed,
             during: During::Write,
             errno: 5,

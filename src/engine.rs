@@ -100,6 +100,12 @@ pub trait Target: Sync {
     /// # Errors
     /// The kernel's.
     fn begin_read_back(&self) -> io::Result<()>;
+    /// Whether the target is still as large as it was when it was opened: one
+    /// that grew or shrank is not wiped.
+    ///
+    /// # Errors
+    /// What changed, for people.
+    fn is_whole(&self) -> Result<(), String>;
     /// What an error means for the target as a whole.
     fn presence(&self, error: &io::Error) -> Presence;
 }

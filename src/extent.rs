@@ -191,6 +191,8 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
 /// What went wrong with a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bad {
+    /// The pass, from 1.
+    pub pass: usize,
     /// Whether it is given up or still to be retried.
     pub state: BadState,
     /// What the program was doing.
@@ -239,14 +241,31 @@ impl BadMap {
         &self.0
     }
 
-    /// See [`ExtentMap::insert`].
-    pub fn insert(&mut self, extent: Extent, bad: Bad) {
-        self.0.insert(extent, bad);
+    /// Adds a range. What an earlier pass recorded stands: it counts over the
+    /// whole history.
+    pub fn add(&mut self, extent: Extent, bad: Bad) {
+        for gap in self.0.gaps(extent) {
+            self.0.insert(gap, bad);
+        }
     }
 
-    /// See [`ExtentMap::remove`].
-    pub fn remove(&mut self, extent: Extent) {
-        self.0.remove(extent);
+    /// Takes out what a pass recorded within a range that it does again.
+    pub fn retry(&mut self, within: Extent, pass: usize) {
+        let again: Vec<Extent> = self
+            .0
+            .iter()
+            .filter(|(_, bad)| bad.pass == pass)
+            .filter_map(|(extent, _)| {
+                let (start, end) = (
+                    extent.start().max(within.start()),
+                    extent.end().min(within.end()),
+                );
+                Extent::between(start, end)
+            })
+            .collect();
+        for extent in again {
+            self.0.remove(extent);
+        }
     }
 
     /// Whether nothing is bad.
@@ -285,7 +304,7 @@ impl TryFrom<Vec<BadEntry>> for BadMap {
                 .filter(|extent| extent.start() >= end)
                 .ok_or("extents are empty, overlap or are out of order")?;
             end = extent.end();
-            map.insert(extent, entry.bad);
+            map.add(extent, entry.bad);
         }
         Ok(map)
     }
@@ -404,6 +423,26 @@ mod tests {
 
     fn memory(n: u64) -> usize {
         usize::try_from(n).unwrap()
+    }
+
+    #[test]
+    fn what_an_earlier_pass_could_not_write_is_not_forgotten() {
+        let bad = |pass| Bad {
+            pass,
+            state: BadState::Failed,
+            during: During::Write,
+            errno: 5,
+        };
+        let mut map = BadMap::default();
+        map.add(extent(10, 20), bad(1));
+        map.add(extent(0, 30), bad(2));
+        map.retry(extent(0, 25), 2);
+        let left: Vec<_> = map
+            .map()
+            .iter()
+            .map(|(e, bad)| (e.start(), e.end(), bad.pass))
+            .collect();
+        assert_eq!(left, [(10, 20, 1), (25, 30, 2)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::plan::{Content, Key, Plan};
 use crate::progress::{self, StateDir};
 use crate::resume::{self, Known, Unfinished};
 use crate::strategy;
+use crate::text::shown;
 
 /// What is to be done, as far as it is known before anything is opened.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
     }
     let files = |list: &[Unfinished]| -> String {
         list.iter()
-            .map(|one| one.file.display().to_string())
+            .map(|one| shown(&one.file))
             .collect::<Vec<_>>()
             .join(", ")
     };
@@ -100,7 +101,7 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
             .collect();
         let none = format!(
             "has no unfinished wipe in {} that can be continued",
-            state.root().display()
+            shown(state.root())
         );
         match reasons.as_slice() {
             [] => format!("{none}; start one without --resume"),
@@ -135,7 +136,7 @@ fn check_drive(
         return Err(Outcome::Refused(format!(
             "{subject}: {} reports the same identifier, so neither is proved to be the drive; \
              detach one; not touched",
-            twin.display()
+            shown(&twin)
         )));
     }
     Ok(())
@@ -164,7 +165,7 @@ fn ask_about(
         NoTerminal => Err(Outcome::Refused(format!(
             "{subject}: has an unfinished wipe ({}); say --resume to continue it or --restart \
              to start over; not touched",
-            unfinished.file.display()
+            shown(&unfinished.file)
         ))),
     }
 }

@@ -67,8 +67,7 @@ impl Exit {
 
 /// Does what the command line says.
 pub fn run() -> Exit {
-    // A script may ask for a status line at any time.
-    let _ = signal::survive_usr1_early();
+    let _ = signal::survive_early();
     let environment = std::env::var_os("WIPEIT_STATE_DIR").map(PathBuf::from);
     let looked_at = io::stdout().is_terminal();
     let outcome = match cli::parse(std::env::args_os(), environment, looked_at) {

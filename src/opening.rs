@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::device::{Device, Fact, Host};
+use crate::device::{Device, Host};
 use crate::guard::{self, Cleared, Refusal};
 use crate::outcome::Outcome;
 use crate::text::reason;
@@ -31,24 +31,12 @@ impl Opened {
     /// # Errors
     /// A refusal when anything changed.
     pub fn look_again(&self, host: &Host, state_dir: &Path, subject: &str) -> Result<(), Outcome> {
-        let before = self.device();
-        let changed = |what: &str| {
+        let now = host.held(self.device(), state_dir).map_err(|what| {
             Outcome::Refused(format!(
                 "{subject}: is not what it was a moment ago ({what}); look again with \
                  --dry-run; not touched"
             ))
-        };
-        let mut now = host
-            .device(&before.path, state_dir)
-            .map_err(|_| changed("it has gone"))?;
-        if now.node != before.node {
-            return Err(changed("another device has its name"));
-        }
-        if now.size != before.size || now.identity != before.identity {
-            return Err(changed("its size or identity differs"));
-        }
-        // It is we who hold it.
-        now.usage.busy = Fact::Known(false);
+        })?;
         guard::check(now)
             .map(drop)
             .map_err(|refusals| refused(&refusals, subject))
@@ -60,11 +48,14 @@ impl Opened {
 /// # Errors
 /// Refused, or busy with another run.
 pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
-    let device = host
-        .device(path, state_dir)
-        .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))?;
+    let facts = || {
+        host.device(path, state_dir)
+            .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))
+    };
     // Before the guard, which would call another run's drive merely in use.
-    let lock = lock(&device, subject)?;
+    let lock = lock(&facts()?, subject)?;
+    // Whoever held the lock until now may have changed the facts.
+    let device = facts()?;
     let cleared = guard::check(device).map_err(|refusals| refused(&refusals, subject))?;
     let writer = open_cleared(&cleared, lock, subject)?;
     Ok(Opened { cleared, writer })

@@ -20,10 +20,12 @@ use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
 use crate::engine::{Journal, State};
 use crate::identity::Identity;
 use crate::plan::Step;
-use crate::text::reason;
+use crate::text::{reason, shown};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
 const SAMPLES_PER_STEP: u64 = 200;
+/// Unfinished wipes, and records of finished ones.
+const FOLDERS: [&str; 2] = ["pending", "reports"];
 /// A checkpoint larger than this is not one.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -97,18 +99,20 @@ impl StateDir {
     /// # Errors
     /// The path that stands in the way, and why.
     pub fn check_writable(&self) -> Result<(), (PathBuf, io::Error)> {
-        let pending = self.folder("pending");
-        for path in pending.ancestors() {
-            match fs::metadata(path) {
-                Ok(meta) if !meta.is_dir() => {
-                    return Err((path.into(), ErrorKind::NotADirectory.into()));
+        for folder in FOLDERS.map(|name| self.folder(name)) {
+            for path in folder.ancestors() {
+                match fs::metadata(path) {
+                    Ok(meta) if !meta.is_dir() => {
+                        return Err((path.into(), ErrorKind::NotADirectory.into()));
+                    }
+                    Ok(_) => {
+                        access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+                            .map_err(|error| (path.into(), error.into()))?;
+                        break;
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err((path.into(), error)),
                 }
-                Ok(_) => {
-                    return access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-                        .map_err(|error| (path.into(), error.into()));
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err((path.into(), error)),
             }
         }
         Ok(())
@@ -141,7 +145,7 @@ impl StateDir {
     }
 
     fn create(&self) -> io::Result<()> {
-        for name in ["pending", "reports"] {
+        for name in FOLDERS {
             create_durably(&self.folder(name))?;
         }
         Ok(())
@@ -339,7 +343,7 @@ impl Saver {
         let path = self.pending_path();
         self.try_write(&path).map_err(|error| {
             self.checkpoint.failed_saves += 1;
-            format!("{}: {}", path.display(), reason(&error))
+            format!("{}: {}", shown(&path), reason(&error))
         })?;
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {

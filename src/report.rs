@@ -17,7 +17,7 @@ use crate::identity::{Kind, Transport};
 use crate::outcome::Outcome;
 use crate::plan::{Content, Phase};
 use crate::size;
-use crate::text::{clean, count, field, octal, span};
+use crate::text::{clean, count, field, octal, shown, span};
 
 /// Ranges that are listed one by one; the rest stands in the record.
 const LISTED: usize = 10;
@@ -330,10 +330,6 @@ fn record(ending: &Ending<'_>) -> Vec<String> {
     field("Report", &text)
 }
 
-fn shown(path: &Path) -> String {
-    clean(&path.to_string_lossy())
-}
-
 fn limits(ending: &Ending<'_>) -> Vec<String> {
     let text = match ending.medium {
         _ if is_file(ending) => {
@@ -611,13 +607,14 @@ mod tests {
 
     fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
         let what = Bad {
+            pass: 1,
             state: BadState::Failed,
             during,
             errno: 5,
         };
         checkpoint
             .bad
-            .insert(Extent::new(start, length).unwrap(), what);
+            .add(Extent::new(start, length).unwrap(), what);
     }
 
     #[test]

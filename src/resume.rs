@@ -14,7 +14,7 @@ use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::{LoadError, Pending, StateDir};
 use crate::size;
-use crate::text::reason;
+use crate::text::{reason, shown};
 
 /// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             if checkpoint.device == identity::path_to_text(&device.path) {
                 known.left_out.push(format!(
                     "{}: is of another drive (its {field} differs); it is left as it is",
-                    path.display()
+                    shown(&path)
                 ));
             }
             continue;
@@ -94,7 +94,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             known.left_out.push(format!(
                 "{}: is of another drive, or this one was written to since (byte {at} is not \
                  what was written); it is left as it is",
-                unfinished.file.display()
+                shown(&unfinished.file)
             ));
         } else {
             known.maybe.push(unfinished);
@@ -128,14 +128,14 @@ fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
     state.pending().map_err(|error| {
         Outcome::Refused(format!(
             "{}: cannot read the state directory: {}; see --state-dir",
-            state.root().display(),
+            shown(state.root()),
             reason(&error)
         ))
     })
 }
 
 fn unusable(path: &Path, error: &LoadError) -> String {
-    let path = path.display();
+    let path = shown(path);
     match error {
         LoadError::Unreadable(error) => {
             format!(
@@ -176,7 +176,7 @@ pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Outcome> 
         match checkpoint {
             Ok(checkpoint) => match place(host, state, &here, checkpoint) {
                 Ok(place) => found.push(place),
-                Err(why) => left_out.push(format!("{}: {why}", path.display())),
+                Err(why) => left_out.push(format!("{}: {why}", shown(path))),
             },
             Err(error) => left_out.push(unusable(path, error)),
         }
@@ -232,10 +232,7 @@ fn place(
         ([one], _) | ([], [one]) => Ok(one.path.clone()),
         ([], []) => Err(absent()),
         ([], several) | (several, _) => {
-            let names: Vec<String> = several
-                .iter()
-                .map(|drive| drive.path.display().to_string())
-                .collect();
+            let names: Vec<String> = several.iter().map(|drive| shown(&drive.path)).collect();
             Err(format!(
                 "could be of any of {}; name the one that it is of",
                 names.join(", ")
@@ -246,7 +243,7 @@ fn place(
 
 /// Nothing to resume: names every directory that was searched.
 fn nothing(state: &StateDir) -> Outcome {
-    let own = state.root().display().to_string();
+    let own = shown(state.root());
     let searched = match state_of_sudo_user() {
         None => own,
         Some(theirs) => {
@@ -256,7 +253,7 @@ fn nothing(state: &StateDir) -> Outcome {
             } else {
                 ""
             };
-            format!("{own} or {}{hint}", theirs.root().display())
+            format!("{own} or {}{hint}", shown(theirs.root()))
         }
     };
     Outcome::Refused(format!(

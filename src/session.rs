@@ -22,7 +22,7 @@ use crate::outcome::{Outcome, Signal};
 use crate::progress::{Clock, Saver, StateDir};
 use crate::resume;
 use crate::signal::{self, Stop};
-use crate::text::{clean, reason, shell_word};
+use crate::text::{clean, reason, shell_word, shown};
 
 /// One run of the program.
 pub struct Session {
@@ -145,10 +145,7 @@ impl Session {
         if found.len() == 1 || self.request.yes {
             return Ok(found);
         }
-        let names: Vec<String> = found
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let names: Vec<String> = found.iter().map(|path| shown(path)).collect();
         let several = format!(
             "--resume: several drives have unfinished wipes: {}; name one, or add --yes to continue all",
             names.join(", ")
@@ -165,13 +162,13 @@ impl Session {
     /// The steps from a path to its outcome. Until the first checkpoint is
     /// saved nothing is changed anywhere.
     fn wipe(&self, path: &Path, state_dir: &StateDir) -> Go<Outcome> {
-        let subject = clean(&path.display().to_string());
+        let subject = shown(path);
 
         state_dir.check_writable().map_err(|(path, error)| {
             Outcome::Refused(format!(
                 "{subject}: no checkpoint can be saved, as {} cannot be written: {}; \
                  see --state-dir; not touched",
-                path.display(),
+                shown(&path),
                 reason(&error)
             ))
         })?;

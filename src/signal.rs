@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal as Posix};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::outcome::Signal;
@@ -160,13 +160,17 @@ pub fn ignored_at_start() -> SignalSet {
 }
 
 /// From here to [`install`], a USR1 does not kill: it may come at any time from
-/// a script that asks for status lines.
+/// a script that asks for status lines. And a limit on the size of files makes
+/// the save of a checkpoint fail instead of killing the wipe.
 ///
 /// # Errors
-/// When the kernel refuses the handler.
-pub fn survive_usr1_early() -> io::Result<()> {
+/// When the kernel refuses a handler.
+pub fn survive_early() -> io::Result<()> {
     let _ = ignored_at_start();
-    signal_hook::flag::register(SIGUSR1, Arc::new(AtomicBool::new(false))).map(drop)
+    for signal in [SIGUSR1, SIGXFSZ] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
 }
 
 /// Installs the handlers, in threads of their own. A signal that was ignored at
@@ -269,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_early_usr1_does_not_kill() {
-        survive_usr1_early().unwrap();
+        survive_early().unwrap();
         nix::sys::signal::raise(Posix::SIGUSR1).unwrap();
     }
 }

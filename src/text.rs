@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
@@ -83,6 +84,12 @@ fn escaped(bytes: &[u8], hide: impl Fn(char) -> bool) -> String {
         hidden(&mut text, chunk.invalid());
     }
     text
+}
+
+/// A path for a message: one line without control characters.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy())
 }
 
 /// Why something failed, as `permission denied`.

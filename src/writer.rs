@@ -51,24 +51,37 @@ pub enum LockError {
 /// # Errors
 /// See [`LockError`].
 pub fn lock(device: &Device) -> Result<Lock, LockError> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    if let Node::Block { whole_path, .. } = &device.node {
-        paths.push(whole_path.clone());
-        let backing = device.identity.backing.as_ref();
-        // A backing file that is deleted has no name left to lock it by.
-        let file = backing.and_then(|backing| identity::path_from_text(&backing.path));
-        paths.extend(file.filter(|file| file.is_file()));
-    } else {
-        paths.push(device.path.clone());
+    // Each with the inode that it must be; a node's own does not matter.
+    let mut paths: Vec<(PathBuf, Option<u64>)> = Vec::new();
+    match &device.node {
+        Node::Block { whole_path, .. } => {
+            paths.push((whole_path.clone(), None));
+            let backing = device
+                .identity
+                .backing
+                .as_ref()
+                .filter(|backing| backing.inode != 0);
+            let file = backing.and_then(|backing| {
+                Some((identity::path_from_text(&backing.path)?, backing.inode))
+            });
+            // A backing file that is deleted has no name to lock it by; the
+            // guard refuses what may be another name of it.
+            paths.extend(file.map(|(path, inode)| (path, Some(inode))));
+        }
+        Node::Image { inode, .. } => paths.push((device.path.clone(), Some(*inode))),
     }
     let deadline = Instant::now() + LOCK_PATIENCE;
     let files = paths
         .into_iter()
-        .map(|path| {
+        .map(|(path, inode)| {
             let file = OpenOptions::new()
                 .read(true)
                 .open(path)
                 .map_err(LockError::Io)?;
+            let found = file.metadata().map_err(LockError::Io)?.ino();
+            if inode.is_some_and(|inode| inode != found) {
+                return Err(LockError::Io(ErrorKind::NotFound.into()));
+            }
             wait_for_lock(file, deadline)
         })
         .collect::<Result<_, _>>()?;
@@ -329,6 +342,17 @@ impl Target for Writer {
             posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
         }
         Ok(())
+    }
+
+    fn is_whole(&self) -> Result<(), String> {
+        let size = end_of(&self.file).map_err(|error| reason(&error))?;
+        if size == self.size {
+            return Ok(());
+        }
+        Err(format!(
+            "its size was {} bytes and is now {size}; wipe it again with --restart",
+            self.size
+        ))
     }
 
     fn presence(&self, error: &io::Error) -> Presence {

@@ -701,7 +701,8 @@ fn loop_devices_over_one_deleted_file_are_twins_by_name() {
         known(machine.look("loop0").usage.loops),
         [machine.host.dev.join("loop1").to_str().unwrap()]
     );
-    assert_eq!(known(machine.look("loop2").usage.loops), [""; 0]);
+    // Of the same size: it may be over another name of the same file.
+    assert!(why(machine.look("loop2").usage.loops).starts_with("cannot tell whether"));
 }
 
 #[test]

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::O_EXCL;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::below::nearest_existing;
@@ -120,8 +121,14 @@ fn full_name(block: &Block) -> String {
 }
 
 impl Host {
-    /// How a block device is used.
-    pub(super) fn usage_of_block(&self, path: &Path, block: &Block, state_dir: &Path) -> Usage {
+    /// How a block device is used. `path`: the node to ask for exclusive access;
+    /// none where we hold it ourselves.
+    pub(super) fn usage_of_block(
+        &self,
+        path: Option<&Path>,
+        block: &Block,
+        state_dir: &Path,
+    ) -> Usage {
         let stack = Stack::of(self, block);
         let stack = stack.as_ref();
         Usage {
@@ -136,7 +143,13 @@ impl Host {
     }
 
     /// How an image is used.
-    pub(super) fn usage_of_image(&self, path: &Path, size: u64, file: Found) -> Usage {
+    pub(super) fn usage_of_image(
+        &self,
+        path: &Path,
+        size: u64,
+        file: Found,
+        state_dir: &Path,
+    ) -> Usage {
         let read_only = statvfs(path)
             .map(|fs| fs.flags().contains(FsFlags::ST_RDONLY))
             .map_err(|error| {
@@ -154,9 +167,10 @@ impl Host {
             mounts: Fact::Known(Vec::new()),
             swaps: self.swap_files(file).into(),
             holders: Fact::Known(Vec::new()),
-            loops: self.loops_over_image(size, file).into(),
-            // Only through a loop device, too.
-            carries_state: Fact::Known(false),
+            loops: self.loops_over_image(path, size, file).into(),
+            // A drive's state lies on a file through a loop device only, which
+            // `loops` finds; the file may lie within the state, though.
+            carries_state: lies_in(path, state_dir).into(),
         }
     }
 
@@ -259,45 +273,50 @@ impl Host {
     /// Loop devices over an image. One whose file cannot be found, as it was
     /// deleted or lies in another mount namespace, may be over another name of
     /// the image: sysfs shows no inode, so its size has to tell.
-    fn loops_over_image(&self, size: u64, file: Found) -> Result<Vec<String>, String> {
-        let mut over = Vec::new();
+    fn loops_over_image(&self, path: &Path, size: u64, file: Found) -> Result<Vec<String>, String> {
+        // On an overlay a file has another inode than in the layer below, where
+        // the loop device may see it.
+        let disguised = statfs(path).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+        let (mut over, mut unknown) = (Vec::new(), None);
         for (block, path, found) in self.loops()? {
-            match found {
-                Some(found) if found == file => over.push(self.shown(&block)),
-                None if could_be_over(&block, size)? => {
-                    return Err(format!(
-                        "cannot find {}, the file of {}, which is as large as this one",
-                        path.display(),
-                        self.shown(&block)
-                    ));
-                }
-                _ => {}
+            if found == Some(file) {
+                over.push(self.shown(&block));
+            } else if (found.is_none() || disguised) && could_be_over(&block, size)? {
+                unknown = Some(hidden(&path, &self.shown(&block)));
             }
         }
-        Ok(over)
+        certain_first(over, unknown)
     }
 
     /// Loop devices over this device, or over the same file: the kernel's
     /// exclusive access knows of neither.
     fn loops_over_block(&self, stack: &Stack, target: &Block) -> Result<Vec<String>, String> {
         let own = target.loop_file()?;
-        let is_twin = |path: &Path, found: Option<Found>| match (&own, found) {
-            (Some(own), Some(found)) => own.found == Some(found),
-            // Two that were deleted: the name is all there is to go by.
-            (Some(own), None) => own.found.is_none() && own.path == path,
-            (None, _) => false,
-        };
         let is_over = |found: Option<Found>| {
             let over = |block: &Block| found == Some(Found::Block(block.dev));
             stack.base.iter().any(over)
         };
-        Ok(self
-            .loops()?
-            .into_iter()
-            .filter(|(block, ..)| block.dir != target.whole_dir)
-            .filter(|(_, path, found)| is_twin(path, *found) || is_over(*found))
-            .map(|(block, ..)| self.shown(&block))
-            .collect())
+        let (mut over, mut unknown) = (Vec::new(), None);
+        for (block, path, found) in self.loops()? {
+            if block.dir == target.whole_dir {
+                continue;
+            }
+            let twin = match (&own, found) {
+                (Some(own), Some(found)) if own.found.is_some() => own.found == Some(found),
+                // One of the two cannot be found: the other may be another name
+                // of the same file.
+                (Some(own), _) if own.path == path => true,
+                (Some(_), _) if block.size()? == target.whole()?.size()? => {
+                    unknown = Some(hidden(&path, &self.shown(&block)));
+                    false
+                }
+                _ => false,
+            };
+            if twin || is_over(found) {
+                over.push(self.shown(&block));
+            }
+        }
+        certain_first(over, unknown)
     }
 
     fn carries(&self, stack: &Stack, state_dir: &Path) -> Result<bool, String> {
@@ -313,6 +332,40 @@ impl Host {
     }
 }
 
+/// Whether a file lies in a directory, at any depth.
+fn lies_in(file: &Path, dir: &Path) -> Result<bool, String> {
+    let Ok(dir) = std::fs::metadata(dir) else {
+        // It does not exist yet, so nothing lies in it.
+        return Ok(false);
+    };
+    let file = file
+        .canonicalize()
+        .map_err(|error| cannot_read(file, &error))?;
+    for above in file.ancestors().skip(1) {
+        let meta = std::fs::metadata(above).map_err(|error| cannot_read(above, &error))?;
+        if (meta.dev(), meta.ino()) == (dir.dev(), dir.ino()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is certain says more than what cannot be told.
+fn certain_first(over: Vec<String>, unknown: Option<String>) -> Result<Vec<String>, String> {
+    match unknown {
+        Some(why) if over.is_empty() => Err(why),
+        _ => Ok(over),
+    }
+}
+
+fn hidden(file: &Path, by: &str) -> String {
+    format!(
+        "cannot tell whether {by} is over the same file: its own, {}, cannot be found, and its \
+         size fits",
+        file.display()
+    )
+}
+
 /// Whether a loop device has the size that one over a file of `size` bytes has.
 fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
     let attributes = block.dir.join("loop");
@@ -325,8 +378,8 @@ fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
 
 /// Whether the kernel refuses exclusive access to the node, or to the block
 /// device below a loop device.
-fn is_busy(path: &Path, block: &Block) -> Result<bool, String> {
-    let mut nodes = vec![path.to_path_buf()];
+fn is_busy(path: Option<&Path>, block: &Block) -> Result<bool, String> {
+    let mut nodes: Vec<PathBuf> = path.map(Path::to_path_buf).into_iter().collect();
     if let Some(file) = block.loop_file()?
         && matches!(file.found, Some(Found::Block(_)))
     {

@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU64;
 
 use super::{Control, Error, Op, Presence, Target};
-use crate::extent::{Bad, BadMap, BadState, During, Extent};
+use crate::extent::{BadMap, During, Extent};
 use crate::plan::Phase;
 use crate::size;
 use crate::strategy::WipeStrategy;
@@ -44,7 +44,7 @@ impl Task<'_> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ChunkResult {
     /// Ranges that cannot be written or read.
-    pub bad: Vec<(Extent, Bad)>,
+    pub bad: Vec<(Extent, During, i32)>,
     /// Ranges that differ.
     pub mismatches: Vec<Extent>,
     /// Set when the chunk was not done to its end.
@@ -53,13 +53,13 @@ pub struct ChunkResult {
 
 impl ChunkResult {
     /// Records a block that cannot be done; neighbours become one range.
-    fn add_bad(&mut self, block: Extent, bad: Bad) {
-        let before = self
-            .bad
-            .pop_if(|(last, known)| last.end() == block.start() && *known == bad);
-        let start = before.map_or(block.start(), |(last, _)| last.start());
+    fn add_bad(&mut self, block: Extent, during: During, errno: i32) {
+        let before = self.bad.pop_if(|known| {
+            known.0.end() == block.start() && (known.1, known.2) == (during, errno)
+        });
+        let start = before.map_or(block.start(), |(last, ..)| last.start());
         self.bad
-            .extend(Extent::between(start, block.end()).map(|extent| (extent, bad)));
+            .extend(Extent::between(start, block.end()).map(|extent| (extent, during, errno)));
     }
 }
 
@@ -99,14 +99,7 @@ pub fn narrow(
     }
     let Some((left, right)) = halves(extent, task.target) else {
         let errno = error.raw_os_error().unwrap_or(0);
-        result.add_bad(
-            extent,
-            Bad {
-                state: BadState::Failed,
-                during,
-                errno,
-            },
-        );
+        result.add_bad(extent, during, errno);
         return;
     };
     if task.control.stop().is_some() {

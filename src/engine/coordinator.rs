@@ -14,7 +14,7 @@ use super::message::{Alarm, Done, Message};
 use super::worker;
 use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, State};
 use crate::event::{Event, Progress};
-use crate::extent::{BadMap, Extent, ExtentSet};
+use crate::extent::{Bad, BadMap, BadState, Extent, ExtentSet};
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step};
 use crate::size::MIB;
@@ -96,42 +96,37 @@ pub fn run_step(
     let (replies, messages) = mpsc::channel();
     thread::scope(|scope| {
         let _close = CloseOnDrop(&gate);
+        let mut workers = 0;
         for buffer in own.take(engine.settings.workers) {
             let (task, gate, alarm) = (&task, &gate, Alarm(replies.clone()));
-            scope.spawn(move || worker::work(task, gate, buffer, &alarm.0));
+            let thread = thread::Builder::new()
+                .spawn_scoped(scope, move || worker::work(task, gate, buffer, &alarm.0));
+            // Where the system gives no more threads, fewer have to do.
+            workers += usize::from(thread.is_ok());
         }
         let (requests, inbox) = mpsc::channel();
         let (target, alarm) = (engine.target, Alarm(replies));
-        scope.spawn(move || cycle::serve(target, journal, &inbox, &alarm.0));
-        Coordinator {
-            engine,
-            step,
-            gate: &gate,
-            requests,
-            cursor: Cursor::at(start, size),
-            size,
-            ahead: BTreeMap::new(),
-            completed: 0,
-            saved_state: State {
-                position: start,
-                ..state.clone()
-            },
-            bad: state.bad,
-            mismatches: state.mismatches,
-            unsaved: before.unsaved,
-            cycle: None,
-            mark: start,
-            last_cycle: engine.control.now(),
-            last_progress: Duration::ZERO,
-            sync_failures: 0,
-            tainted: false,
-            halt: None,
-            credit: Credit::new(engine.settings, engine.control.now()),
-            waiting_since: None,
-            panicked: false,
-            waits: false,
+        let cycles = thread::Builder::new().spawn_scoped(scope, move || {
+            cycle::serve(target, journal, &inbox, &alarm.0);
+        });
+        if workers == 0 || cycles.is_err() {
+            let why = "the system gives no more threads; see ulimit -u".into();
+            let end = End::Failed(Error {
+                op: Op::Allocate,
+                offset: 0,
+                why,
+            });
+            return Ended {
+                state,
+                unsaved: before.unsaved,
+                end,
+            };
         }
-        .run(&messages)
+        let state = State {
+            position: start,
+            ..state
+        };
+        Coordinator::new(engine, &gate, requests, state, before.unsaved).run(&messages)
     })
 }
 
@@ -182,7 +177,43 @@ struct Coordinator<'a> {
     waits: bool,
 }
 
-impl Coordinator<'_> {
+impl<'a> Coordinator<'a> {
+    /// The owner of a step that begins at the state's position.
+    fn new(
+        engine: &'a Engine<'a>,
+        gate: &'a Gate,
+        requests: Sender<Request>,
+        state: State,
+        unsaved: Option<String>,
+    ) -> Self {
+        let (start, size, now) = (state.position, engine.target.size(), engine.control.now());
+        Self {
+            engine,
+            step: state.step,
+            gate,
+            requests,
+            cursor: Cursor::at(start, size),
+            size,
+            ahead: BTreeMap::new(),
+            completed: 0,
+            bad: Arc::clone(&state.bad),
+            mismatches: Arc::clone(&state.mismatches),
+            saved_state: state,
+            unsaved,
+            cycle: None,
+            mark: start,
+            last_cycle: now,
+            last_progress: Duration::ZERO,
+            sync_failures: 0,
+            tainted: false,
+            halt: None,
+            credit: Credit::new(engine.settings, now),
+            waiting_since: None,
+            panicked: false,
+            waits: false,
+        }
+    }
+
     fn run(mut self, messages: &Receiver<Message>) -> Ended {
         self.tell(Event::StepStarted(self.progress()));
         loop {
@@ -223,12 +254,20 @@ impl Coordinator<'_> {
 
     /// Takes in what came of a chunk.
     fn take_in(&mut self, extent: Extent, result: ChunkResult) {
+        let pass = self.step.pass + 1;
         if self.step.phase == Phase::Write && self.bad.map().overlaps(extent).next().is_some() {
-            // What an earlier pass could not write was tried again just now.
-            Arc::make_mut(&mut self.bad).remove(extent);
+            // Done again, after a resume or a failed sync.
+            Arc::make_mut(&mut self.bad).retry(extent, pass);
         }
-        for (range, bad) in result.bad {
-            Arc::make_mut(&mut self.bad).insert(range, bad);
+        for (range, during, errno) in result.bad {
+            let state = BadState::Failed;
+            let bad = Bad {
+                pass,
+                state,
+                during,
+                errno,
+            };
+            Arc::make_mut(&mut self.bad).add(range, bad);
             self.tell(Event::BadExtent(range, bad));
         }
         for range in result.mismatches {
@@ -389,7 +428,7 @@ impl Coordinator<'_> {
         self.ahead.clear();
         let from = self.cursor.done();
         if let Some(unknown) = Extent::between(from, self.size) {
-            Arc::make_mut(&mut self.bad).remove(unknown);
+            Arc::make_mut(&mut self.bad).retry(unknown, self.step.pass + 1);
         }
         self.mark = from;
         let aligned_end = self.aligned_end();
@@ -447,6 +486,11 @@ impl Coordinator<'_> {
         let long = done > self.mark && since >= CYCLE_EVERY;
         let idle = !self.in_flight();
         let last = idle && done == self.size && self.saved_state.step == self.step;
+        if last && let Err(why) = self.engine.target.is_whole() {
+            let (op, offset) = (op_of(self.step), self.size);
+            self.halt_for(Halt::Fail(Error { op, offset, why }));
+            return;
+        }
         // Nothing goes on without a checkpoint that could not be saved.
         let stuck = idle && self.unsaved.is_some() && since >= SAVE_RETRY;
         if stuck && !self.waits {
@@ -565,15 +609,19 @@ impl Credit {
     }
 }
 
-fn panic_error(step: Step) -> Error {
-    let op = if step.phase == Phase::Verify {
+fn op_of(step: Step) -> Op {
+    if step.phase == Phase::Verify {
         Op::Read
     } else {
         Op::Write
-    };
+    }
+}
+
+fn panic_error(step: Step) -> Error {
+    let why = "internal error in a thread".into();
     Error {
-        op,
+        op: op_of(step),
         offset: 0,
-        why: "internal error in a thread".into(),
+        why,
     }
 }

@@ -190,6 +190,9 @@ impl Target for FakeDrive {
     fn begin_read_back(&self) -> io::Result<()> {
         Ok(())
     }
+    fn is_whole(&self) -> Result<(), String> {
+        Ok(())
+    }
     fn presence(&self, _error: &io::Error) -> Presence {
         if self.gone(&self.inside.lock().unwrap()) {
             Presence::Gone("the drive has gone".into())

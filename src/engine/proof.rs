@@ -4,7 +4,7 @@ use std::io;
 
 use memmap2::MmapMut;
 
-use super::{MAX_INTERVAL, MIN_CHUNK, Presence, State, Target, verify};
+use super::{MIN_CHUNK, Presence, State, Target, verify};
 use crate::extent::Extent;
 use crate::plan::{Phase, Plan};
 use crate::size::{self, MIB};
@@ -29,20 +29,29 @@ pub enum Proof {
     TooLittle,
 }
 
-/// The pass whose output must stand in a range of the target, and how much of
-/// it has to be seen.
-fn evidence(plan: &Plan, state: &State, size: u64) -> Option<(usize, Extent, u64)> {
+/// What must stand on the target.
+struct Evidence {
+    range: Extent,
+    pass: usize,
+    // a pass whose output may still stand in the place of `pass`, from this
+    // offset on
+    older: Option<(usize, u64)>,
+    // bytes that have to be seen
+    enough: u64,
+}
+
+fn evidence(plan: &Plan, state: &State, size: u64) -> Option<Evidence> {
     let pass = state.step.pass.min(plan.passes().len() - 1);
-    if state.step.phase != Phase::Write {
-        // Everything was written: the whole of a small target is enough.
-        return Some((pass, Extent::new(0, size)?, MIB.min(size / 2)));
-    }
-    if pass > 0 && state.position < MIB {
-        // Above whatever this pass may have written beyond its checkpoint.
-        let start = state.position.checked_add(MAX_INTERVAL)?;
-        return Some((pass - 1, Extent::between(start, size)?, MIB));
-    }
-    Some((pass, Extent::new(0, state.position)?, MIB))
+    let begun = state.step.phase == Phase::Write;
+    let whole = !begun || pass > 0;
+    Some(Evidence {
+        range: Extent::new(0, if whole { size } else { state.position })?,
+        pass,
+        // This pass may have got further than its checkpoint says.
+        older: (begun && pass > 0).then(|| (pass - 1, state.position)),
+        // Where everything was written, the whole of a small target is enough.
+        enough: if whole { MIB.min(size / 2) } else { MIB },
+    })
 }
 
 /// Reads the first and last MiB of what was written and 256 places drawn
@@ -57,17 +66,19 @@ pub fn prove(
     target: &dyn Target,
     draw: &mut dyn FnMut(u64) -> u64,
 ) -> io::Result<Proof> {
-    let Some((pass, range, enough)) = evidence(plan, state, target.size()) else {
+    let Some(evidence) = evidence(plan, state, target.size()) else {
         return Ok(Proof::TooLittle);
     };
     // Whole blocks: the tail of an image is left out.
-    let end = range.end() / target.alignment() * target.alignment();
-    let start = range.start().next_multiple_of(MIN_CHUNK);
-    let Some(range) = Extent::between(start, end) else {
+    let end = evidence.range.end() / target.alignment() * target.alignment();
+    let Some(range) = Extent::new(0, end) else {
         return Ok(Proof::TooLittle);
     };
-    let content = &plan.pass(pass).content;
+    let content = &plan.pass(evidence.pass).content;
     let strategy = strategy::of(content);
+    let older = evidence
+        .older
+        .map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from));
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
     let (mut samples, mut seen) = (0, 0);
     for place in places(range, draw) {
@@ -80,15 +91,26 @@ pub fn prove(
                     Presence::Gone(_) => return Err(error),
                 }
             }
-            if let Some(first) = verify::differing(strategy.as_ref(), piece.start(), data).first() {
-                return Ok(Proof::Differs(first.start()));
+            for differs in verify::differing(strategy.as_ref(), piece.start(), data) {
+                let part =
+                    &data[offset_in(piece, differs.start())..offset_in(piece, differs.end())];
+                let unknown = match &older {
+                    Some((older, from)) if differs.start() >= *from => {
+                        verify::differing(older.as_ref(), differs.start(), part)
+                    }
+                    _ => vec![differs],
+                };
+                if let Some(first) = unknown.first() {
+                    return Ok(Proof::Differs(first.start()));
+                }
             }
             samples += 1;
             seen += piece.length();
         }
     }
-    Ok(if seen >= enough && seen > 0 {
-        let cryptographic = content.is_keystream();
+    Ok(if seen >= evidence.enough && seen > 0 {
+        let older = |(pass, _)| plan.pass(pass).content.is_keystream();
+        let cryptographic = content.is_keystream() && evidence.older.is_none_or(older);
         Proof::Matches {
             samples,
             cryptographic,
@@ -96,6 +118,10 @@ pub fn prove(
     } else {
         Proof::TooLittle
     })
+}
+
+fn offset_in(piece: Extent, at: u64) -> usize {
+    size::memory(at - piece.start())
 }
 
 /// The parts of a place that are neither bad nor known to differ, in whole

@@ -384,6 +384,41 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
             "{changed}"
         );
     }
+    // At the start of a second pass both it and the one before may stand there.
+    let second = Content::Random {
+        generator: Generator::ChaCha20,
+        key: Key::new([4; KEY_BYTES]),
+    };
+    let two = Plan::new(vec![
+        plan.pass(0).clone(),
+        Pass {
+            content: second,
+            verify: true,
+        },
+    ])
+    .unwrap();
+    let mut platter = drive.platter();
+    strategy::of(&two.pass(1).content).fill(512, &mut platter[512..9 * 512]);
+    let begun = State {
+        step: Step {
+            pass: 1,
+            phase: Phase::Write,
+        },
+        ..State::start()
+    };
+    let prove_two = |platter: Vec<u8>| {
+        let drive = drive.restarted(platter, Faults::default());
+        super::prove(&two, &begun, &drive, &mut |below| below / 2).unwrap()
+    };
+    assert!(matches!(
+        prove_two(platter.clone()),
+        Proof::Matches {
+            cryptographic: true,
+            ..
+        }
+    ));
+    platter[3 * 512] ^= 1;
+    assert_eq!(prove_two(platter), Proof::Differs(3 * 512));
     // What cannot be read proves nothing, but does not refute it either.
     let faults = Faults {
         unreadable: BTreeSet::from([0]),
