@@ -33,11 +33,11 @@ const CALLS: &str = "trace=openat,open,creat,read,write,pwrite64,pwritev,pwritev
 
 /// A wipe under strace.
 struct Traced {
+    device: Option<Loop>,
     scratch: Scratch,
     target: PathBuf,
     calls: Vec<Call>,
     done: Done,
-    device: Option<Loop>,
 }
 
 fn traced(size: u64, on_device: bool, options: &str, inject: Option<&str>) -> Traced {
