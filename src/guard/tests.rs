@@ -233,7 +233,7 @@ fn strange_mount_points_are_quoted_for_a_shell_and_harmless_on_a_terminal() {
         (
             "/mnt/K\u{e4}se".as_bytes(),
             "/mnt/K\u{e4}se",
-            "/mnt/K\u{e4}se",
+            "'/mnt/K\u{e4}se'",
         ),
     ] {
         let lines = said(|usage| usage.mounts = mount(OsStr::from_bytes(point)));
