@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod facts;
 mod input;
 mod interrupts;
 mod order;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
     [
         wiping::cases(),
         refusals::cases(),
+        facts::cases(),
         input::cases(),
         interrupts::cases(),
         slow::cases(),
