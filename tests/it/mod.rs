@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod faults;
 mod input;
 mod interrupts;
 mod order;
@@ -7,6 +8,7 @@ mod output;
 mod refusals;
 mod resume;
 mod slow;
+mod weak;
 mod wiping;
 
 /// All of them.
@@ -20,6 +22,8 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         order::cases(),
         output::cases(),
         resume::cases(),
+        weak::cases(),
+        faults::cases(),
     ]
     .into_iter()
     .flatten()
