@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::extent::{BadMap, ExtentSet};
 use crate::identity::Identity;
 use crate::plan::{self, Phase, Plan, Step};
+use crate::size;
 
 /// The `kind` of every checkpoint and record.
 pub const KIND: &str = "wipeit-checkpoint";
@@ -170,6 +171,15 @@ impl Checkpoint {
             Phase::Verify => self.verified,
             Phase::Complete => self.total_size,
         }
+    }
+
+    /// Where the step is, as `43.0% (7.74 of 18.0 TB)`, rounded down.
+    #[must_use]
+    pub fn progress_text(&self) -> String {
+        let (done, total) = (self.position(), self.total_size);
+        let points = size::basis_points(done, total);
+        let share = format!("{}.{}%", points / 100, points / 10 % 10);
+        format!("{share} ({})", size::part_of(done, total, " of "))
     }
 
     /// Moves to a position; keeps the derived fields true.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
+use crate::card::{self, PassTimes, Proof as Shown};
 use crate::cli::Request;
-use crate::confirm::{self, Answer, PassTimes, Proof as Shown};
+use crate::confirm::{self, Answer};
 use crate::device::{Device, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
@@ -74,9 +75,16 @@ impl Consent<'_> {
         if cryptographic || as_fresh || self.request.dry_run {
             return Ok(false);
         }
+        // A constant pass that matches is no proof of which drive it is, and
+        // without a TARGET nobody said that it is this one.
+        let way = if matches {
+            "leave out --yes to be asked"
+        } else {
+            "name it as TARGET"
+        };
         Err(Outcome::Refused(format!(
             "{subject}: neither identifiers nor content prove that it is the drive of {}; \
-             leave out --yes to be asked, or --restart; not touched",
+             {way}, or --restart; not touched",
             shown(&continued.file)
         )))
     }
@@ -97,11 +105,11 @@ impl Consent<'_> {
             let mut checkpoint = continued.checkpoint.clone();
             checkpoint.plan = job.plan.clone();
             checkpoint.set_position(job.state.step, job.state.position);
-            confirm::resume_card(&checkpoint, device, &proof, times, &now)
+            card::resume_card(&checkpoint, device, &proof, times, &now)
         } else {
             let root = self.state.root();
             let in_memory = self.host.state_in_memory(root);
-            confirm::card(device, &job.plan, times, &now, root, in_memory)
+            card::card(device, &job.plan, times, &now, root, in_memory)
         };
         for line in lines {
             display::say(&line);

@@ -478,3 +478,75 @@ fn content(block: &Block, node: &Path) -> Result<Content, String> {
         label: label.flatten(),
     })
 }
+
+/// A disk with everything that a drive may tell and nothing against wiping it,
+/// for tests.
+#[cfg(test)]
+pub mod example {
+    use super::{Content as Found, DevId, Device, Fact, Medium, Node, Usage};
+    use crate::identity::{Identity, Kind, Transport};
+
+    /// Bytes of the disk.
+    pub const SIZE: u64 = 18_000_207_937_536;
+
+    /// `/dev/sdb`.
+    #[must_use]
+    pub fn disk() -> Device {
+        let dev = DevId {
+            major: 8,
+            minor: 16,
+        };
+        Device {
+            path: "/dev/sdb".into(),
+            name: "sdb".into(),
+            node: Node::Block {
+                dev,
+                whole: dev,
+                whole_path: "/dev/sdb".into(),
+                diskseq: Some(3),
+            },
+            size: SIZE,
+            logical_block: 4096,
+            physical_block: 4096,
+            identity: Identity {
+                kind: Kind::Disk,
+                transport: Transport::Sata,
+                vendor: Some("SEAGATE".into()),
+                model: Some("ST18000NM004J".into()),
+                serial: Some("ZR5A1B2C".into()),
+                wwn: Some("5000c500d1a2b3c4".into()),
+                firmware: Some("E002".into()),
+                size: SIZE,
+                logical_block: 4096,
+                slice: None,
+                backing: None,
+            },
+            medium: Medium::Rotational,
+            slot: Some("0:7".into()),
+            write_back: Some(true),
+            contents: vec![
+                Found {
+                    name: "sdb".into(),
+                    size: SIZE,
+                    what: Some("GPT"),
+                    label: None,
+                },
+                Found {
+                    name: "sdb1".into(),
+                    size: SIZE - 4096,
+                    what: Some("ext4"),
+                    label: Some("backup".into()),
+                },
+            ],
+            usage: Usage {
+                busy: Fact::Known(false),
+                read_only: Fact::Known(false),
+                mounts: Fact::Known(Vec::new()),
+                swaps: Fact::Known(Vec::new()),
+                holders: Fact::Known(Vec::new()),
+                loops: Fact::Known(Vec::new()),
+                carries_state: Fact::Known(false),
+            },
+        }
+    }
+}

@@ -5,12 +5,13 @@
 //! overrides a refusal.
 
 use std::ffi::OsStr;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::device::{Device, Fact, Holder, Mount, Node};
 use crate::identity::Transport;
+use crate::text;
 
 /// A device with nothing against wiping it, at the time its facts were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,55 +234,15 @@ fn flagged(fact: &Fact<bool>, unread: &mut Vec<String>) -> bool {
     }
 }
 
-/// Text for a terminal: what could steer it, or turn the reading direction,
-/// becomes octal bytes as in mountinfo.
+/// A name for a message; what a terminal would not simply show becomes octal
+/// bytes as in mountinfo.
 fn visible(text: impl AsRef<OsStr>) -> String {
-    let mut shown = String::new();
-    for chunk in text.as_ref().as_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if steers(c) {
-                octal(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes());
-            } else {
-                shown.push(c);
-            }
-        }
-        octal(&mut shown, chunk.invalid());
-    }
-    shown
+    text::visible(text.as_ref().as_bytes())
 }
 
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-fn octal(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\\{byte:03o}");
-    }
-}
-
-/// A path as a word of a shell command. One with control characters or bytes
-/// that are not text takes the form `$'...'`, with octal escapes, which bash,
-/// zsh and ksh read.
+/// A path as a word of a shell command.
 fn quoted(path: &Path) -> String {
-    let bytes = path.as_os_str().as_bytes();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
-    match path.to_str() {
-        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_string(),
-        Some(text) if !text.chars().any(steers) => format!("'{}'", text.replace('\'', r"'\''")),
-        _ => {
-            let mut escaped = Vec::with_capacity(bytes.len());
-            for &byte in bytes {
-                if matches!(byte, b'\\' | b'\'') {
-                    escaped.push(b'\\');
-                }
-                escaped.push(byte);
-            }
-            format!("$'{}'", visible(OsStr::from_bytes(&escaped)))
-        }
-    }
+    text::shell_word(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 //! - facts: [`size`], [`text`], [`extent`], [`strategy`], [`plan`],
 //!   [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`]
-//! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`confirm`],
+//! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`]
 //! - top: [`opening`], [`resume`], [`job`], [`consent`], [`closing`],
 //!   [`session`], and [`run`] here
 
+pub mod card;
 pub mod checkpoint;
 pub mod cli;
 pub mod closing;
@@ -119,7 +120,7 @@ mod architecture {
     ];
     const CORE: &[&str] = &["guard", "engine"];
     const EDGES: &[&str] = &[
-        "cli", "device", "writer", "progress", "confirm", "signal", "display", "report",
+        "cli", "device", "writer", "progress", "card", "confirm", "signal", "display", "report",
     ];
     const TOP: &[&str] = &[
         "opening", "resume", "job", "consent", "closing", "session", "lib", "main",

@@ -515,9 +515,8 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{KIND, VERSION};
+    use crate::device::example::disk;
     use crate::extent::{Bad, BadState};
-    use crate::identity::{Identity, Transport};
     use crate::outcome::Signal;
     use crate::plan::{Pass, Plan, Step};
     use crate::text::COLUMNS;
@@ -532,54 +531,23 @@ mod tests {
             },
             verify: true,
         };
-        let mut checkpoint = Checkpoint {
-            kind: KIND.into(),
-            version: VERSION,
-            device: "/dev/sdb".into(),
-            written: 0,
-            total_size: SIZE,
-            progress_percent: 0.0,
-            chunk_size: 1 << 20,
-            timestamp: "2026-01-14T13:00:00+01:00".into(),
-            device_id: Identity {
-                kind: Kind::Disk,
-                transport: Transport::Sata,
-                vendor: None,
-                model: Some("ST18000NM004J".into()),
-                serial: Some("ZR5A1B2C".into()),
-                wwn: None,
-                firmware: None,
-                size: SIZE,
-                logical_block: 4096,
-                slice: None,
-                backing: None,
+        let plan = Plan::new(vec![pass]).unwrap();
+        let begun = "2026-01-14T02:10:00+01:00";
+        let identity = disk().identity;
+        let mut checkpoint = Checkpoint::begin(identity, plan, 1 << 20, "7f3a".into(), begun);
+        checkpoint.device = "/dev/sdb".into();
+        checkpoint.runs = vec![
+            Run {
+                start: "2026-01-14T02:00:00+01:00".into(),
+                end: Some("2026-01-14T12:00:00+01:00".into()),
+                ended_by: Some("SIGINT".into()),
             },
-            plan_percent: 0.0,
-            run_id: "7f3a".into(),
-            started_at: "2026-01-14T02:10:00+01:00".into(),
-            runs: vec![
-                Run {
-                    start: "2026-01-14T02:00:00+01:00".into(),
-                    end: Some("2026-01-14T12:00:00+01:00".into()),
-                    ended_by: Some("SIGINT".into()),
-                },
-                Run {
-                    start: "2026-01-14T13:00:00+01:00".into(),
-                    end: None,
-                    ended_by: None,
-                },
-            ],
-            tool_version: "0.1.0".into(),
-            plan: Plan::new(vec![pass]).unwrap(),
-            pass: 1,
-            phase: Phase::Write,
-            verified: 0,
-            bad: crate::extent::BadMap::default(),
-            mismatches: crate::extent::ExtentSet::default(),
-            samples: Vec::new(),
-            page_cache: false,
-            failed_saves: 0,
-        };
+            Run {
+                start: "2026-01-14T13:00:00+01:00".into(),
+                end: None,
+                ended_by: None,
+            },
+        ];
         let complete = Step {
             pass: 0,
             phase: Phase::Complete,

@@ -47,6 +47,13 @@ pub fn octal(bytes: &[u8]) -> String {
     escaped(bytes, |c| is_unsafe(c) || c.is_whitespace() || c == '\\')
 }
 
+/// A name for a message: what is not UTF-8 and what a terminal would not simply
+/// show become `\ooo`.
+#[must_use]
+pub fn visible(bytes: &[u8]) -> String {
+    escaped(bytes, is_unsafe)
+}
+
 /// A name as one word of a shell command that can be pasted. Control
 /// characters and what is not UTF-8 need `$'...'`, which bash, zsh and busybox
 /// know.

@@ -1,53 +1,6 @@
 use super::*;
-use crate::device::{DevId, Medium, Usage};
-use crate::identity::{Identity, Kind};
-
-/// A disk `sdb` with nothing against wiping it.
-fn disk() -> Device {
-    let dev = DevId {
-        major: 8,
-        minor: 16,
-    };
-    Device {
-        path: "/dev/sdb".into(),
-        name: "sdb".into(),
-        node: Node::Block {
-            dev,
-            whole: dev,
-            whole_path: "/dev/sdb".into(),
-            diskseq: Some(2),
-        },
-        size: 1 << 20,
-        logical_block: 512,
-        physical_block: 4096,
-        identity: Identity {
-            kind: Kind::Disk,
-            transport: Transport::Sata,
-            vendor: None,
-            model: None,
-            serial: None,
-            wwn: None,
-            firmware: None,
-            size: 1 << 20,
-            logical_block: 512,
-            slice: None,
-            backing: None,
-        },
-        medium: Medium::Rotational,
-        slot: None,
-        write_back: None,
-        contents: Vec::new(),
-        usage: Usage {
-            busy: Fact::Known(false),
-            read_only: Fact::Known(false),
-            mounts: Fact::Known(Vec::new()),
-            swaps: Fact::Known(Vec::new()),
-            holders: Fact::Known(Vec::new()),
-            loops: Fact::Known(Vec::new()),
-            carries_state: Fact::Known(false),
-        },
-    }
-}
+use crate::device::Usage;
+use crate::device::example::disk;
 
 fn said_about(device: Device) -> Vec<String> {
     match check(device) {
@@ -264,7 +217,7 @@ fn strange_mount_points_are_quoted_for_a_shell_and_harmless_on_a_terminal() {
         (
             b"/mnt/\x1b[2J'\\",
             r"/mnt/\033[2J'\",
-            r"$'/mnt/\033[2J\'\\'",
+            r"$'/mnt/\033[2J\047\134'",
         ),
         (b"/mnt/\xff", r"/mnt/\377", r"$'/mnt/\377'"),
         (
@@ -280,7 +233,7 @@ fn strange_mount_points_are_quoted_for_a_shell_and_harmless_on_a_terminal() {
         (
             "/mnt/K\u{e4}se".as_bytes(),
             "/mnt/K\u{e4}se",
-            "/mnt/K\u{e4}se",
+            "'/mnt/K\u{e4}se'",
         ),
     ] {
         let lines = said(|usage| usage.mounts = mount(OsStr::from_bytes(point)));

@@ -74,11 +74,11 @@ fn traced(size: u64, on_device: bool, options: &str, inject: Option<&str>) -> Tr
     check(&target, 0, size, &Content::Zero);
     let calls = trace::read(&log);
     Traced {
+        device,
         scratch,
         target,
         calls,
         done,
-        device,
     }
 }
 
