@@ -1,6 +1,7 @@
 //! The tests by topic.
 
 mod facts;
+mod faults;
 mod input;
 mod interrupts;
 mod order;
@@ -8,6 +9,7 @@ mod output;
 mod refusals;
 mod resume;
 mod slow;
+mod weak;
 mod wiping;
 
 /// All of them.
@@ -22,6 +24,8 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         order::cases(),
         output::cases(),
         resume::cases(),
+        weak::cases(),
+        faults::cases(),
     ]
     .into_iter()
     .flatten()

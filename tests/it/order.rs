@@ -4,15 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
+
 use crate::support::content::{Content, check};
 use crate::support::device::{Loop, Mount};
-use crate::support::run::Done;
-use crate::support::state::number;
+use crate::support::run::{Done, Running};
+use crate::support::state::{State, number};
 use crate::support::trace::{self, Call};
 use crate::support::{MIB, NOTHING, Need, STRACE, Scratch, cases};
 
 const STRACE_LOOP: &[Need] = &[Need::Root, Need::Loop, Need::Tool("strace")];
 const ROOT: &[Need] = &[Need::Root];
+const FULL: &[Need] = &[Need::Root, Need::Tool("openssl")];
 
 cases![
     STRACE_LOOP => a_checkpoint_never_speaks_of_bytes_that_were_not_flushed,
@@ -26,6 +29,8 @@ cases![
     NOTHING => the_smallest_interval_does_not_hang,
     ROOT => a_full_state_disk_does_not_stop_a_wipe_and_is_announced,
     ROOT => a_state_disk_that_is_full_for_a_while_is_used_again,
+    FULL => the_next_pass_is_not_begun_without_its_checkpoint,
+    FULL => killed_while_it_waits_for_the_checkpoint_of_a_pass_it_can_be_resumed,
 ];
 
 const CALLS: &str = "trace=openat,open,creat,read,write,pwrite64,pwritev,pwritev2,fsync,fdatasync,\
@@ -414,4 +419,100 @@ fn a_state_disk_that_is_full_for_a_while_is_used_again() {
     check(&image, 0, size, &Content::Zero);
     assert_eq!(state.reports().len(), 1);
     assert!(state.pending().is_empty());
+}
+
+/// A run of two passes that cannot save the checkpoint with which the second
+/// begins.
+struct Waiting {
+    run: Running,
+    mount: Mount,
+    fill: PathBuf,
+    image: PathBuf,
+    scratch: Scratch,
+}
+
+const TWO_PASSES: u64 = 9 * MIB + 5 * 512;
+
+impl Waiting {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", TWO_PASSES);
+        let mount = Mount::tmpfs("64K", scratch.join("mnt"));
+        let state = State::at(mount.point().join("state"));
+        let mut run = scratch
+            .wipe(&image)
+            .yes()
+            .state(state.path())
+            .words("--passes 2 --rate-limit 8M -b 64K --checkpoint-every 1M")
+            .start();
+        run.until("some megabytes", |_| {
+            let checkpoint = state.try_checkpoint();
+            checkpoint.is_some_and(|value| number(&value, "written") >= 2 * MIB)
+        });
+        let fill = fill(mount.point());
+        run.until("a word that it waits", |run| {
+            run.stderr()
+                .contains("waiting until the checkpoint can be saved")
+        });
+        let this = Self {
+            run,
+            mount,
+            fill,
+            image,
+            scratch,
+        };
+        let checkpoint = this.state().checkpoint();
+        assert_eq!(checkpoint["pass"], 1);
+        for _ in 0..3 {
+            // All of the first pass, nothing of the second.
+            let first = Content::of(&checkpoint, 1);
+            check(&this.image, 0, TWO_PASSES, &first);
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        assert_eq!(this.state().checkpoint(), checkpoint);
+        this
+    }
+
+    fn state(&self) -> State {
+        State::at(self.mount.point().join("state"))
+    }
+}
+
+fn the_next_pass_is_not_begun_without_its_checkpoint() {
+    let waiting = Waiting::new();
+    let (state, run) = (waiting.state(), waiting.run);
+    std::fs::remove_file(&waiting.fill).unwrap();
+    run.wait().wiped(&waiting.image, TWO_PASSES);
+    let second = Content::of(&state.report(), 2);
+    check(&waiting.image, 0, TWO_PASSES, &second);
+    assert!(state.pending().is_empty());
+}
+
+fn killed_while_it_waits_for_the_checkpoint_of_a_pass_it_can_be_resumed() {
+    for (by, freed) in [(SIGKILL, true), (SIGINT, false), (SIGTERM, true)] {
+        let waiting = Waiting::new();
+        let (state, run) = (waiting.state(), waiting.run);
+        run.signal(by);
+        run.wait().killed_by(by);
+        if freed {
+            std::fs::remove_file(&waiting.fill).unwrap();
+        }
+        let plan = state.checkpoint()["plan"].clone();
+        let first = Content::of(&state.checkpoint(), 1);
+        check(&waiting.image, 0, TWO_PASSES, &first);
+        let resume = || {
+            let wipe = waiting.scratch.wipe(&waiting.image).arg("--resume");
+            wipe.state(state.path())
+        };
+        if !freed {
+            // Still full: it may not begin.
+            resume().code(4);
+            check(&waiting.image, 0, TWO_PASSES, &first);
+            std::fs::remove_file(&waiting.fill).unwrap();
+        }
+        resume().run().wiped(&waiting.image, TWO_PASSES);
+        let report = state.report();
+        assert_eq!(report["plan"], plan);
+        check(&waiting.image, 0, TWO_PASSES, &Content::of(&report, 2));
+    }
 }

@@ -1,12 +1,16 @@
 //! Nobody has to listen for a wipe to finish.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::Stdio;
+
+use nix::sys::signal::Signal::SIGINT;
 
 use crate::support::content::{Content, check};
 use crate::support::pty::Terminal;
-use crate::support::run::Wipe;
-use crate::support::state::number;
+use crate::support::run::{Done, Wipe};
+use crate::support::state::{State, number};
 use crate::support::{MIB, NOTHING, Scratch, cases};
 
 cases![
@@ -16,6 +20,8 @@ cases![
     NOTHING => a_full_disk_under_stderr_does_not_stop_a_wipe,
     NOTHING => a_pipe_that_nobody_reads_does_not_stop_a_wipe,
     NOTHING => a_terminal_that_hangs_up_does_not_stop_a_wipe,
+    NOTHING => a_terminal_that_was_stopped_does_not_stop_a_wipe,
+    NOTHING => a_state_directory_cannot_forge_a_line,
     NOTHING => a_closed_stdin_does_not_stop_a_wipe,
     NOTHING => quiet_says_nothing_but_the_line_on_stdout,
     NOTHING => a_log_has_whole_lines_without_control_characters,
@@ -185,4 +191,72 @@ fn an_image_is_overwritten_never_clear() {
         !done.stderr.to_lowercase().contains("certified"),
         "{done:?}"
     );
+}
+
+fn a_terminal_that_was_stopped_does_not_stop_a_wipe() {
+    for options in ["--quiet", "--progress none", "--quiet --progress none"] {
+        let scratch = Scratch::new();
+        let mut terminal = Terminal::new();
+        let mut run = wipe(&scratch, SIZE)
+            .words("--rate-limit 3M -b 64K --checkpoint-every 1M")
+            .words(options)
+            .on_terminal(terminal.slave())
+            .limit(20)
+            .start();
+        let state = scratch.state();
+        run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+        // Ctrl+S
+        terminal.types("\x13");
+        run.wait().code(0);
+        let shown = terminal.shown();
+        assert!(!shown.contains("WIPED"), "it was not stopped: {shown}");
+        assert_wiped(&scratch, SIZE);
+    }
+}
+
+fn a_state_directory_cannot_forge_a_line() {
+    let scratch = Scratch::new();
+    let forged = "WIPED /dev/sda - 500107862016 bytes, 0 bad, read-back full, 0 differ";
+    let dir = scratch.join("state\n");
+    let dir = PathBuf::from(format!("{}{forged}\n\x1b[2J", dir.display()));
+    let honest = |done: &Done| {
+        for line in done.stdout.lines().chain(done.stderr.lines()) {
+            assert!(!line.starts_with("WIPED /dev/sda"), "{done:?}");
+        }
+        assert!(!done.stderr.contains('\x1b'), "{done:?}");
+        assert!(!done.stdout.contains('\x1b'), "{done:?}");
+    };
+    // Wiped, and told where the record is.
+    let image = scratch.tagged("old.img", SIZE);
+    let done = || scratch.wipe(&image).state(&dir);
+    for options in ["--yes", "--yes --quiet", "--yes --dry-run", ""] {
+        honest(&done().words(options).run());
+    }
+    honest(&done().words("--resume").code(4));
+    // The card and the question.
+    let terminal = Terminal::new();
+    let run = done().on_terminal(terminal.slave()).limit(20).start();
+    terminal.shows("anything else to leave");
+    drop(run);
+    let shown = terminal.shown();
+    assert!(!shown.contains("\nWIPED") && !shown.contains("\x1b[2J"));
+    // Stopped, told how to go on, and refused because of that.
+    let wipe = done().words("--yes --rate-limit 2M -b 64K");
+    let mut run = wipe.args([OsStr::new("--state-dir"), dir.as_os_str()]);
+    let state = State::at(dir.clone());
+    run = run.arg("--checkpoint-every").arg("1M");
+    let mut run = run.start();
+    run.until("its checkpoint", |_| state.try_checkpoint().is_some());
+    run.signal(SIGINT);
+    honest(&run.wait().killed_by(SIGINT));
+    honest(&done().arg("--yes").code(4).one_line());
+    // Files of that name that cannot be read, and no folder at all.
+    let pending = state.pending().remove(0);
+    std::fs::write(&pending, "torn").unwrap();
+    honest(&done().arg("--resume").code(4).one_line());
+    honest(&scratch.wipeit().state(&dir).arg("--resume").code(4));
+    std::fs::remove_dir_all(&dir).unwrap();
+    honest(&scratch.wipeit().state(&dir).arg("--resume").code(4));
+    std::fs::write(&dir, "a file").unwrap();
+    honest(&done().arg("--yes").code(4).one_line());
 }

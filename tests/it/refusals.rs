@@ -1,6 +1,6 @@
 //! What is in use is refused, and a refusal leaves no trace.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::device::{Loop, Mapped, Mount, Swap};
@@ -12,6 +12,7 @@ use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, sh, wait_until};
 const MOUNT: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkfs.ext4")];
 const SWAP: &[Need] = &[Need::Root, Need::Loop, Need::Tool("swapon")];
 const MAPPER: &[Need] = &[Need::Root, Need::Loop, Need::DeviceMapper];
+const TMPFS: &[Need] = &[Need::Root];
 const USERS: &[Need] = &[Need::Root, Need::Loop, Need::Tool("setpriv")];
 
 cases![
@@ -30,6 +31,13 @@ cases![
     NOTHING => refuses_an_empty_image,
     LOOP => refuses_an_image_that_a_loop_device_shows,
     LOOP => refuses_a_loop_device_whose_file_another_one_shows,
+    LOOP => refuses_an_image_whose_other_name_a_loop_device_had,
+    MOUNT => refuses_an_image_whose_other_name_was_deleted_while_mounted,
+    LOOP => refuses_a_loop_device_whose_file_another_one_had_by_another_name,
+    NOTHING => refuses_a_file_in_the_state_directory,
+    NOTHING => refuses_when_records_have_no_folder_to_go_to,
+    NOTHING => refuses_when_the_folder_of_records_leads_nowhere,
+    TMPFS => refuses_when_records_cannot_be_written,
     MOUNT => refuses_the_drive_that_carries_the_state_directory,
     NOTHING => a_second_run_on_an_image_is_busy,
     NOTHING => a_second_run_through_a_hard_link_is_busy,
@@ -41,6 +49,9 @@ cases![
     NOTHING => declining_the_question_leaves_no_trace,
     NOTHING => ctrl_c_at_the_question_leaves_no_trace,
     NOTHING => hanging_up_at_the_question_leaves_no_trace,
+    LOOP => refuses_an_image_that_was_attached_while_the_question_waited,
+    MOUNT => refuses_an_image_that_was_mounted_while_the_question_waited,
+    LOOP => refuses_a_loop_device_that_got_a_twin_while_the_question_waited,
     NOTHING => the_right_answer_starts_the_wipe,
     NOTHING => what_was_typed_before_the_question_is_not_the_answer,
     NOTHING => declining_leaves_an_old_checkpoint_as_it_was,
@@ -209,6 +220,87 @@ fn refuses_a_loop_device_whose_file_another_one_shows() {
     let two = Loop::over(&image);
     refused(&scratch, one.path(), 4, &[&two.name()]);
     refused(&scratch, two.path(), 4, &[&one.name()]);
+}
+
+/// An image with a second name, under which a loop device was attached before
+/// that name was deleted. The size is no other test's: a loop device over a
+/// deleted file makes wipeit refuse every image of its size.
+fn disguised(scratch: &Scratch, size: u64) -> (PathBuf, Loop) {
+    let image = scratch.tagged("one.img", size);
+    let second = scratch.join("two.img");
+    std::fs::hard_link(&image, &second).unwrap();
+    let device = Loop::over(&second);
+    std::fs::remove_file(&second).unwrap();
+    (image, device)
+}
+
+fn refuses_an_image_whose_other_name_a_loop_device_had() {
+    let scratch = Scratch::new();
+    let (image, device) = disguised(&scratch, 3 * MIB + 11 * 512);
+    refused(&scratch, &image, 4, &[&device.name()]);
+    drop(device);
+    let wipe = scratch.wipe(&image).yes();
+    wipe.run().wiped(&image, 3 * MIB + 11 * 512);
+}
+
+fn refuses_an_image_whose_other_name_was_deleted_while_mounted() {
+    let scratch = Scratch::new();
+    let (image, device) = disguised(&scratch, 17 * MIB + 12 * 512);
+    let _mount = Mount::ext4(device.path(), scratch.join("mnt"));
+    refused(&scratch, &image, 4, &[&device.name()]);
+}
+
+fn refuses_a_loop_device_whose_file_another_one_had_by_another_name() {
+    let scratch = Scratch::new();
+    let (image, hidden) = disguised(&scratch, 3 * MIB + 13 * 512);
+    let device = Loop::over(&image);
+    refused(&scratch, device.path(), 4, &[&hidden.name()]);
+    refused(&scratch, hidden.path(), 4, &[&device.name()]);
+}
+
+fn refuses_a_file_in_the_state_directory() {
+    let scratch = Scratch::new();
+    let state = scratch.state().path().to_path_buf();
+    for folder in ["", "pending", "reports", "deeper/still"] {
+        std::fs::create_dir_all(state.join(folder)).unwrap();
+        let image = state.join(folder).join("old.img");
+        crate::support::content::fill_with_tags(&image, MIB);
+        refused(&scratch, &image, 4, &["state directory"]);
+        // Also where the name does not say so.
+        let link = scratch.join("link.img");
+        std::os::unix::fs::symlink(&image, &link).unwrap();
+        unchanged(&[&state], || refused(&scratch, &link, 4, &[]));
+        std::fs::remove_file(link).unwrap();
+    }
+}
+
+fn refuses_when_records_have_no_folder_to_go_to() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let state = scratch.state().path().to_path_buf();
+    std::fs::create_dir_all(state.join("pending")).unwrap();
+    let reports = state.join("reports");
+    std::fs::write(&reports, "a file").unwrap();
+    refused(&scratch, &image, 4, &[reports.to_str().unwrap()]);
+}
+
+fn refuses_when_the_folder_of_records_leads_nowhere() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let state = scratch.state().path().to_path_buf();
+    std::fs::create_dir_all(state.join("pending")).unwrap();
+    let nowhere = scratch.join("nowhere");
+    std::os::unix::fs::symlink(nowhere, state.join("reports")).unwrap();
+    unchanged(&[&image], || scratch.wipe(&image).yes().code(4).one_line());
+}
+
+fn refuses_when_records_cannot_be_written() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let reports = scratch.state().path().join("reports");
+    let _mount = Mount::tmpfs("64K", reports.clone());
+    sh!("mount", "-o", "remount,ro", reports);
+    refused(&scratch, &image, 4, &[reports.to_str().unwrap()]);
 }
 
 fn refuses_the_drive_that_carries_the_state_directory() {
@@ -381,6 +473,56 @@ fn hanging_up_at_the_question_leaves_no_trace() {
         run.signal(nix::sys::signal::Signal::SIGHUP);
         let done = run.wait();
         assert!(!done.status.success(), "{done:?}");
+    });
+}
+
+/// The right answer, after something changed: nothing is done.
+fn answered_too_late(terminal: &mut Terminal, run: Running, answer: &str, says: &str) {
+    let before = terminal.shown().len();
+    terminal.types(&format!("{answer}\n"));
+    let done = run.wait().code(4);
+    let end = Duration::from_secs(5);
+    wait_until("the refusal", end, || {
+        let after = terminal.shown().split_off(before);
+        after.contains("not touched") && after.contains(says)
+    });
+    assert!(!terminal.shown().contains("WIPED"), "{done:?}");
+}
+
+fn refuses_an_image_that_was_attached_while_the_question_waited() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 5 * MIB);
+    unchanged(&[&image, scratch.state().path()], || {
+        let (mut terminal, run) = asked(&scratch, &image, "");
+        let device = Loop::over(&image);
+        answered_too_late(&mut terminal, run, "old.img", &device.name());
+    });
+}
+
+fn refuses_an_image_that_was_mounted_while_the_question_waited() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    sh!("mkfs.ext4", "-q", "-F", image);
+    let (mut terminal, run) = asked(&scratch, &image, "");
+    let device = Loop::over(&image);
+    let mount = Mount::of(device.path(), scratch.join("mnt"));
+    let file = mount.point().join("file");
+    std::fs::write(&file, "still here").unwrap();
+    sh!("sync", "-f", file);
+    answered_too_late(&mut terminal, run, "old.img", &device.name());
+    drop(mount);
+    sh!("e2fsck", "-f", "-n", device.path());
+    assert!(!scratch.state().path().exists());
+}
+
+fn refuses_a_loop_device_that_got_a_twin_while_the_question_waited() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 5 * MIB);
+    let device = Loop::over(&image);
+    unchanged(&[&image, scratch.state().path()], || {
+        let (mut terminal, run) = asked(&scratch, device.path(), "");
+        let twin = Loop::over(&image);
+        answered_too_late(&mut terminal, run, &device.name(), &twin.name());
     });
 }
 

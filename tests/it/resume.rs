@@ -31,9 +31,12 @@ cases![
     OPENSSL => a_truncated_checkpoint_is_refused_and_left_as_it_is,
     OPENSSL => a_checkpoint_of_a_newer_version_is_refused_and_left_as_it_is,
     OPENSSL => a_contradictory_checkpoint_is_refused_with_the_field,
+    OPENSSL => a_fresh_wipe_does_not_replace_a_checkpoint_that_it_cannot_read,
+    OPENSSL => a_checkpoint_that_does_not_tell_its_drive_stops_no_fresh_wipe,
     OPENSSL => a_checkpoint_of_a_finished_run_only_needs_its_record,
     OPENSSL => very_little_written_asks_again,
     OPENSSL => a_second_pass_with_little_written_is_proved_by_the_first,
+    OPENSSL => the_start_of_a_later_pass_is_no_consent_to_another_content,
     NOTHING => wiping_again_after_success_needs_no_word,
     NOTHING => the_checkpoint_has_the_fields_that_are_promised,
 ];
@@ -449,6 +452,48 @@ fn a_contradictory_checkpoint_is_refused_with_the_field() {
     assert_file_refused(&stopped, &name, &["run_id"]);
 }
 
+fn a_fresh_wipe_does_not_replace_a_checkpoint_that_it_cannot_read() {
+    type Change = (&'static str, Value);
+    let changes: [Change; 3] = [
+        ("version", json!(2)),
+        ("written", json!(SIZE + 1)),
+        ("phase", json!("resting")),
+    ];
+    for (field, wrong) in changes {
+        let stopped = Stopped::writing("");
+        let (file, name) = checkpoint_file(&stopped);
+        let state = stopped.scratch.state();
+        state.edit(|value| value[field] = wrong);
+        let wipe = stopped.scratch.wipe(&stopped.target).yes();
+        stopped.refused(wipe, 4, &[&name, field, "--restart"]);
+        let left = std::fs::read(&file).unwrap();
+        let wipe = stopped.scratch.wipe(&stopped.target);
+        let done = wipe.words("--yes --restart").run();
+        let done = done.wiped(&stopped.target, SIZE);
+        // It is not known to be superseded.
+        assert_eq!(std::fs::read(&file).unwrap(), left, "{done:?}");
+        done.says(&[&name]);
+        let report = state.report();
+        check(&stopped.target, 0, SIZE, &Content::of(&report, 1));
+    }
+}
+
+fn a_checkpoint_that_does_not_tell_its_drive_stops_no_fresh_wipe() {
+    let stopped = Stopped::writing("");
+    let (file, name) = checkpoint_file(&stopped);
+    let whole = std::fs::read(&file).unwrap();
+    let torn = &whole[..whole.len() / 2];
+    std::fs::write(&file, torn).unwrap();
+    let target = stopped.target.display().to_string();
+    let wipe = stopped.scratch.wipe(&stopped.target).arg("--resume");
+    stopped.refused(wipe, 4, &[&name, &target, "no unfinished wipe"]);
+    let wipe = stopped.scratch.wipe(&stopped.target).yes();
+    wipe.run().wiped(&stopped.target, SIZE).says(&[&name]);
+    assert_eq!(std::fs::read(&file).unwrap(), torn);
+    let report = stopped.scratch.state().report();
+    check(&stopped.target, 0, SIZE, &Content::of(&report, 1));
+}
+
 fn a_checkpoint_of_a_finished_run_only_needs_its_record() {
     // Killed between the last checkpoint and the record.
     let stopped = Stopped::reading("");
@@ -518,6 +563,33 @@ fn a_second_pass_with_little_written_is_proved_by_the_first() {
     stopped.spoil(115 * MIB, 15 << 20);
     stopped.resume("").wiped(&image, size);
     check(&image, 0, size, &Content::of(&before, 2));
+}
+
+fn the_start_of_a_later_pass_is_no_consent_to_another_content() {
+    // The whole image is smaller than what the second pass may have reached.
+    for (by, start) in [(SIGINT, 0), (SIGKILL, 0), (SIGKILL, 2 * MIB)] {
+        let scratch = Scratch::new();
+        let target = scratch.tagged("old.img", SIZE);
+        let stopped = Stopped { scratch, target };
+        stopped.go_on("--passes 2", by, |value| {
+            value["pass"] == 2 && number(value, "written") >= start
+        });
+        let before = stopped.checkpoint();
+        let kept = read_range(&stopped.target, 0, usize::try_from(SIZE).unwrap());
+        let put = |bytes: &[u8]| {
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(&stopped.target);
+            file.unwrap().write_all_at(bytes, 0).unwrap();
+        };
+        put(&vec![0x33; kept.len()]);
+        stopped.resume_refused("", 4, &[]);
+        stopped.resume_refused("--yes", 4, &[]);
+        // Put back, it goes on.
+        put(&kept);
+        stopped.resume("--yes").wiped(&stopped.target, SIZE);
+        stopped.assert_wiped(&before["plan"]);
+    }
 }
 
 fn wiping_again_after_success_needs_no_word() {

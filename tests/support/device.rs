@@ -255,6 +255,8 @@ pub struct Traits {
     pub write_speed: Option<u64>,
     /// Sectors of 512 bytes whose writes fail with EIO.
     pub bad_sectors: Vec<u64>,
+    /// Sectors of 512 bytes whose reads fail with EIO.
+    pub unreadable_sectors: Vec<u64>,
 }
 
 struct Daemon(Child);
@@ -292,15 +294,16 @@ impl SlowDisk {
             "driver": "file", "node-name": "file", "filename": image.to_str().unwrap(),
             "cache": { "direct": true },
         });
-        let rules: Vec<_> = traits
-            .bad_sectors
-            .iter()
-            .map(|sector| {
+        let rules_for = |sectors: &[u64], what: &str| -> Vec<serde_json::Value> {
+            let rule = |sector| {
                 serde_json::json!({
-                    "event": "none", "iotype": "write", "sector": sector, "errno": 5,
+                    "event": "none", "iotype": what, "sector": sector, "errno": 5,
                 })
-            })
-            .collect();
+            };
+            sectors.iter().map(rule).collect()
+        };
+        let mut rules = rules_for(&traits.bad_sectors, "write");
+        rules.extend(rules_for(&traits.unreadable_sectors, "read"));
         let mut faults = serde_json::json!({
             "driver": "blkdebug", "node-name": "faults", "image": "file",
         });
