@@ -59,6 +59,10 @@ struct Args {
     #[arg(short, long)]
     resume: bool,
 
+    /// Wipe it unless it is wiped already; for scripts that run again
+    #[arg(long, conflicts_with_all = ["resume", "restart"], hide_short_help = true)]
+    ensure: bool,
+
     /// Forget an unfinished wipe of this drive and start over
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
@@ -213,6 +217,8 @@ pub enum Mode {
     Fresh,
     /// Continue.
     Resume,
+    /// Continue; and where the drive is wiped already, write nothing.
+    Ensure,
     /// Drop it.
     Restart,
 }
@@ -326,10 +332,11 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         (4096, "4K"),
         most,
     )?;
-    let mode = match (args.resume, args.restart) {
-        (true, _) => Mode::Resume,
-        (false, true) => Mode::Restart,
-        (false, false) => Mode::Fresh,
+    let mode = match (args.resume, args.ensure, args.restart) {
+        (true, ..) => Mode::Resume,
+        (_, true, _) => Mode::Ensure,
+        (.., true) => Mode::Restart,
+        _ => Mode::Fresh,
     };
     if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
         return Err("--state-dir: is empty; did a variable expand to nothing?".into());

@@ -13,7 +13,7 @@ use crate::identity;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::plan::{Content, Key, Plan};
-use crate::progress::{self, StateDir};
+use crate::progress::{self, Record, StateDir};
 use crate::resume::{self, Known, Unfinished};
 use crate::strategy;
 use crate::text::shown;
@@ -33,6 +33,15 @@ pub struct Job {
     pub supersedes: Vec<PathBuf>,
 }
 
+/// What was decided.
+#[derive(Debug)]
+pub enum Decision {
+    /// There is something to do.
+    Work(Box<Job>),
+    /// The drive is wiped already: the record of that.
+    Done(Box<Record>),
+}
+
 /// Decides what is to be done; asks about an unfinished wipe where the request
 /// does not say. Nothing is changed yet.
 ///
@@ -45,35 +54,62 @@ pub fn decide(
     opened: &Opened,
     state: &StateDir,
     subject: &str,
-) -> Result<Job, Outcome> {
+) -> Result<Decision, Outcome> {
     let mut known = resume::of_device(state, opened, subject)?;
     let mut mode = request.mode;
-    if mode == Mode::Fresh {
-        if let Some(unusable) = known.unusable.first() {
-            return Err(Outcome::Refused(format!(
-                "{subject}: has an unfinished wipe that cannot be continued ({unusable}); \
-                 --restart wipes it from the start; not touched"
-            )));
-        }
-        if let Some(unfinished) = known.of_it.last() {
-            mode = ask_about(request, unfinished, opened.device(), subject)?;
+    if matches!(mode, Mode::Fresh | Mode::Ensure)
+        && let Some(unusable) = known.unusable.first()
+    {
+        return Err(Outcome::Refused(format!(
+            "{subject}: has an unfinished wipe that cannot be continued ({unusable}); \
+             --restart wipes it from the start; not touched"
+        )));
+    }
+    if mode == Mode::Fresh
+        && let Some(unfinished) = known.of_it.last()
+    {
+        mode = ask_about(request, unfinished, opened.device(), subject)?;
+    }
+    if mode == Mode::Ensure {
+        mode = Mode::Fresh;
+        if !known.of_it.is_empty() {
+            mode = Mode::Resume;
+        } else if let Some((record, proof)) = resume::finished(state, opened, subject)? {
+            return wiped_already(record, proof, subject);
         }
     }
     if mode == Mode::Resume {
         let continued = choose(&mut known, state, subject)?;
         check_drive(host, opened.device(), &continued, subject)?;
-        return continuation(request, continued, known.of_it);
+        return continuation(request, continued, known.of_it)
+            .map(|job| Decision::Work(Box::new(job)));
     }
     for line in known.unusable.iter().chain(&known.left_out) {
         display::say(&format!("wipeit: {line}"));
     }
-    Ok(Job {
+    Ok(Decision::Work(Box::new(Job {
         plan: request.wish.plan(new_random)?,
         state: State::start(),
         chunk: request.buffer_size.unwrap_or(DEFAULT_CHUNK),
         continued: None,
         supersedes: files_of(known.of_it),
-    })
+    })))
+}
+
+/// What `--ensure` says of a drive that has the record of a finished wipe.
+fn wiped_already(record: Record, proof: Proof, subject: &str) -> Result<Decision, Outcome> {
+    let when = record.checkpoint.timestamp.clone();
+    match proof {
+        Proof::Matches { .. } => Ok(Decision::Done(Box::new(record))),
+        Proof::Differs(at) => Err(Outcome::Refused(format!(
+            "{subject}: was wiped on {when}, and written to since (at byte {at}); --restart \
+             wipes it again; not touched"
+        ))),
+        Proof::TooLittle => Err(Outcome::Refused(format!(
+            "{subject}: was wiped on {when}, but too little of it can be read to tell whether it \
+             still is; --restart wipes it again; not touched"
+        ))),
+    }
 }
 
 /// The unfinished wipe that is continued.

@@ -102,6 +102,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of a finished wipe from the word that its record has.
+    #[must_use]
+    pub fn of_record(word: &str) -> Option<Self> {
+        [Self::Wiped, Self::NotClear, Self::Differs]
+            .into_iter()
+            .find(|outcome| outcome.word() == word)
+    }
+
     /// The first word of the line on stdout.
     #[must_use]
     pub fn word(&self) -> &'static str {

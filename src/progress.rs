@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
 use crate::engine::{Journal, State};
 use crate::identity::Identity;
+use crate::outcome::Outcome;
 use crate::plan::Step;
 use crate::text::{reason, shown};
 
@@ -56,6 +57,17 @@ pub struct Pending {
     pub path: PathBuf,
     /// What it says.
     pub checkpoint: Result<Checkpoint, LoadError>,
+}
+
+/// A file in `reports/`.
+#[derive(Debug)]
+pub struct Record {
+    /// Where.
+    pub path: PathBuf,
+    /// The wipe as it ended.
+    pub checkpoint: Checkpoint,
+    /// How it ended: wiped, not clear, or differs.
+    pub outcome: Outcome,
 }
 
 impl StateDir {
@@ -126,7 +138,38 @@ impl StateDir {
     /// # Errors
     /// When the folder is there but cannot be read.
     pub fn pending(&self) -> io::Result<Vec<Pending>> {
-        let entries = match fs::read_dir(self.folder("pending")) {
+        let load = |path: PathBuf| Pending {
+            checkpoint: load(&path),
+            path,
+        };
+        Ok(self.files("pending")?.into_iter().map(load).collect())
+    }
+
+    /// Every record of a finished wipe that can be understood; others are no
+    /// reason to stop.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn records(&self) -> io::Result<Vec<Record>> {
+        let load = |path: PathBuf| {
+            let bytes = read(&path).ok()?;
+            let value: Value = serde_json::from_slice(&bytes).ok()?;
+            Some(Record {
+                outcome: Outcome::of_record(value.get("outcome")?.as_str()?)?,
+                checkpoint: Checkpoint::parse(&bytes).ok()?,
+                path,
+            })
+        };
+        Ok(self
+            .files("reports")?
+            .into_iter()
+            .filter_map(load)
+            .collect())
+    }
+
+    /// The JSON files in a folder, sorted; none where it is not there.
+    fn files(&self, folder: &str) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.folder(folder)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
@@ -137,13 +180,10 @@ impl StateDir {
                 .file_name()
                 .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
             if !hidden && path.extension().is_some_and(|end| end == "json") {
-                found.push(Pending {
-                    checkpoint: load(&path),
-                    path,
-                });
+                found.push(path);
             }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.sort();
         Ok(found)
     }
 
@@ -179,16 +219,17 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe in the folder must not block, a device must not be read.
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > MAX_FILE {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    fs::read(path)
+}
+
 fn load(path: &Path) -> Result<Checkpoint, LoadError> {
-    let read = || {
-        // A pipe in the folder must not block, a device must not be read.
-        let meta = fs::metadata(path)?;
-        if !meta.is_file() || meta.len() > MAX_FILE {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        fs::read(path)
-    };
-    let bytes = read().map_err(LoadError::Unreadable)?;
+    let bytes = read(path).map_err(LoadError::Unreadable)?;
     Checkpoint::parse(&bytes).map_err(|why| LoadError::Invalid {
         why,
         device_id: serde_json::from_slice::<Value>(&bytes)

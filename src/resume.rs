@@ -12,7 +12,7 @@ use crate::engine::{self, Proof, State};
 use crate::identity::{self, Comparison, Kind};
 use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::progress::{LoadError, Pending, StateDir};
+use crate::progress::{LoadError, Pending, Record, StateDir};
 use crate::size;
 use crate::text::{reason, shown};
 
@@ -106,6 +106,42 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
     Ok(known)
 }
 
+/// The newest record of a finished wipe that is surely of this drive, and what
+/// the drive's content says of it now. Reads only.
+///
+/// # Errors
+/// A refusal when the state directory or the drive cannot be read.
+pub fn finished(
+    state: &StateDir,
+    opened: &Opened,
+    subject: &str,
+) -> Result<Option<(Record, Proof)>, Outcome> {
+    let mut newest: Option<(Option<Timestamp>, Record, Proof)> = None;
+    for record in state.records().map_err(|error| unreadable(state, &error))? {
+        let comparison = opened
+            .device()
+            .identity
+            .compare(&record.checkpoint.device_id);
+        if matches!(comparison, Comparison::Different(_)) {
+            continue;
+        }
+        let proof = prove(&record.checkpoint, opened, subject)?;
+        let cryptographic = matches!(
+            proof,
+            Proof::Matches {
+                cryptographic: true,
+                ..
+            }
+        );
+        let at = record.checkpoint.timestamp.parse::<Timestamp>().ok();
+        let is_its = comparison == Comparison::Same || cryptographic;
+        if is_its && newest.as_ref().is_none_or(|(before, ..)| at >= *before) {
+            newest = Some((at, record, proof));
+        }
+    }
+    Ok(newest.map(|(_, record, proof)| (record, proof)))
+}
+
 fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {
     let state = State::of(checkpoint, &checkpoint.plan);
     engine::prove(&checkpoint.plan, &state, &opened.writer, &mut draw).map_err(|error| {
@@ -125,13 +161,15 @@ fn draw(below: u64) -> u64 {
 }
 
 fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
-    state.pending().map_err(|error| {
-        Outcome::Refused(format!(
-            "{}: cannot read the state directory: {}; see --state-dir",
-            shown(state.root()),
-            reason(&error)
-        ))
-    })
+    state.pending().map_err(|error| unreadable(state, &error))
+}
+
+fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
+    Outcome::Refused(format!(
+        "{}: cannot read the state directory: {}; see --state-dir",
+        shown(state.root()),
+        reason(error)
+    ))
 }
 
 fn unusable(path: &Path, error: &LoadError) -> String {

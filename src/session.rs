@@ -16,10 +16,11 @@ use crate::consent::Consent;
 use crate::device::Host;
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, Engine, Settings};
-use crate::job::{self, Job};
+use crate::job::{self, Decision, Job};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
-use crate::progress::{Clock, Saver, StateDir};
+use crate::progress::{Clock, Record, Saver, StateDir};
+use crate::report::{self, Ending};
 use crate::resume;
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
@@ -58,7 +59,7 @@ struct Watch(Instant);
 impl Clock for Watch {
     fn stamp(&self) -> String {
         ZonedDateTime::now()
-            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")
             .to_string()
     }
     fn elapsed(&self) -> Duration {
@@ -173,7 +174,10 @@ impl Session {
             ))
         })?;
         let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
-        let job = job::decide(&self.request, &self.host, &opened, state_dir, &subject)?;
+        let job = match job::decide(&self.request, &self.host, &opened, state_dir, &subject)? {
+            Decision::Work(job) => *job,
+            Decision::Done(record) => return Ok(self.wiped_already(&opened, &record, &subject)),
+        };
         let consent = Consent {
             request: &self.request,
             host: &self.host,
@@ -270,6 +274,36 @@ impl Session {
 
     fn answer_status(&self, handle: Option<StatusHandle>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
+    }
+
+    /// Tells of a wipe that is already done; nothing is written.
+    fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Outcome {
+        let device = opened.device();
+        let ending = Ending {
+            outcome: &record.outcome,
+            path: &device.path,
+            name: &device.name,
+            medium: device.medium,
+            slot: device.slot.as_deref(),
+            write_back: device.write_back,
+            checkpoint: &record.checkpoint,
+            file: Some(&record.path),
+            saved: true,
+            state_in_memory: false,
+            active: Duration::ZERO,
+            resume_command: String::new(),
+        };
+        // Who closed stdout does not want the line; the exit code still tells.
+        let _ = display::result(&report::line(&ending));
+        if !self.request.quiet {
+            let when = &record.checkpoint.timestamp;
+            let text = format!(
+                "was wiped on {}, and its samples still match; nothing was written",
+                clean(when)
+            );
+            display::message(subject, &text);
+        }
+        record.outcome.clone()
     }
 
     fn resume_command(&self) -> String {

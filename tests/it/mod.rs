@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod ensure;
 mod facts;
 mod faults;
 mod input;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         wiping::cases(),
         refusals::cases(),
         facts::cases(),
+        ensure::cases(),
         input::cases(),
         interrupts::cases(),
         slow::cases(),

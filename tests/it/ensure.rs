@@ -1,0 +1,99 @@
+//! `--ensure` brings a target to "wiped" however often it runs.
+
+use std::os::unix::fs::FileExt;
+
+use crate::support::{MIB, NOTHING, OPENSSL, Scratch, cases};
+
+cases![
+    OPENSSL => ensure_wipes_once_in_a_loop_of_five_runs,
+    NOTHING => ensure_refuses_what_was_written_to_since,
+    NOTHING => ensure_continues_what_is_unfinished,
+    NOTHING => ensure_needs_consent_for_the_first_wipe_only,
+];
+
+fn ensure_wipes_once_in_a_loop_of_five_runs() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 3 * MIB + 5);
+    let ensure = || scratch.wipe(&image).arg("--ensure").yes();
+    let first = ensure().code(0).wiped(&image, 3 * MIB + 5);
+    let content = std::fs::read(&image).unwrap();
+    for _ in 0..4 {
+        let again = ensure()
+            .code(0)
+            .says(&["was wiped on", "nothing was written"]);
+        assert_eq!(again.stdout, first.stdout);
+        assert!(std::fs::read(&image).unwrap() == content);
+    }
+    assert_eq!(scratch.state().reports().len(), 1);
+}
+
+fn ensure_refuses_what_was_written_to_since() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+    let file = std::fs::File::options()
+        .write(true)
+        .read(true)
+        .open(&image)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, MIB / 2).unwrap();
+    file.write_all_at(&[!byte[0]], MIB / 2).unwrap();
+    let before = std::fs::read(&image).unwrap();
+    let says = ["was wiped on", "written to since", "--restart"];
+    scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .yes()
+        .code(4)
+        .one_line()
+        .says(&says);
+    assert!(std::fs::read(&image).unwrap() == before);
+    scratch.wipe(&image).arg("--restart").yes().code(0);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+}
+
+fn ensure_continues_what_is_unfinished() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let slow = scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .yes()
+        .words("--rate-limit 4M");
+    let mut run = slow.start();
+    run.until("it has written something", |_| {
+        let written = |json: serde_json::Value| json["written"].as_u64() > Some(0);
+        scratch.state().try_checkpoint().is_some_and(written)
+    });
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    run.wait().killed_by(nix::sys::signal::Signal::SIGINT);
+    scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .yes()
+        .code(0)
+        .says(&["continues at"]);
+    scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .yes()
+        .code(0)
+        .says(&["was wiped on"]);
+}
+
+fn ensure_needs_consent_for_the_first_wipe_only() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .code(4)
+        .says(&["there is no terminal"]);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+    scratch
+        .wipe(&image)
+        .arg("--ensure")
+        .code(0)
+        .says(&["nothing was written"]);
+}
