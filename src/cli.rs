@@ -67,6 +67,10 @@ struct Args {
     #[arg(short, long)]
     yes: bool,
 
+    /// Ask nothing, but wipe only the drive with this serial
+    #[arg(long, value_name = "SERIAL", hide_short_help = true)]
+    serial: Vec<String>,
+
     /// Show what would be done, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -182,6 +186,8 @@ pub struct Request {
     pub mode: Mode,
     /// Whether nothing is asked.
     pub yes: bool,
+    /// The serials that the targets must have: each is the answer for one.
+    pub serials: Vec<String>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether only warnings, errors and the result are shown.
@@ -296,6 +302,9 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         }
         (None, None) => None,
     };
+    if args.serial.iter().any(|serial| serial.trim().is_empty()) {
+        return Err("--serial: is empty; did a variable expand to nothing?".into());
+    }
     let passes = number("--passes", args.passes.as_deref(), MAX_PASSES)?;
     let threads = number("--threads", args.threads.as_deref(), engine::MAX_WORKERS)?;
     let interval = bytes(
@@ -335,6 +344,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         },
         mode,
         yes: args.yes,
+        serials: args.serial,
         dry_run: args.dry_run,
         quiet: args.quiet,
         progress: args.progress.unwrap_or(Progress::Auto),
@@ -487,5 +497,7 @@ mod tests {
         assert_eq!(request.buffer_size, Some(65536));
         assert_eq!(request.target, Some("/dev/sdx".into()));
         assert_eq!(run("wipeit -r /dev/sdb").mode, Mode::Resume);
+        assert_eq!(run("wipeit --serial A --serial B x").serials, ["A", "B"]);
+        assert!(usage("wipeit --serial  x").contains("--serial: is empty"));
     }
 }

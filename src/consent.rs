@@ -14,8 +14,8 @@ use crate::job::Job;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::StateDir;
-use crate::resume::Unfinished;
-use crate::text::{reason, shown};
+use crate::resume::{self, Unfinished};
+use crate::text::{clean, reason, shown};
 
 /// What the question is about.
 pub struct Consent<'a> {
@@ -36,10 +36,11 @@ impl Consent<'_> {
     /// Refused or declined.
     pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<(), Outcome> {
         let device = opened.device();
+        let named = self.named(device, subject)?;
         let times = self.times(opened, subject);
         let ask = match &job.continued {
-            None => !self.request.yes,
-            Some(continued) => self.must_ask(continued, subject)?,
+            None => !(self.request.yes || named),
+            Some(continued) => !named && self.must_ask(continued, subject)?,
         } && !self.request.dry_run;
         let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
         if !self.request.quiet && (looked_at || job.continued.is_some()) {
@@ -49,6 +50,35 @@ impl Consent<'_> {
             self.ask(device, subject)
         } else {
             Ok(())
+        }
+    }
+
+    /// Whether the user named this drive by its serial, which is the answer to
+    /// the question. Each serial must be that of the one target.
+    fn named(&self, device: &Device, subject: &str) -> Result<bool, Outcome> {
+        let refused =
+            |why: String| Outcome::Refused(format!("{subject}: {}; not touched", clean(&why)));
+        let own = device.identity.serial.as_deref().map(str::trim);
+        for serial in &self.request.serials {
+            let serial = serial.trim();
+            if own.is_none_or(|own| !own.eq_ignore_ascii_case(serial)) {
+                let own = own.map_or("has no serial".into(), |own| {
+                    format!("has the serial {own}")
+                });
+                return Err(refused(format!(
+                    "{own}, but --serial says {serial}; look at --dry-run"
+                )));
+            }
+        }
+        if self.request.serials.is_empty() {
+            return Ok(false);
+        }
+        match resume::twin(self.host, device) {
+            Some(twin) => Err(refused(format!(
+                "{} has the same serial, which so names neither; detach one",
+                shown(&twin)
+            ))),
+            None => Ok(true),
         }
     }
 

@@ -110,7 +110,10 @@ impl StateDir {
                             .map_err(|error| (path.into(), error.into()))?;
                         break;
                     }
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    // Nothing there yet; a link that leads nowhere is something.
+                    Err(error)
+                        if error.kind() == ErrorKind::NotFound
+                            && fs::symlink_metadata(path).is_err() => {}
                     Err(error) => return Err((path.into(), error)),
                 }
             }

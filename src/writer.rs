@@ -305,6 +305,11 @@ impl Target for Writer {
     }
 
     fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if !self.is_block {
+            // A file that somebody cut off would grow again under this write,
+            // and nobody could tell any more that old data got away.
+            self.is_whole().map_err(io::Error::other)?;
+        }
         self.file.write_all_at(data, offset)
     }
 
@@ -350,7 +355,7 @@ impl Target for Writer {
             return Ok(());
         }
         Err(format!(
-            "its size was {} bytes and is now {size}; wipe it again with --restart",
+            "its size was {} bytes and is now {size}",
             self.size
         ))
     }
@@ -379,10 +384,9 @@ impl Target for Writer {
         if matches!(error.raw_os_error(), Some(6 | 19)) {
             return gone("it has gone");
         }
-        match end_of(&self.file) {
-            Ok(size) if size == self.size => Presence::Present,
-            Ok(size) => Presence::Gone(format!("it has gone (its size is now {size} bytes)")),
-            Err(error) => Presence::Gone(format!("it has gone: {}", reason(&error))),
+        match self.is_whole() {
+            Ok(()) => Presence::Present,
+            Err(why) => Presence::Gone(why),
         }
     }
 }

@@ -115,6 +115,35 @@ mod tests {
     }
 
     #[test]
+    fn aes_agrees_with_the_published_counter_mode_vector() {
+        // NIST SP 800-38A, F.5.5 CTR-AES256: the output blocks of its counters.
+        let key = key("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4");
+        let aes = Aes256::new(&(*key.bytes()).into());
+        for (counter, output) in [
+            (
+                0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_feff_u128,
+                "0bdf7df1591716335e9a8b15c860c502",
+            ),
+            (
+                0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_ff00,
+                "5a6e699d536119065433863c8f657b94",
+            ),
+            (
+                0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_ff01,
+                "1bc12c9c01610d5d0d8bd6a3378eca62",
+            ),
+            (
+                0xf0f1_f2f3_f4f5_f6f7_f8f9_fafb_fcfd_ff02,
+                "2956e1c8693536b1bee99c73a31576b6",
+            ),
+        ] {
+            let mut block = counter.to_be_bytes().into();
+            aes.encrypt_block(&mut block);
+            assert_eq!(hex(&block), output);
+        }
+    }
+
+    #[test]
     fn aes_agrees_with_the_all_zero_vector_of_counter_mode() {
         // NIST's GCM submission, test case 13: the encryption of the zero block
         // under the zero key, which is block 0 of our stream.

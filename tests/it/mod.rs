@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod facts;
 mod faults;
 mod input;
 mod interrupts;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
     [
         wiping::cases(),
         refusals::cases(),
+        facts::cases(),
         input::cases(),
         interrupts::cases(),
         slow::cases(),

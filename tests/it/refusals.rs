@@ -56,6 +56,7 @@ cases![
     NOTHING => what_was_typed_before_the_question_is_not_the_answer,
     NOTHING => declining_leaves_an_old_checkpoint_as_it_was,
     NOTHING => a_dry_run_leaves_no_trace,
+    NOTHING => a_serial_that_the_target_does_not_have_is_refused,
     USERS => an_ordinary_user_is_told_to_run_as_root,
 ];
 
@@ -588,6 +589,19 @@ fn a_dry_run_leaves_no_trace() {
             done.says(&["old.img", "Plan", "random"]);
         }
     });
+}
+
+fn a_serial_that_the_target_does_not_have_is_refused() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let wipe = scratch.wipe(&image).args(["--serial", "ZR5A1B2C"]);
+    refused_run(
+        wipe,
+        &scratch.state(),
+        &image,
+        4,
+        &["has no serial, but --serial says ZR5A1B2C"],
+    );
 }
 
 fn an_ordinary_user_is_told_to_run_as_root() {

@@ -30,6 +30,7 @@ cases![
     OPENSSL => two_random_runs_differ,
     GZIP => random_data_repeats_no_chunk_and_does_not_compress,
     LARGE => random_data_is_the_keys_stream_beyond_4_gib,
+    OPENSSL => both_streams_are_openssls_at_every_offset,
     OPENSSL => the_last_of_several_passes_is_what_remains,
     NOTHING => wiping_without_read_back_says_so,
     NOTHING => the_strategy_pattern_and_its_short_form_are_the_same,
@@ -316,6 +317,35 @@ fn random_data_is_the_keys_stream_beyond_4_gib() {
     // All of it was written: no hole is left.
     let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&image).unwrap());
     assert!(blocks * 512 >= size, "{blocks} blocks");
+}
+
+fn both_streams_are_openssls_at_every_offset() {
+    let key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
+    for generator in ["aes256-ctr64le", "chacha20-ctr64"] {
+        let plan = serde_json::json!({"plan": [
+            {"strategy": "random", "generator": generator, "key": key, "verify": false}
+        ]});
+        let theirs = Content::of(&plan, 1);
+        let ours = serde_json::from_value(plan["plan"].clone()).unwrap();
+        let ours: wipeit::plan::Plan = ours;
+        let ours = wipeit::strategy::of(&ours.pass(0).content);
+        for offset in [
+            0,
+            1,
+            100 * MIB + 7,
+            (1 << 32) + 4096,
+            (1 << 38) + 64,
+            (1 << 38) + (1 << 20) + 5,
+            (1 << 44) + 512,
+        ] {
+            let mut bytes = vec![0; 5000];
+            ours.fill(offset, &mut bytes);
+            assert!(
+                bytes == theirs.bytes(offset, 5000),
+                "{generator} at byte {offset}"
+            );
+        }
+    }
 }
 
 fn the_last_of_several_passes_is_what_remains() {

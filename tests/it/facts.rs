@@ -1,101 +1,35 @@
 //! What the kernel says about real loop devices, and what the guard makes of it.
-//!
-//! Needs root; without it, or without a tool, the tests show as ignored.
-
-// The lint knows tests by their attribute, which the trials here have not.
-#![allow(clippy::unwrap_used)]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
 use wipeit::device::{Device, Fact, Host, Medium, Mount, Node, Problem};
 use wipeit::guard::{Refusal, check};
 use wipeit::identity::{Comparison, Kind, Transport};
 
-const MIB: u64 = 1 << 20;
+use crate::support::device::Loop;
+use crate::support::{LOOP, MIB, Need, cases};
 
-/// Its name, the tools that it needs, and what it does.
-type Test = (&'static str, &'static [&'static str], fn());
+const MOUNT: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkfs.ext4")];
+const SWAP: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkswap")];
 
-fn main() {
-    let tests: [Test; 12] = [
-        ("an_idle_loop_device_is_cleared_with_its_facts", &[], idle),
-        (
-            "sizes_are_exact_for_odd_sectors_and_large_blocks",
-            &[],
-            sizes,
-        ),
-        (
-            "a_mounted_disk_is_refused_with_its_mount_point",
-            &["mkfs.ext4"],
-            mounted,
-        ),
-        (
-            "only_the_mounted_partition_and_its_disk_are_refused",
-            &["mkfs.ext4", "addpart"],
-            partitions,
-        ),
-        (
-            "a_lazily_unmounted_disk_is_busy",
-            &["mkfs.ext4"],
-            lazily_unmounted,
-        ),
-        ("swap_is_refused_by_name", &["mkswap"], swap),
-        ("a_twin_loop_device_is_refused", &[], twins),
-        ("a_loop_device_over_the_target_is_refused", &[], stacked),
-        (
-            "a_loop_device_over_a_mounted_one_is_refused",
-            &["mkfs.ext4"],
-            over_mounted,
-        ),
-        ("a_read_only_loop_device_is_refused", &[], read_only),
-        (
-            "the_drive_of_the_state_directory_is_refused",
-            &["mkfs.ext4"],
-            state,
-        ),
-        (
-            "a_loop_device_over_less_than_a_sector_has_no_bytes",
-            &[],
-            under_a_sector,
-        ),
-    ];
-    let root = nix::unistd::geteuid().is_root();
-    let trials = tests
-        .into_iter()
-        .map(|(name, tools, test)| {
-            let missing = ["losetup", "mount"]
-                .iter()
-                .chain(tools)
-                .find(|tool| !is_installed(tool));
-            let reason = if root {
-                missing.map(|tool| format!("needs {tool}"))
-            } else {
-                Some("needs root".to_string())
-            };
-            let trial = Trial::test(name, move || {
-                test();
-                Ok::<(), Failed>(())
-            });
-            match reason {
-                Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
-                None => trial,
-            }
-        })
-        .collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
-}
-
-fn is_installed(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/sbin".into(), "/usr/sbin".into()])
-        .any(|dir| dir.join(tool).exists())
-}
+cases![
+    LOOP => an_idle_loop_device_is_cleared_with_its_facts,
+    LOOP => sizes_are_exact_for_odd_sectors_and_large_blocks,
+    MOUNT => a_mounted_disk_is_refused_with_its_mount_point,
+    MOUNT => only_the_mounted_partition_and_its_disk_are_refused,
+    MOUNT => a_lazily_unmounted_disk_is_busy,
+    SWAP => swap_is_refused_by_name,
+    LOOP => a_twin_loop_device_is_refused,
+    LOOP => a_loop_device_over_the_target_is_refused,
+    MOUNT => a_loop_device_over_a_mounted_one_is_refused,
+    LOOP => a_read_only_loop_device_is_refused,
+    MOUNT => the_drive_of_the_state_directory_is_refused,
+    LOOP => a_loop_device_over_less_than_a_sector_has_no_bytes,
+];
 
 fn run(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output().unwrap();
@@ -107,33 +41,14 @@ fn run(command: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_string()
 }
 
-/// A loop device of ours; detached in the end.
-struct Loop {
-    node: String,
+/// What is seen of a loop device now.
+trait Look {
+    fn look(&self) -> Device;
 }
 
-impl Loop {
-    fn over(file: &Path, options: &[&str]) -> Self {
-        let mut arguments = vec!["--find", "--show"];
-        arguments.extend(options);
-        arguments.push(file.to_str().unwrap());
-        Self {
-            node: run("losetup", &arguments),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        Path::new(&self.node)
-    }
-
+impl Look for Loop {
     fn look(&self) -> Device {
         look(self.path())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.node]).status();
     }
 }
 
@@ -180,10 +95,10 @@ fn refused(device: Device) -> Vec<String> {
     }
 }
 
-fn idle() {
+fn an_idle_loop_device_is_cleared_with_its_facts() {
     let dir = temporary();
     let file = image(&dir, "disk.img", 8 * MIB);
-    let disk = Loop::over(&file, &[]);
+    let disk = Loop::with(&file, &[]);
     let device = disk.look();
     assert_eq!(device.size, 8 * MIB);
     assert_eq!(device.logical_block, 512);
@@ -209,33 +124,36 @@ fn idle() {
     assert_eq!(refused(device), [""; 0]);
 }
 
-fn sizes() {
+fn sizes_are_exact_for_odd_sectors_and_large_blocks() {
     let dir = temporary();
-    let odd = Loop::over(&image(&dir, "odd", MIB + 3 * 512), &[]);
+    let odd = Loop::with(&image(&dir, "odd", MIB + 3 * 512), &[]);
     assert_eq!(odd.look().size, MIB + 3 * 512);
-    let large = Loop::over(&image(&dir, "large", MIB + 512), &["-b", "4096"]);
+    let large = Loop::with(&image(&dir, "large", MIB + 512), &["-b", "4096"]);
     assert_eq!(large.look().logical_block, 4096);
     // The kernel shows the last sector although no block of 4096 bytes fits.
-    let size = run("blockdev", &["--getsize64", &large.node]);
+    let size = run("blockdev", &["--getsize64", large.path().to_str().unwrap()]);
     assert_eq!(large.look().size.to_string(), size);
 }
 
-fn mounted() {
+fn a_mounted_disk_is_refused_with_its_mount_point() {
     let dir = temporary();
-    let disk = Loop::over(&image(&dir, "disk", 16 * MIB), &[]);
-    run("mkfs.ext4", &["-q", "-L", "backup", &disk.node]);
+    let disk = Loop::with(&image(&dir, "disk", 16 * MIB), &[]);
+    run(
+        "mkfs.ext4",
+        &["-q", "-L", "backup", disk.path().to_str().unwrap()],
+    );
     let content = disk.look().contents.remove(0);
     assert_eq!(content.what, Some("ext4"));
     assert_eq!(content.label.as_deref(), Some("backup"));
-    let name = disk.node.trim_start_matches("/dev/");
+    let name = &disk.name();
     for (folder, word) in [
         ("plain", "{}/plain"),
         ("two words", "'{}/two words'"),
-        ("K\u{e4}se", "{}/K\u{e4}se"),
+        ("K\u{e4}se", "'{}/K\u{e4}se'"),
         ("line\nfeed", "$'{}/line\\012feed'"),
     ] {
         let point = dir.path().join(folder);
-        let _mounted = mount(&disk.node, &point);
+        let _mounted = mount(disk.path().to_str().unwrap(), &point);
         let device = disk.look();
         assert_eq!(device.usage.busy, Fact::Known(true));
         let mount = Mount {
@@ -254,19 +172,26 @@ fn mounted() {
     assert_eq!(refused(disk.look()), [""; 0]);
 }
 
-fn partitions() {
+fn only_the_mounted_partition_and_its_disk_are_refused() {
     let dir = temporary();
-    let disk = Loop::over(&image(&dir, "disk", 32 * MIB), &[]);
+    let disk = Loop::with(&image(&dir, "disk", 32 * MIB), &[]);
     let mut ends = Vec::new();
     for (number, start) in [("1", "2048"), ("2", "34816")] {
-        run("addpart", &[&disk.node, number, start, "30001"]);
-        ends.push(Until::run(&["delpart", &disk.node, number]));
+        run(
+            "addpart",
+            &[disk.path().to_str().unwrap(), number, start, "30001"],
+        );
+        ends.push(Until::run(&[
+            "delpart",
+            disk.path().to_str().unwrap(),
+            number,
+        ]));
     }
-    let node = |number: u8| format!("{}p{number}", disk.node);
+    let node = |number: u8| format!("{}p{number}", disk.path().display());
     run("mkfs.ext4", &["-q", &node(1)]);
     let mounted = mount(&node(1), &dir.path().join("mnt"));
     let name = node(1).trim_start_matches("/dev/").to_string();
-    for path in [disk.node.clone(), node(1)] {
+    for path in [disk.path().display().to_string(), node(1)] {
         let lines = refused(look(Path::new(&path)));
         assert!(
             lines[0].starts_with(&format!("{name} is mounted at ")),
@@ -289,12 +214,12 @@ fn partitions() {
     drop(ends);
 }
 
-fn lazily_unmounted() {
+fn a_lazily_unmounted_disk_is_busy() {
     let dir = temporary();
-    let disk = Loop::over(&image(&dir, "disk", 16 * MIB), &[]);
-    run("mkfs.ext4", &["-q", &disk.node]);
+    let disk = Loop::with(&image(&dir, "disk", 16 * MIB), &[]);
+    run("mkfs.ext4", &["-q", disk.path().to_str().unwrap()]);
     let point = dir.path().join("mnt");
-    let mounted = mount(&disk.node, &point);
+    let mounted = mount(disk.path().to_str().unwrap(), &point);
     let kept = File::create(point.join("kept")).unwrap();
     run("umount", &["-l", point.to_str().unwrap()]);
     std::mem::forget(mounted);
@@ -304,90 +229,100 @@ fn lazily_unmounted() {
     drop(kept);
 }
 
-fn swap() {
+fn swap_is_refused_by_name() {
     let dir = temporary();
     let file = image(&dir, "disk", 16 * MIB);
     // A file with holes behind a loop device is slow to page to, not wrong.
-    let disk = Loop::over(&file, &[]);
-    run("mkswap", &["-L", "paging", &disk.node]);
+    let disk = Loop::with(&file, &[]);
+    run("mkswap", &["-L", "paging", disk.path().to_str().unwrap()]);
     assert_eq!(disk.look().contents[0].label.as_deref(), Some("paging"));
-    run("swapon", &[&disk.node]);
-    let active = Until::run(&["swapoff", &disk.node]);
-    let name = disk.node.trim_start_matches("/dev/");
+    run("swapon", &[disk.path().to_str().unwrap()]);
+    let active = Until::run(&["swapoff", disk.path().to_str().unwrap()]);
+    let name = &disk.name();
     let device = disk.look();
     assert_eq!(device.usage.busy, Fact::Known(true));
     assert_eq!(
         refused(device),
-        [format!("{name} is swap; run `swapoff {}` first", disk.node)]
+        [format!(
+            "{name} is swap; run `swapoff {}` first",
+            disk.path().display()
+        )]
     );
     drop(active);
     assert_eq!(refused(disk.look()), [""; 0]);
 }
 
-fn twins() {
+fn a_twin_loop_device_is_refused() {
     let dir = temporary();
     let file = image(&dir, "disk", MIB);
     let link = dir.path().join("link");
     std::fs::hard_link(&file, &link).unwrap();
     assert_eq!(refused(look(&file)), [""; 0]);
-    let first = Loop::over(&file, &[]);
+    let first = Loop::with(&file, &[]);
     assert_eq!(refused(first.look()), [""; 0]);
-    let refusal =
-        |by: &Loop, fact: &str| format!("{fact} {0}; run `losetup -d {0}` first", by.node);
+    let refusal = |by: &Loop, fact: &str| {
+        format!(
+            "{fact} {0}; run `losetup -d {0}` first",
+            by.path().display()
+        )
+    };
     let of_file = "it is the backing file of";
     for path in [&file, &link] {
         assert_eq!(refused(look(path)), [refusal(&first, of_file)]);
     }
-    let second = Loop::over(&link, &[]);
+    let second = Loop::with(&link, &[]);
     let same = "its backing file is in use by";
     assert_eq!(refused(first.look()), [refusal(&second, same)]);
     assert_eq!(refused(second.look()), [refusal(&first, same)]);
 }
 
-fn stacked() {
+fn a_loop_device_over_the_target_is_refused() {
     let dir = temporary();
-    let below = Loop::over(&image(&dir, "disk", MIB), &[]);
-    let above = Loop::over(below.path(), &[]);
+    let below = Loop::with(&image(&dir, "disk", MIB), &[]);
+    let above = Loop::over(below.path());
     // The kernel sees nothing wrong with it.
     let device = below.look();
     assert_eq!(device.usage.busy, Fact::Known(false));
     let lines = refused(device);
-    assert!(lines[0].contains(&above.node), "{lines:?}");
+    assert!(
+        lines[0].contains(above.path().to_str().unwrap()),
+        "{lines:?}"
+    );
     assert_eq!(refused(above.look()), [""; 0]);
 }
 
-fn over_mounted() {
+fn a_loop_device_over_a_mounted_one_is_refused() {
     let dir = temporary();
-    let below = Loop::over(&image(&dir, "disk", 16 * MIB), &[]);
-    let above = Loop::over(below.path(), &[]);
-    run("mkfs.ext4", &["-q", &below.node]);
+    let below = Loop::with(&image(&dir, "disk", 16 * MIB), &[]);
+    let above = Loop::over(below.path());
+    run("mkfs.ext4", &["-q", below.path().to_str().unwrap()]);
     let point = dir.path().join("mnt");
-    let _mounted = mount(&below.node, &point);
+    let _mounted = mount(below.path().to_str().unwrap(), &point);
     let device = above.look();
     assert_eq!(device.usage.busy, Fact::Known(true));
     let lines = refused(device);
-    let name = below.node.trim_start_matches("/dev/");
+    let name = &below.name();
     assert!(
         lines[0].starts_with(&format!("{name} is mounted at ")),
         "{lines:?}"
     );
 }
 
-fn read_only() {
+fn a_read_only_loop_device_is_refused() {
     let dir = temporary();
-    let disk = Loop::over(&image(&dir, "disk", MIB), &["-r"]);
+    let disk = Loop::with(&image(&dir, "disk", MIB), &["-r"]);
     assert!(matches!(
         check(disk.look()).unwrap_err()[..],
         [Refusal::ReadOnly { image: false }]
     ));
 }
 
-fn state() {
+fn the_drive_of_the_state_directory_is_refused() {
     let dir = temporary();
-    let outer = Loop::over(&image(&dir, "outer", 64 * MIB), &[]);
-    run("mkfs.ext4", &["-q", &outer.node]);
+    let outer = Loop::with(&image(&dir, "outer", 64 * MIB), &[]);
+    run("mkfs.ext4", &["-q", outer.path().to_str().unwrap()]);
     let outer_point = dir.path().join("outer-mnt");
-    let _outer = mount(&outer.node, &outer_point);
+    let _outer = mount(outer.path().to_str().unwrap(), &outer_point);
     let carries = |disk: &Loop, state: &Path| {
         let device = Host::real().device(disk.path(), state).unwrap();
         let carries = device.usage.carries_state.clone();
@@ -400,19 +335,19 @@ fn state() {
     // A file system in a file in a file system.
     let file = outer_point.join("inner");
     File::create(&file).unwrap().set_len(16 * MIB).unwrap();
-    let inner = Loop::over(&file, &[]);
-    run("mkfs.ext4", &["-q", &inner.node]);
+    let inner = Loop::with(&file, &[]);
+    run("mkfs.ext4", &["-q", inner.path().to_str().unwrap()]);
     let inner_point = dir.path().join("inner-mnt");
-    let _inner = mount(&inner.node, &inner_point);
+    let _inner = mount(inner.path().to_str().unwrap(), &inner_point);
     assert!(carries(&inner, &inner_point));
     assert!(carries(&outer, &inner_point));
     assert!(!carries(&inner, &outer_point));
 }
 
-fn under_a_sector() {
+fn a_loop_device_over_less_than_a_sector_has_no_bytes() {
     let dir = temporary();
     let file = image(&dir, "disk", 511);
-    let disk = Loop::over(&file, &[]);
+    let disk = Loop::with(&file, &[]);
     assert!(matches!(
         Host::real().device(disk.path(), Path::new("/proc")),
         Err(Problem::Empty)
