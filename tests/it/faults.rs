@@ -1,7 +1,7 @@
 //! What a drive, a file or the system does wrong while a wipe runs.
 
 use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGINT;
@@ -132,9 +132,13 @@ const RESIZED: u64 = 8 * MIB + 700;
 
 /// A wipe under which the image changes its size when `phase` has come some
 /// megabytes far; it must end with one of these codes.
-fn resized(phase: &str, options: &str, size: u64, codes: &[i32]) -> (Scratch, PathBuf) {
+fn resized(phase: &str, options: &str, size: u64, codes: &[i32]) {
+    resized_from(RESIZED, phase, options, size, codes);
+}
+
+fn resized_from(was: u64, phase: &str, options: &str, size: u64, codes: &[i32]) {
     let scratch = Scratch::new();
-    let image = scratch.tagged("old.img", RESIZED);
+    let image = scratch.tagged("old.img", was);
     let wipe = scratch.wipe(&image).yes().words(options);
     let mut run = wipe
         .words("--rate-limit 16M -b 64K --checkpoint-every 1M")
@@ -158,17 +162,21 @@ fn resized(phase: &str, options: &str, size: u64, codes: &[i32]) -> (Scratch, Pa
     if code == 1 {
         assert!(done.stdout.starts_with("FAILED "), "{done:?}");
         assert!(state.reports().is_empty());
-        assert_eq!(number(&state.checkpoint(), "total_size"), RESIZED);
+        assert_eq!(number(&state.checkpoint(), "total_size"), was);
     }
-    (scratch, image)
+    if size > was {
+        assert_eq!(size_of(&image), size);
+        check(&image, was, size, &Content::Zero);
+    }
 }
 
 fn an_image_that_grows_under_a_wipe_is_not_called_wiped() {
-    let (_scratch, image) = resized("write", "", 9 * MIB, &[1]);
-    assert_eq!(size_of(&image), 9 * MIB);
-    resized("verify", "", 9 * MIB, &[1]);
-    // By less than a block.
-    resized("write", "", RESIZED + 1, &[1]);
+    // With and without a tail that is no whole block.
+    for was in [RESIZED, 8 * MIB] {
+        resized_from(was, "write", "", 9 * MIB, &[1]);
+        resized_from(was, "write", "--verify none", was + 1, &[1]);
+        resized_from(was, "verify", "", 9 * MIB, &[1]);
+    }
 }
 
 fn an_image_that_shrinks_ahead_of_a_wipe_is_not_called_wiped() {

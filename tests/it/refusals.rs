@@ -223,9 +223,14 @@ fn refuses_a_loop_device_whose_file_another_one_shows() {
     refused(&scratch, two.path(), 4, &[&one.name()]);
 }
 
+/// A size that no other test uses, nor another run of this one: a loop device
+/// over a deleted file makes wipeit refuse every image of its size.
+fn size_of_its_own(mebibytes: u64) -> u64 {
+    mebibytes * MIB + 512 * (100 + u64::from(std::process::id() % 1000))
+}
+
 /// An image with a second name, under which a loop device was attached before
-/// that name was deleted. The size is no other test's: a loop device over a
-/// deleted file makes wipeit refuse every image of its size.
+/// that name was deleted.
 fn disguised(scratch: &Scratch, size: u64) -> (PathBuf, Loop) {
     let image = scratch.tagged("one.img", size);
     let second = scratch.join("two.img");
@@ -237,23 +242,24 @@ fn disguised(scratch: &Scratch, size: u64) -> (PathBuf, Loop) {
 
 fn refuses_an_image_whose_other_name_a_loop_device_had() {
     let scratch = Scratch::new();
-    let (image, device) = disguised(&scratch, 3 * MIB + 11 * 512);
+    let size = size_of_its_own(3);
+    let (image, device) = disguised(&scratch, size);
     refused(&scratch, &image, 4, &[&device.name()]);
     drop(device);
     let wipe = scratch.wipe(&image).yes();
-    wipe.run().wiped(&image, 3 * MIB + 11 * 512);
+    wipe.run().wiped(&image, size);
 }
 
 fn refuses_an_image_whose_other_name_was_deleted_while_mounted() {
     let scratch = Scratch::new();
-    let (image, device) = disguised(&scratch, 17 * MIB + 12 * 512);
+    let (image, device) = disguised(&scratch, size_of_its_own(17));
     let _mount = Mount::ext4(device.path(), scratch.join("mnt"));
     refused(&scratch, &image, 4, &[&device.name()]);
 }
 
 fn refuses_a_loop_device_whose_file_another_one_had_by_another_name() {
     let scratch = Scratch::new();
-    let (image, hidden) = disguised(&scratch, 3 * MIB + 13 * 512);
+    let (image, hidden) = disguised(&scratch, size_of_its_own(4));
     let device = Loop::over(&image);
     refused(&scratch, device.path(), 4, &[&hidden.name()]);
     refused(&scratch, hidden.path(), 4, &[&device.name()]);
