@@ -30,7 +30,8 @@ pub struct Closing<'a> {
 impl Closing<'_> {
     /// Completes or keeps the checkpoint, and tells how the run ended.
     pub fn close(self, ended: &Ended, mut saver: Saver, display: Display) -> Outcome {
-        let complete = ended.state.step.phase == Phase::Complete;
+        let failed = matches!(ended.end, End::Failed(_));
+        let complete = ended.state.step.phase == Phase::Complete && !failed;
         let outcome = match &ended.end {
             End::NotStarted(why) => {
                 // The reason follows; the log needs no last line.
@@ -40,7 +41,7 @@ impl Closing<'_> {
                 ));
             }
             End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
-            End::Failed(error) if !complete => Outcome::Failed(error.to_string()),
+            End::Failed(error) => Outcome::Failed(error.to_string()),
             _ => finished(&ended.state),
         };
         let ended_by = match (&outcome, self.stopped_by) {

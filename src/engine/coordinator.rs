@@ -165,8 +165,8 @@ struct Coordinator<'a> {
     last_progress: Duration,
     // failed syncs since `durable` advanced last
     sync_failures: u32,
-    // a sync failed and nothing was written again since: another one that
-    // succeeds would prove nothing
+    // what was done since the last cycle cannot be claimed: a sync failed and
+    // nothing was written again since, or the target is not what it was
     tainted: bool,
     halt: Option<Halt>,
     credit: Credit,
@@ -488,6 +488,8 @@ impl<'a> Coordinator<'a> {
         let last = idle && done == self.size && self.saved_state.step == self.step;
         if last && let Err(why) = self.engine.target.is_whole() {
             let (op, offset) = (op_of(self.step), self.size);
+            // Nothing more may be claimed of it, least of all its end.
+            self.tainted = true;
             self.halt_for(Halt::Fail(Error { op, offset, why }));
             return;
         }
