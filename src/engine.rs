@@ -32,6 +32,7 @@ use crate::outcome::Signal;
 use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
 use crate::strategy;
+use crate::text::reason;
 
 pub use proof::{Proof, prove};
 
@@ -302,7 +303,7 @@ impl Engine<'_> {
         let mut buffers = match Buffers::new(self.settings) {
             Ok(buffers) => buffers,
             Err(error) => {
-                let why = error.to_string();
+                let why = reason(&error);
                 let end = End::Failed(Error {
                     op: Op::Allocate,
                     offset: 0,

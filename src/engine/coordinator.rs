@@ -18,6 +18,7 @@ use crate::extent::{Bad, BadMap, BadState, Extent, ExtentSet};
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step};
 use crate::size::MIB;
+use crate::text::reason;
 
 /// How long the coordinator waits for a message before it looks around: the
 /// delay with which a signal or a rate limit is seen on an idle drive.
@@ -54,7 +55,7 @@ pub fn run_step(
     if step.phase == Phase::Verify
         && let Err(error) = engine.target.begin_read_back()
     {
-        let why = error.to_string();
+        let why = reason(&error);
         let end = End::Failed(Error {
             op: Op::Read,
             offset: state.position,
@@ -324,7 +325,7 @@ impl<'a> Coordinator<'a> {
                 why,
             })),
             Presence::Present if self.sync_failures >= SYNC_ATTEMPTS => {
-                let why = error.to_string();
+                let why = reason(error);
                 self.halt_for(Halt::Fail(Error {
                     op: Op::Sync,
                     offset,
