@@ -58,6 +58,17 @@ pub struct Pending {
     pub checkpoint: Result<Checkpoint, LoadError>,
 }
 
+/// A file in `reports/`: the record of a finished wipe.
+#[derive(Debug)]
+pub struct Record {
+    /// Where.
+    pub path: PathBuf,
+    /// What it says.
+    pub checkpoint: Result<Checkpoint, LoadError>,
+    /// How it ended, as `WIPED`; `None` where the record does not say.
+    pub outcome: Option<String>,
+}
+
 impl StateDir {
     /// The directory at this path; nothing is created yet.
     #[must_use]
@@ -123,7 +134,33 @@ impl StateDir {
     /// # Errors
     /// When the folder is there but cannot be read.
     pub fn pending(&self) -> io::Result<Vec<Pending>> {
-        let entries = match fs::read_dir(self.folder("pending")) {
+        let load = |path: PathBuf| Pending {
+            checkpoint: load(&path),
+            path,
+        };
+        Ok(self.files("pending")?.into_iter().map(load).collect())
+    }
+
+    /// The record of every finished wipe.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn records(&self) -> io::Result<Vec<Record>> {
+        let load = |path: PathBuf| {
+            let checkpoint = load(&path);
+            let outcome = checkpoint.is_ok().then(|| outcome(&path)).flatten();
+            Record {
+                path,
+                checkpoint,
+                outcome,
+            }
+        };
+        Ok(self.files("reports")?.into_iter().map(load).collect())
+    }
+
+    /// The files of one folder that are no temporaries, sorted.
+    fn files(&self, folder: &str) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.folder(folder)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
@@ -134,13 +171,10 @@ impl StateDir {
                 .file_name()
                 .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
             if !hidden && path.extension().is_some_and(|end| end == "json") {
-                found.push(Pending {
-                    checkpoint: load(&path),
-                    path,
-                });
+                found.push(path);
             }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.sort();
         Ok(found)
     }
 
@@ -193,6 +227,12 @@ fn load(path: &Path) -> Result<Checkpoint, LoadError> {
             .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
             .map(Box::new),
     })
+}
+
+/// What a record has beyond a checkpoint.
+fn outcome(path: &Path) -> Option<String> {
+    let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    Some(value.get("outcome")?.as_str()?.to_string())
 }
 
 /// Replaces a file so that at every moment the old or the new one is whole.

@@ -3,6 +3,7 @@
 mod facts;
 mod input;
 mod interrupts;
+mod list;
 mod order;
 mod output;
 mod refusals;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         facts::cases(),
         input::cases(),
         interrupts::cases(),
+        list::cases(),
         slow::cases(),
         order::cases(),
         output::cases(),
