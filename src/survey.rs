@@ -89,11 +89,8 @@ pub fn look(
         })
         .collect();
     if denied {
-        let who = if Uid::effective().is_root() {
-            "Here"
-        } else {
-            "Without root"
-        };
+        let root = Uid::effective().is_root();
+        let who = if root { "Here" } else { "Without root" };
         notes.push(format!(
             "{who} the content and the use of some disks cannot be seen."
         ));

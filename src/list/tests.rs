@@ -211,8 +211,8 @@ fn an_earlier_wipe_is_told_with_what_came_after_it() {
 fn what_a_user_may_not_read_is_unknown_but_what_is_seen_is_said() {
     let mut disk = disk();
     disk.denied = true;
-    let why = || Fact::Unknown("cannot open /dev/sdb: permission denied".into());
-    disk.facts.as_mut().unwrap().usage.busy = why();
+    disk.facts.as_mut().unwrap().usage.busy =
+        Fact::Unknown("cannot open /dev/sdb: permission denied".into());
     let seen = state(&disk, None, None, now());
     assert_eq!(
         (seen.word, seen.text.as_str()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::signal::Signal::SIGINT;
+use nix::sys::signal::Signal::{SIGINT, SIGKILL};
 use serde_json::Value;
 
 use crate::support::device::{Loop, Mount};
@@ -22,6 +22,7 @@ cases![
     NOTHING => a_damaged_checkpoint_is_named_and_the_rest_listed,
     NOTHING => a_reader_that_has_gone_is_no_failure,
     OTHER_USER => without_root_it_says_what_it_could_not_see,
+    LOOP => a_running_wipe_is_told_from_one_that_was_killed,
     LOOP => the_list_does_not_disturb_a_wipe_that_starts,
 ];
 
@@ -106,7 +107,7 @@ fn a_disk_is_free_then_unfinished_then_wiped() {
     let wiped = entry(&list, path);
     assert_eq!(wiped["state"], "wiped", "{wiped}");
     assert_eq!(wiped["last_outcome"], "WIPED");
-    assert_eq!(wiped["last_wiped_at"].is_string(), true);
+    assert!(wiped["last_wiped_at"].is_string());
     let shown = line(&scratch, path);
     assert!(
         shown.contains("  wiped ") && shown.ends_with(" ago"),
@@ -236,6 +237,27 @@ fn without_root_it_says_what_it_could_not_see() {
         text.contains("Without root the content and the use of"),
         "{text}"
     );
+}
+
+fn a_running_wipe_is_told_from_one_that_was_killed() {
+    let scratch = Scratch::new();
+    let device = Loop::over(&scratch.tagged("a.img", 16 * MIB));
+    let state = scratch.state();
+    let mut run = scratch
+        .wipe(device.path())
+        .yes()
+        .words("-s zero --rate-limit 8M -b 64K --checkpoint-every 1M")
+        .start();
+    run.until("a checkpoint", |_| state.try_checkpoint().is_some());
+    let disk = entry(&json(&scratch), device.path());
+    assert_eq!(disk["state_text"], "in use, unfinished", "{disk}");
+    let text = || scratch.wipeit().arg("--list").code(0).stdout;
+    assert!(text().contains(", running, saved "), "{}", text());
+    run.signal(SIGKILL);
+    run.wait().killed_by(SIGKILL);
+    let disk = entry(&json(&scratch), device.path());
+    assert_eq!(disk["state"], "unfinished", "{disk}");
+    assert!(text().contains(", killed or crashed, saved "), "{}", text());
 }
 
 fn the_list_does_not_disturb_a_wipe_that_starts() {
