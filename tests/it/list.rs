@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGINT, SIGKILL};
 use serde_json::Value;
 
@@ -23,6 +24,7 @@ cases![
     NOTHING => a_reader_that_has_gone_is_no_failure,
     OTHER_USER => without_root_it_says_what_it_could_not_see,
     LOOP => a_running_wipe_is_told_from_one_that_was_killed,
+    LOOP => a_disk_that_another_run_has_locked_is_in_use,
     LOOP => the_list_does_not_disturb_a_wipe_that_starts,
 ];
 
@@ -260,23 +262,34 @@ fn a_running_wipe_is_told_from_one_that_was_killed() {
     assert!(text().contains(", killed or crashed, saved "), "{}", text());
 }
 
+fn a_disk_that_another_run_has_locked_is_in_use() {
+    // That run may be about to ask for exclusive access: the list does not ask.
+    let scratch = Scratch::new();
+    let device = Loop::over(&scratch.sparse("a.img", MIB));
+    let file = std::fs::File::open(device.path()).unwrap();
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+    let state = || entry(&json(&scratch), device.path())["state_text"].clone();
+    assert_eq!(state(), "in use");
+    drop(lock);
+    assert_eq!(state(), "free");
+}
+
 fn the_list_does_not_disturb_a_wipe_that_starts() {
     let scratch = Scratch::new();
     let device = Loop::over(&scratch.tagged("a.img", MIB));
-    for _ in 0..10 {
-        let mut lists: Vec<_> = (0..2)
-            .map(|_| scratch.wipeit().arg("--list").start())
-            .collect();
-        scratch
-            .wipe(device.path())
-            .yes()
-            .words("-s zero")
-            .run()
-            .wiped(device.path(), MIB);
-        for list in lists.drain(..) {
-            list.wait().code(0);
-        }
+    // Asked for again and again, it meets every step of the wipes' start.
+    let lists: Vec<_> = (0..3)
+        .map(|_| {
+            let script = "while :; do \"$@\" --list > /dev/null; done";
+            let lists = scratch.wipeit().under(["bash", "-c", script, "bash"]);
+            lists.start()
+        })
+        .collect();
+    for _ in 0..15 {
+        let wipe = scratch.wipe(device.path()).yes().words("-s zero");
+        wipe.run().wiped(device.path(), MIB);
     }
+    drop(lists);
     wait_until("the disk is idle", Duration::from_secs(5), || {
         entry(&json(&scratch), device.path())["state"] == "wiped"
     });
