@@ -48,7 +48,12 @@ struct Args {
     pattern: Option<String>,
 
     /// How often everything is written [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     passes: Option<String>,
 
     /// Read back and compare: full or none [default: full]
@@ -66,6 +71,14 @@ struct Args {
     /// Forget an unfinished wipe of this drive and start over
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
+
+    /// Show unfinished wipes and the disks of this machine
+    #[arg(short, long, conflicts_with_all = ["resume", "restart"])]
+    list: bool,
+
+    /// --list for scripts
+    #[arg(long, hide_short_help = true)]
+    json: bool,
 
     /// Ask nothing
     #[arg(short, long)]
@@ -228,6 +241,13 @@ pub enum Mode {
 pub enum Parsed {
     /// Do this.
     Run(Box<Request>),
+    /// Show unfinished wipes and the disks of this machine.
+    List {
+        /// Whether for scripts.
+        json: bool,
+        /// Where the state is kept, where that was said.
+        state_dir: Option<PathBuf>,
+    },
     /// Print this text and end with success.
     Show(String),
     /// Print `wipeit: TEXT` and end with a usage error.
@@ -244,14 +264,21 @@ pub fn parse(
 ) -> Parsed {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.len() <= 1 && terminal {
-        return Parsed::Show(command().render_help().to_string());
+        return Parsed::List {
+            json: false,
+            state_dir: said(None, environment),
+        };
     }
     let matches = command().try_get_matches_from(arguments);
     match matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches)) {
-        Ok(args) => match request(args, environment) {
-            Ok(request) => Parsed::Run(Box::new(request)),
-            Err(text) => Parsed::Usage(text),
-        },
+        Ok(args) => {
+            let meaning = if args.list || args.json {
+                list(args, environment)
+            } else {
+                request(args, environment).map(|request| Parsed::Run(Box::new(request)))
+            };
+            meaning.unwrap_or_else(Parsed::Usage)
+        }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
             _ => Parsed::Usage(one_line(&error)),
@@ -284,9 +311,42 @@ fn one_line(error: &clap::Error) -> String {
     format!("usage: {}; see wipeit --help", clean(fact))
 }
 
+/// The state directory that was said, on the command line before elsewhere.
+fn said(option: Option<OsString>, environment: Option<PathBuf>) -> Option<PathBuf> {
+    option
+        .map(PathBuf::from)
+        .or(environment.filter(|dir| !dir.as_os_str().is_empty()))
+}
+
+fn list(args: Args, environment: Option<PathBuf>) -> Result<Parsed, String> {
+    if args.force {
+        return Err(NO_FORCE.into());
+    }
+    if !args.list {
+        return Err("--json: goes with --list only; add --list, or leave it out".into());
+    }
+    if !args.targets.is_empty() {
+        return Err("--list: takes no TARGET; leave one of them out".into());
+    }
+    check_state_dir(&args)?;
+    Ok(Parsed::List {
+        json: args.json,
+        state_dir: said(args.state_dir, environment),
+    })
+}
+
+const NO_FORCE: &str = "--force: there is no --force: a disk in use is always refused";
+
+fn check_state_dir(args: &Args) -> Result<(), String> {
+    if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
+        return Err("--state-dir: is empty; did a variable expand to nothing?".into());
+    }
+    Ok(())
+}
+
 fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> {
     if args.force {
-        return Err("--force: there is no --force: a disk in use is always refused".into());
+        return Err(NO_FORCE.into());
     }
     let target = target(&args)?;
     let pattern = match &args.pattern {
@@ -338,9 +398,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         (.., true) => Mode::Restart,
         _ => Mode::Fresh,
     };
-    if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
-        return Err("--state-dir: is empty; did a variable expand to nothing?".into());
-    }
+    check_state_dir(&args)?;
     Ok(Request {
         target,
         wish: Wish {
@@ -355,10 +413,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         dry_run: args.dry_run,
         quiet: args.quiet,
         progress: args.progress.unwrap_or(Progress::Auto),
-        state_dir: args
-            .state_dir
-            .map(PathBuf::from)
-            .or(environment.filter(|dir| !dir.as_os_str().is_empty())),
+        state_dir: said(args.state_dir, environment),
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
         threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
@@ -488,11 +543,31 @@ mod tests {
             ("wipeit --threads -2 x", "from 1 to 64"),
             ("wipeit --resume --restart x", "cannot be used with"),
             ("wipeit --bogus x", "--bogus"),
+            ("wipeit --json", "--json: goes with --list only"),
+            ("wipeit --json x", "--json: goes with --list only"),
+            ("wipeit --list x", "--list: takes no TARGET"),
+            ("wipeit --list --resume", "cannot be used with"),
+            ("wipeit --list --force", "there is no --force"),
         ] {
             let text = usage(line);
             assert!(text.contains(part), "{line}: {text}");
             assert!(!text.contains('\n'), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn the_list_is_shown_when_asked_for_and_for_nothing_on_a_terminal() {
+        let list = |json, dir: Option<&str>| Parsed::List {
+            json,
+            state_dir: dir.map(PathBuf::from),
+        };
+        assert_eq!(typed("wipeit --list"), list(false, None));
+        assert_eq!(
+            typed("wipeit -l --json --state-dir /x"),
+            list(true, Some("/x"))
+        );
+        let nothing = parse(["wipeit".into()], Some("/y".into()), true);
+        assert_eq!(nothing, list(false, Some("/y")));
     }
 
     #[test]

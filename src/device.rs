@@ -17,11 +17,14 @@ mod below;
 mod content;
 mod drive;
 mod mounts;
+mod survey;
 mod sysfs;
 mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+pub use self::survey::{Disk, Place};
 
 use self::sysfs::{Block, Found, base_name, cannot_read};
 use crate::text::reason;
@@ -377,13 +380,15 @@ impl Host {
             }
             _ => {}
         }
-        self.block_facts(path, &block, size, state_dir)
+        self.block_facts(path, Some(path), &block, size, state_dir)
             .map_err(Problem::Unreadable)
     }
 
+    /// `probe`: the node to ask for exclusive access, if that is to be asked.
     fn block_facts(
         &self,
         path: &Path,
+        probe: Option<&Path>,
         block: &Block,
         size: u64,
         state_dir: &Path,
@@ -412,7 +417,7 @@ impl Host {
             identity,
             write_back: drive::write_back(block),
             contents,
-            usage: self.usage_of_block(Some(path), block, state_dir),
+            usage: self.usage_of_block(probe, block, state_dir),
         })
     }
 

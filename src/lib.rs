@@ -7,9 +7,9 @@
 //!   [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
-//!   [`signal`], [`display`], [`report`]
+//!   [`signal`], [`display`], [`report`], [`list`]
 //! - top: [`opening`], [`resume`], [`job`], [`consent`], [`closing`],
-//!   [`session`], and [`run`] here
+//!   [`session`], [`survey`], and [`run`] here
 
 pub mod card;
 pub mod checkpoint;
@@ -25,6 +25,7 @@ pub mod extent;
 pub mod guard;
 pub mod identity;
 pub mod job;
+pub mod list;
 pub mod opening;
 pub mod outcome;
 pub mod plan;
@@ -35,6 +36,7 @@ pub mod session;
 pub mod signal;
 pub mod size;
 pub mod strategy;
+pub mod survey;
 pub mod text;
 pub mod writer;
 
@@ -78,6 +80,7 @@ pub fn run() -> Exit {
             Outcome::Nothing
         }
         Parsed::Usage(text) => Outcome::Usage(text),
+        Parsed::List { json, state_dir } => survey::list(json, state_dir.as_deref()),
         Parsed::Run(request) => {
             let session = Session::new(*request);
             let outcome = session.run();
@@ -121,9 +124,10 @@ mod architecture {
     const CORE: &[&str] = &["guard", "engine"];
     const EDGES: &[&str] = &[
         "cli", "device", "writer", "progress", "card", "confirm", "signal", "display", "report",
+        "list",
     ];
     const TOP: &[&str] = &[
-        "opening", "resume", "job", "consent", "closing", "session", "lib", "main",
+        "opening", "resume", "job", "consent", "closing", "session", "survey", "lib", "main",
     ];
 
     /// Whether `from` may use `to`: arrows point up the house only.

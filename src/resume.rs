@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use nix::unistd::User;
 
 use crate::checkpoint::Checkpoint;
-use crate::device::{Attached, Device, Host, Node};
+use crate::device::{Attached, Device, Host, Node, Place};
 use crate::engine::{self, Proof, State};
 use crate::identity::{self, Comparison, Kind};
 use crate::opening::Opened;
@@ -172,7 +172,9 @@ fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
     ))
 }
 
-fn unusable(path: &Path, error: &LoadError) -> String {
+/// Why a file of the state directory is not used, as `SUBJECT: fact`.
+#[must_use]
+pub fn unusable(path: &Path, error: &LoadError) -> String {
     let path = shown(path);
     match error {
         LoadError::Unreadable(error) => {
@@ -235,21 +237,38 @@ fn place(
     here: &[Attached],
     checkpoint: &Checkpoint,
 ) -> Result<PathBuf, String> {
+    match find(host, state, here, checkpoint) {
+        Place::Here(path) => Ok(path),
+        Place::Absent => {
+            let wanted = &checkpoint.device_id;
+            let name = [wanted.model.as_deref(), wanted.serial.as_deref()];
+            let name: Vec<&str> = name.into_iter().flatten().collect();
+            Err(format!(
+                "is of {} ({}, last {}), which is not attached; attach it and try again",
+                if name.is_empty() {
+                    "a drive".into()
+                } else {
+                    name.join(" ")
+                },
+                size::decimal(checkpoint.total_size),
+                checkpoint.device
+            ))
+        }
+        Place::AnyOf(several) => {
+            let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
+            Err(format!(
+                "could be of any of {}; name the one that it is of",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// Where the drive of a checkpoint is now, by its identity; its content is not
+/// looked at. `here`: what is attached.
+#[must_use]
+pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Checkpoint) -> Place {
     let wanted = &checkpoint.device_id;
-    let absent = || {
-        let name = [wanted.model.as_deref(), wanted.serial.as_deref()];
-        let name: Vec<&str> = name.into_iter().flatten().collect();
-        format!(
-            "is of {} ({}, last {}), which is not attached; attach it and try again",
-            if name.is_empty() {
-                "a drive".into()
-            } else {
-                name.join(" ")
-            },
-            size::decimal(checkpoint.total_size),
-            checkpoint.device
-        )
-    };
     if wanted.kind == Kind::Image {
         let backing = wanted.backing.as_ref();
         let path = backing.and_then(|backing| identity::path_from_text(&backing.path));
@@ -258,24 +277,21 @@ fn place(
                 let device = host.device(path, state.root());
                 device.is_ok_and(|device| device.identity.compare(wanted) == Comparison::Same)
             })
-            .ok_or_else(absent);
+            .map_or(Place::Absent, Place::Here);
     }
-    let with = |comparison: &Comparison| -> Vec<&Attached> {
+    let with = |comparison: &Comparison| -> Vec<PathBuf> {
         here.iter()
             .filter(|drive| drive.identity.compare(wanted) == *comparison)
+            .map(|drive| drive.path.clone())
             .collect()
     };
-    let (same, maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
-    match (same.as_slice(), maybe.as_slice()) {
-        ([one], _) | ([], [one]) => Ok(one.path.clone()),
-        ([], []) => Err(absent()),
-        ([], several) | (several, _) => {
-            let names: Vec<String> = several.iter().map(|drive| shown(&drive.path)).collect();
-            Err(format!(
-                "could be of any of {}; name the one that it is of",
-                names.join(", ")
-            ))
-        }
+    let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
+    match (same.len(), maybe.len()) {
+        (1, _) => Place::Here(same.remove(0)),
+        (0, 1) => Place::Here(maybe.remove(0)),
+        (0, 0) => Place::Absent,
+        (0, _) => Place::AnyOf(maybe),
+        _ => Place::AnyOf(same),
     }
 }
 

@@ -88,7 +88,7 @@ impl Session {
 
     /// Does it.
     pub fn run(&self) -> Outcome {
-        let state = match self.state_dir() {
+        let state = match state_dir(self.request.state_dir.as_deref()) {
             Ok(state) => state,
             Err(outcome) => return outcome,
         };
@@ -125,19 +125,6 @@ impl Session {
             }
         }
         worst
-    }
-
-    fn state_dir(&self) -> Go<StateDir> {
-        let root = self.request.state_dir.clone().or_else(|| {
-            let home = env::var_os("HOME").map(PathBuf::from);
-            let state_home = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-            StateDir::default_root(Uid::effective().is_root(), state_home, home.as_deref())
-        });
-        let missing = || Outcome::Refused("HOME: is not set; add --state-dir DIR".into());
-        let root = root.ok_or_else(missing)?;
-        // A relative path would mean another folder to the next run.
-        let absolute = std::path::absolute(&root).unwrap_or(root);
-        Ok(StateDir::new(absolute))
     }
 
     /// Where the drives of unfinished wipes are; asks when there are several.
@@ -267,7 +254,7 @@ impl Session {
             quiet: self.request.quiet,
             stopped_by: self.stop.requested(),
             active: begun.elapsed(),
-            resume_command: self.resume_command(),
+            resume_command: resume_command(self.request.state_dir.as_deref()),
         };
         Ok(closing.close(&ended, saver, display))
     }
@@ -305,19 +292,38 @@ impl Session {
         }
         record.outcome.clone()
     }
+}
 
-    fn resume_command(&self) -> String {
-        use std::os::unix::ffi::OsStrExt;
-        match &self.request.state_dir {
-            Some(dir) => {
-                let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-                format!(
-                    "wipeit --resume --state-dir {}",
-                    shell_word(absolute.as_os_str().as_bytes())
-                )
-            }
-            None => "wipeit --resume".into(),
+/// The state directory: the one that was asked for, or the usual one.
+///
+/// # Errors
+/// A refusal where there is none.
+pub fn state_dir(asked: Option<&Path>) -> Result<StateDir, Outcome> {
+    let root = asked.map(Path::to_path_buf).or_else(|| {
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let state_home = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        StateDir::default_root(Uid::effective().is_root(), state_home, home.as_deref())
+    });
+    let missing = || Outcome::Refused("HOME: is not set; add --state-dir DIR".into());
+    let root = root.ok_or_else(missing)?;
+    // A relative path would mean another folder to the next run.
+    let absolute = std::path::absolute(&root).unwrap_or(root);
+    Ok(StateDir::new(absolute))
+}
+
+/// What continues a wipe whose state is kept in this directory.
+#[must_use]
+pub fn resume_command(state_dir: Option<&Path>) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    match state_dir {
+        Some(dir) => {
+            let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+            format!(
+                "wipeit --resume --state-dir {}",
+                shell_word(absolute.as_os_str().as_bytes())
+            )
         }
+        None => "wipeit --resume".into(),
     }
 }
 

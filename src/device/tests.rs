@@ -8,15 +8,15 @@ use super::*;
 use crate::identity::{Slice, path_from_text};
 
 /// A machine of files.
-struct Machine {
+pub(crate) struct Machine {
     dir: TempDir,
-    host: Host,
+    pub(crate) host: Host,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let host = Host {
@@ -52,11 +52,11 @@ impl Machine {
         path
     }
 
-    fn mounts(&self, text: &str) {
+    pub(crate) fn mounts(&self, text: &str) {
         Self::write(&self.host.proc.join("self/mountinfo"), text);
     }
 
-    fn swaps(&self, lines: &str) {
+    pub(crate) fn swaps(&self, lines: &str) {
         let text = format!("Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n{lines}");
         Self::write(&self.host.proc.join("swaps"), text);
     }
@@ -67,7 +67,7 @@ impl Machine {
         link.canonicalize().unwrap()
     }
 
-    fn set(&self, name: &str, attributes: &[(&str, &str)]) {
+    pub(crate) fn set(&self, name: &str, attributes: &[(&str, &str)]) {
         for (attribute, value) in attributes {
             Self::write(&self.sys(name).join(attribute), format!("{value}\n"));
         }
@@ -85,7 +85,7 @@ impl Machine {
     }
 
     /// A whole disk of 1 MiB below `bus`.
-    fn disk_at(&self, bus: &str, name: &str, dev: DevId) {
+    pub(crate) fn disk_at(&self, bus: &str, name: &str, dev: DevId) {
         let dir = self
             .host
             .sys
@@ -109,11 +109,11 @@ impl Machine {
         );
     }
 
-    fn disk(&self, name: &str, dev: DevId) {
+    pub(crate) fn disk(&self, name: &str, dev: DevId) {
         self.disk_at("pci0000:00", name, dev);
     }
 
-    fn partition(&self, disk: &str, number: &str, dev: DevId) {
+    pub(crate) fn partition(&self, disk: &str, number: &str, dev: DevId) {
         let name = format!("{disk}{number}");
         let dir = self.sys(disk).join(&name);
         self.add(
@@ -129,7 +129,7 @@ impl Machine {
     }
 
     /// A loop device over a file.
-    fn looped(&self, name: &str, dev: DevId, backing: &str) {
+    pub(crate) fn looped(&self, name: &str, dev: DevId, backing: &str) {
         self.disk_at("virtual", name, dev);
         self.set(
             name,
@@ -141,14 +141,14 @@ impl Machine {
         );
     }
 
-    fn hold(&self, held: &str, by: &str) {
+    pub(crate) fn hold(&self, held: &str, by: &str) {
         symlink(self.sys(by), self.sys(held).join("holders").join(by)).unwrap();
         let whole = self.sys(by).join("slaves").join(held);
         symlink(self.sys(held), whole).unwrap();
     }
 
     /// A disk `sda` with two partitions and a disk `sdaa` with one.
-    fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         let machine = Self::new();
         machine.disk("sda", id(1008, 0));
         machine.partition("sda", "1", id(1008, 1));
@@ -189,7 +189,7 @@ impl Machine {
 
 /// Majors here are none that a real file system has: its number must not meet a
 /// device of the machine.
-fn id(major: u64, minor: u64) -> DevId {
+pub(crate) fn id(major: u64, minor: u64) -> DevId {
     DevId { major, minor }
 }
 

@@ -378,7 +378,7 @@ fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
 
 /// Whether the kernel refuses exclusive access to the node, or to the block
 /// device below a loop device.
-fn is_busy(path: Option<&Path>, block: &Block) -> Result<bool, String> {
+pub(super) fn is_busy(path: Option<&Path>, block: &Block) -> Result<bool, String> {
     let mut nodes: Vec<PathBuf> = path.map(Path::to_path_buf).into_iter().collect();
     if let Some(file) = block.loop_file()?
         && matches!(file.found, Some(Found::Block(_)))

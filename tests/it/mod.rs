@@ -5,6 +5,7 @@ mod facts;
 mod faults;
 mod input;
 mod interrupts;
+mod list;
 mod order;
 mod output;
 mod refusals;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         ensure::cases(),
         input::cases(),
         interrupts::cases(),
+        list::cases(),
         slow::cases(),
         order::cases(),
         output::cases(),

@@ -1,0 +1,298 @@
+//! What is listed: unfinished wipes and the disks of this machine. Reads only.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::unistd::Uid;
+
+use crate::device::{Attached, Disk, Fact, Host, Place};
+use crate::identity::Comparison;
+use crate::list::{self, Listing, Past, Row, Unfinished};
+use crate::outcome::Outcome;
+use crate::progress::{Pending, Record, StateDir};
+use crate::resume;
+use crate::session;
+use crate::text::{reason, shown};
+
+/// How long the disks have to answer: a drive that spins up takes this long, a
+/// dead one for ever.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Lists on stdout. A list that nobody reads is no failure.
+pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
+    let state = session::state_dir(asked).ok();
+    let resume = session::resume_command(asked);
+    let now = Timestamp::now();
+    let found = match look(&Host::real(), state.as_ref(), &resume, now) {
+        Ok(found) => found,
+        Err(why) => return Outcome::Failed(why),
+    };
+    let text = if json {
+        found.json().unwrap_or_default()
+    } else {
+        found.text(columns(), now)
+    };
+    let mut stdout = io::stdout();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    Outcome::Nothing
+}
+
+/// The width of the terminal on stdout, if there is one.
+fn columns() -> Option<usize> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| {
+        let size = terminal_size::terminal_size_of(stdout);
+        // One that does not say has none.
+        size.map(|(width, _)| usize::from(width.0))
+            .filter(|width| *width > 0)
+            .unwrap_or(crate::text::COLUMNS)
+    })
+}
+
+/// Looks at everything. Without a state directory there are no unfinished
+/// wipes.
+///
+/// # Errors
+/// When the disks cannot be seen.
+pub fn look(
+    host: &Host,
+    state: Option<&StateDir>,
+    resume: &str,
+    now: Timestamp,
+) -> Result<Listing, String> {
+    // Where no state can be kept, it lies on no drive.
+    let root = state.map_or(host.proc.as_path(), StateDir::root);
+    let disks = host.survey(root, PATIENCE)?;
+    let mut notes = Vec::new();
+    let here = host.attached();
+    let unfinished = state.map_or_else(Vec::new, |state| {
+        unfinished(host, state, &here, &disks, resume, &mut notes)
+    });
+    let records = state.map_or_else(Vec::new, |state| {
+        state.records().unwrap_or_else(|error| {
+            notes.push(unreadable(state, &error));
+            Vec::new()
+        })
+    });
+    let denied = disks.iter().any(|disk| disk.denied);
+    let disks = disks
+        .into_iter()
+        .map(|disk| {
+            let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
+            let past = past(&disk, &records);
+            let state = list::state(&disk, begun.as_deref(), past.as_ref(), now);
+            Row { disk, state }
+        })
+        .collect();
+    if denied {
+        let root = Uid::effective().is_root();
+        let who = if root { "Here" } else { "Without root" };
+        notes.push(format!(
+            "{who} the content and the use of some disks cannot be seen."
+        ));
+    }
+    notes.dedup();
+    Ok(Listing {
+        unfinished,
+        disks,
+        notes,
+    })
+}
+
+fn unreadable(state: &StateDir, error: &io::Error) -> String {
+    format!(
+        "Unfinished and finished wipes in {} cannot be seen: {}.",
+        shown(state.root()),
+        reason(error)
+    )
+}
+
+fn unfinished(
+    host: &Host,
+    state: &StateDir,
+    here: &[Attached],
+    disks: &[Disk],
+    resume: &str,
+    notes: &mut Vec<String>,
+) -> Vec<Unfinished> {
+    let pending = state.pending().unwrap_or_else(|error| {
+        notes.push(unreadable(state, &error));
+        Vec::new()
+    });
+    let mut found = Vec::new();
+    for Pending { path, checkpoint } in pending {
+        let checkpoint = match checkpoint {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                notes.push(format!("{}.", resume::unusable(&path, &error)));
+                continue;
+            }
+        };
+        let place = resume::find(host, state, here, &checkpoint);
+        let on = disks.iter().find(|disk| part(disk, &place).is_some());
+        found.push(Unfinished {
+            slot: on.and_then(|disk| disk.slot.clone()),
+            in_use: on.is_some_and(is_busy),
+            file: path,
+            checkpoint,
+            place,
+            resume: resume.to_string(),
+        });
+    }
+    found
+}
+
+fn is_busy(disk: &Disk) -> bool {
+    let busy = disk.facts.as_ref().map(|device| &device.usage.busy);
+    matches!(busy, Ok(Fact::Known(true)))
+}
+
+/// The kernel name of what is there, where that is this disk or a partition of
+/// it.
+fn part(disk: &Disk, place: &Place) -> Option<String> {
+    let Place::Here(path) = place else {
+        return None;
+    };
+    let name = path.file_name()?.to_string_lossy();
+    let of_it = |name: &str| {
+        let contents = disk.facts.as_ref().map(|device| &device.contents);
+        contents.is_ok_and(|contents| contents.iter().any(|content| content.name == name))
+    };
+    if *path == disk.path {
+        Some(disk.name.clone())
+    } else {
+        (path.parent() == disk.path.parent() && of_it(&name)).then(|| name.into_owned())
+    }
+}
+
+/// The newest record that is surely of this disk.
+fn past(disk: &Disk, records: &[Record]) -> Option<Past> {
+    let identity = disk.identity.as_ref()?;
+    let mut pasts: Vec<Past> = records
+        .iter()
+        .filter_map(|record| {
+            let checkpoint = &record.checkpoint;
+            let same = identity.compare(&checkpoint.device_id) == Comparison::Same;
+            same.then_some(Past {
+                outcome: record.outcome.word().to_string(),
+                at: checkpoint.timestamp.parse().ok()?,
+            })
+        })
+        .collect();
+    pasts.sort_by_key(|past| past.at);
+    pasts.pop()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::tests::{Machine, id};
+
+    /// Under a root that is on none of its disks.
+    fn machine(mounts: &str) -> Machine {
+        let machine = Machine::usual();
+        machine.mounts(&format!("1 0 0:1 / / rw - tmpfs none rw\n{mounts}"));
+        machine
+    }
+
+    /// Each disk with its kind, state word and words.
+    fn states(machine: &Machine) -> Vec<String> {
+        let now = Timestamp::now();
+        let found = look(&machine.host, None, "wipeit --resume", now).unwrap();
+        let rows = found.disks.iter();
+        rows.map(|row| {
+            let (name, state) = (&row.disk.name, &row.state);
+            format!("{name} {}: {}", state.word, state.text)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn whole_disks_are_listed_and_idle_ones_are_free() {
+        let machine = machine("");
+        machine.disk("ram0", id(1001, 0));
+        machine.disk("zram0", id(1002, 0));
+        machine.disk("sr0", id(1011, 0));
+        machine.disk("loop9", id(1007, 9));
+        machine.set("loop9", &[("size", "0")]);
+        machine.disk("sdz", id(1008, 99));
+        machine.set("sdz", &[("size", "0")]);
+        machine.disk("sdy", id(1008, 98));
+        machine.set("sdy", &[("size", "0"), ("removable", "1")]);
+        assert_eq!(
+            states(&machine),
+            [
+                "sda free: free",
+                "sdaa free: free",
+                "sdz unknown: no capacity"
+            ]
+        );
+    }
+
+    #[test]
+    fn use_is_told_in_short_words() {
+        for (mounts, words) in [
+            ("30 1 1008:1 / / rw - ext4 x rw\n", "system: system disk"),
+            (
+                "30 1 1008:1 / /boot/efi rw - vfat x rw\n",
+                "system: system disk",
+            ),
+            ("30 1 1008:1 / /home rw - ext4 x rw\n", "in-use: at /home"),
+            (
+                "30 1 1008:1 / /b rw - ext4 x rw\n31 1 1008:2 / /a\\012\\040c rw - ext4 x rw\n",
+                "in-use: at /a\\012 c, at /b",
+            ),
+        ] {
+            let machine = machine(mounts);
+            assert_eq!(states(&machine)[0], format!("sda {words}"));
+            assert_eq!(states(&machine)[1], "sdaa free: free");
+        }
+        let machine = machine("");
+        machine.set("sda", &[("ro", "1")]);
+        assert_eq!(states(&machine)[0], "sda read-only: read-only");
+        let swap = machine.host.dev.join("sdaa1");
+        machine.swaps(&format!("{} partition\t1\t0\t-2\n", swap.display()));
+        assert_eq!(states(&machine)[1], "sdaa in-use: swap");
+    }
+
+    #[test]
+    fn holders_have_the_names_that_people_gave_them() {
+        let machine = machine("30 1 20252:1 / /home rw - ext4 x rw\n");
+        for (name, minor, label, uuid) in [
+            ("dm-0", 0, "crypt", "CRYPT-LUKS2-1"),
+            ("dm-1", 1, "my--vg-home", "LVM-2"),
+        ] {
+            machine.disk_at("virtual", name, id(20252, minor));
+            machine.set(name, &[("dm/name", label), ("dm/uuid", uuid)]);
+        }
+        machine.disk_at("virtual", "md127", id(209, 127));
+        machine.hold("sda1", "dm-0");
+        machine.hold("dm-0", "dm-1");
+        machine.hold("sdaa1", "md127");
+        assert_eq!(
+            states(&machine),
+            [
+                "dm-0 in-use: LVM: my-vg, at /home",
+                "dm-1 in-use: at /home",
+                "md127 free: free",
+                "sda in-use: LVM: my-vg, LUKS: crypt, at /home",
+                "sdaa in-use: RAID: md127",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unknown_and_never_free() {
+        let machine = machine("");
+        std::fs::remove_file(machine.host.proc.join("self/mountinfo")).unwrap();
+        for state in states(&machine) {
+            assert!(state.contains(" unknown: unknown: cannot read "), "{state}");
+        }
+        std::fs::remove_dir_all(machine.host.sys.join("class/block")).unwrap();
+        assert!(look(&machine.host, None, "", Timestamp::now()).is_err());
+    }
+}
