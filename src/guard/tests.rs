@@ -19,6 +19,7 @@ fn mount(point: impl AsRef<OsStr>) -> Fact<Vec<Mount>> {
     Fact::Known(vec![Mount {
         name: "sdb1".into(),
         point: point.as_ref().into(),
+        by: None,
     }])
 }
 
@@ -173,6 +174,7 @@ fn the_most_specific_comes_first() {
         }]),
         loops: Fact::Known(vec!["/dev/loop3".into()]),
         carries_state: Fact::Known(true),
+        ..device.usage
     };
     let refusals = check(device).unwrap_err();
     assert!(
@@ -196,6 +198,7 @@ fn the_running_system_comes_first_and_has_no_umount() {
     let point = |name: &str, point: &str| Mount {
         name: name.into(),
         point: point.into(),
+        by: None,
     };
     let lines = said(|usage| {
         usage.mounts = Fact::Known(vec![point("sdb1", "/boot"), point("sdb2", "/")]);

@@ -159,6 +159,7 @@ fn a_mounted_disk_is_refused_with_its_mount_point() {
         let mount = Mount {
             name: name.into(),
             point: point.clone(),
+            by: None,
         };
         assert_eq!(device.usage.mounts, Fact::Known(vec![mount]));
         let lines = refused(device);
