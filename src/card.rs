@@ -8,6 +8,7 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{Content as Found, Device, Fact, Medium, Node};
+use crate::guard;
 use crate::identity::{Kind, Transport};
 use crate::plan::{Content, Phase, Plan, Step};
 use crate::size;
@@ -36,6 +37,9 @@ pub fn card(
     let mut lines = field("Device", &device_text(device));
     lines.extend(identity_lines(device));
     lines.extend(content_lines(device));
+    for warning in guard::warnings(device) {
+        lines.extend(field("Warning", &warning.to_string()));
+    }
     lines.extend(plan_lines(plan, times, now));
     let kept = if state_in_memory {
         "in memory: a resume will NOT survive a reboot; see --state-dir"
@@ -466,6 +470,7 @@ mod tests {
         device.usage.mounts = Fact::Known(vec![Mount {
             name: "sdb1".into(),
             point: "/mnt".into(),
+            by: None,
         }]);
         let part = device.contents[1].clone();
         for i in 0..40 {
