@@ -443,6 +443,22 @@ mod tests {
     }
 
     #[test]
+    fn members_of_what_is_not_active_stand_on_the_card() {
+        let mut device = disk();
+        device.contents[1].what = Some("LVM2");
+        device.contents[1].label = None;
+        device.contents[1].group = Some("vg\n0".into());
+        let lines = shown(&device, 1);
+        assert_eq!(
+            lines[4..6],
+            [
+                "  Content  GPT: sdb1 18.0 TB LVM2; not mounted",
+                "  Warning  sdb1 is a member of the inactive LVM2 volume group vg\\0120",
+            ]
+        );
+    }
+
+    #[test]
     fn flash_files_and_states_in_memory_are_told_honestly() {
         let mut device = disk();
         device.medium = Medium::Flash;

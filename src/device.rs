@@ -16,6 +16,7 @@ use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text
 mod below;
 mod content;
 mod drive;
+mod loops;
 mod member;
 mod mounts;
 mod pools;

@@ -9,9 +9,13 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::device::{Carried, Content, Device, Fact, Holder, Mount, Node, Opener, Process, Usage};
+use crate::device::{Carried, Device, Fact, Holder, Mount, Node, Opener, Process, Usage};
 use crate::identity::Transport;
 use crate::text;
+
+mod warning;
+
+pub use warning::{Warning, warnings};
 
 /// A device with nothing against wiping it, at the time its facts were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,88 +213,6 @@ fn release(by: &str) -> String {
     } else {
         "release it".to_string()
     }
-}
-
-/// Something that speaks against wiping a device and does not forbid it. Shown
-/// as a fact in one line without control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// It, or a partition of it, is part of something that is not active now.
-    Member {
-        /// Kernel name, or file name of an image.
-        name: String,
-        /// The format, as in [`Content::what`].
-        what: &'static str,
-        /// The name of what it is part of.
-        group: Option<String>,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Member { name, what, group } = self;
-        let name = visible(name);
-        let group = group.as_ref().map(visible);
-        let (inactive, of) = match *what {
-            "LVM2" if group.is_some() => ("inactive", "LVM2 volume group"),
-            "LVM2" => ("inactive", "LVM2 volume"),
-            "MD" => ("inactive", "RAID array"),
-            "ZFS" => ("inactive", "ZFS pool"),
-            "btrfs" => ("unmounted", "multi-device btrfs"),
-            "bcachefs" => ("unmounted", "multi-device bcachefs"),
-            "LUKS" => {
-                let label = group.map_or(String::new(), |label| format!(" \"{label}\""));
-                return write!(f, "{name} is a closed LUKS volume{label}");
-            }
-            other => ("inactive", other),
-        };
-        match group {
-            Some(group) => write!(f, "{name} is a member of the {inactive} {of} {group}"),
-            None => write!(f, "{name} is a member of an {inactive} {of}"),
-        }
-    }
-}
-
-/// What is worth knowing before a device is wiped: members of volumes, arrays
-/// and pools that nothing uses now, and that its other members may miss.
-#[must_use]
-pub fn warnings(device: &Device) -> Vec<Warning> {
-    device
-        .contents
-        .iter()
-        .filter(|content| !is_held(device, content))
-        .filter_map(member)
-        .collect()
-}
-
-/// Whether it is active, which is a refusal.
-fn is_held(device: &Device, content: &Content) -> bool {
-    let usage = &device.usage;
-    let held = match &usage.holders {
-        Fact::Known(holders) => holders.iter().any(|holder| holder.name == content.name),
-        Fact::Unknown(_) => false,
-    };
-    let mounted = match &usage.mounts {
-        Fact::Known(mounts) => mounts.iter().any(|mount| mount.name == content.name),
-        Fact::Unknown(_) => false,
-    };
-    held || mounted
-}
-
-fn member(content: &Content) -> Option<Warning> {
-    let what = content.what?;
-    let group = match what {
-        // On one device it is a file system like any other.
-        "btrfs" | "bcachefs" => Some(content.group.clone()?),
-        "LVM2" | "MD" | "ZFS" | "bcache" => content.group.clone(),
-        "LUKS" => content.label.clone(),
-        _ => return None,
-    };
-    Some(Warning::Member {
-        name: content.name.clone(),
-        what,
-        group,
-    })
 }
 
 /// Clears a device, or says everything that is against it, the most specific

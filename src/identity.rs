@@ -466,6 +466,116 @@ mod tests {
     }
 
     #[test]
+    fn identifiers_that_many_drives_have_are_junk_and_others_are_not() {
+        for junk in [
+            "",
+            " \0",
+            "0",
+            "000000000000",
+            "0x00000000",
+            "FFFFFFFFFFFFFFFF",
+            "naa.0000000000000000",
+            "naa.5000000000000000",
+            "eui.0000000000000000",
+            "eui.0100000000000000",
+            "uuid.00000000-0000-0000-0000-000000000000",
+            "0123456789ABCDEF",
+            "123456789012",
+            "ABCDEF012345",
+            "152D00539000",
+            "152d00539000",
+            "deadbeef",
+            "(none)",
+            "Default",
+            "0000000000-n2",
+            "00000000-boot0",
+            "t10.ATA     Some Model                     000000000000",
+            "nvme.1b36-3030303030303030-51454d55-00000001",
+        ] {
+            assert!(is_junk(junk), "{junk:?}");
+        }
+        for good in [
+            "ZR5A1B2C",
+            "S64FNE0R31",
+            "S64FNE0R31-n2",
+            "4C530001090822118593",
+            "0x1234abcd",
+            "WD-WCC4E0000001",
+            "naa.5000c500d1a2b3c4",
+            "eui.0025385b71b0a3d1",
+            "uuid.4f3c1e2a-0000-0000-0000-000000000001",
+            "t10.ATA     QEMU HARDDISK                           QM00001",
+            "nvme.1b36-5a523541314232432020-51454d55-00000001",
+            "1b534d47433153351082d4b5a3012b00",
+            "LVM-abcdef",
+        ] {
+            assert!(!is_junk(good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn weak_identifiers_are_known_with_the_reason() {
+        assert_eq!(disk().weakness(), None);
+        let with = |transport, serial: Option<&str>| {
+            let drive = Identity {
+                transport,
+                serial: serial.map(str::to_string),
+                wwn: None,
+                ..disk()
+            };
+            drive.weakness().map(|weakness| weakness.to_string())
+        };
+        let says = |text: &str| Some(text.to_string());
+        assert_eq!(with(Transport::Nvme, Some("S64FNE0R31")), None);
+        assert_eq!(with(Transport::Virtio, None), says("reports no serial"));
+        assert_eq!(
+            with(Transport::Sata, Some("000000000000")),
+            says("reports \"000000000000\", as many drives do")
+        );
+        assert_eq!(
+            with(Transport::Usb, Some("4C530001090822118593")),
+            says("is behind a USB bridge, which may report any serial")
+        );
+        assert_eq!(
+            with(Transport::Usb, Some("0123456789ABCDEF")),
+            says("reports \"0123456789ABCDEF\", as many drives do")
+        );
+    }
+
+    #[test]
+    fn a_disk_is_another_path_only_by_a_good_name_and_nothing_different() {
+        let path = Identity {
+            serial: None,
+            ..disk()
+        };
+        assert!(path.is_other_path_to(&disk()));
+        let others = [
+            Identity { size: 5, ..disk() },
+            Identity {
+                wwn: None,
+                ..disk()
+            },
+            Identity {
+                serial: Some("other".into()),
+                ..disk()
+            },
+            Identity {
+                transport: Transport::Usb,
+                ..disk()
+            },
+        ];
+        for other in others {
+            assert!(!disk().is_other_path_to(&other), "{other:?}");
+            assert!(!other.is_other_path_to(&disk()), "{other:?}");
+        }
+        let junk = Identity {
+            wwn: Some("eui.0100000000000000".into()),
+            ..disk()
+        };
+        assert!(!junk.is_other_path_to(&junk));
+    }
+
+    #[test]
     fn paths_keep_every_byte_as_text() {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b\\c\xff\n\xc3\xa9"));

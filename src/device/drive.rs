@@ -134,12 +134,10 @@ impl Ids {
                 model: get("device/model"),
                 serial: nvme_serial(dir),
                 // Kernels that have no `wwid` have what it is made of, the best
-                // first.
+                // first, with separators.
                 wwn: get("wwid").or_else(|| {
-                    let named = |kind: &str, name| get(name).map(|id| format!("{kind}.{id}"));
-                    named("uuid", "uuid")
-                        .or_else(|| named("eui", "nguid"))
-                        .or_else(|| named("eui", "eui"))
+                    let id = get("nguid").or_else(|| get("eui"))?;
+                    Some(format!("eui.{}", id.replace([' ', '-'], "")))
                 }),
                 firmware: get("device/firmware_rev"),
                 vendor: None,

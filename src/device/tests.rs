@@ -5,10 +5,12 @@ use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
 use super::*;
+use crate::guard;
 
 mod carried;
 mod identity;
 mod refusals;
+mod system;
 mod targets;
 mod usage;
 
@@ -217,6 +219,53 @@ impl Machine {
             .collect()
     }
 }
+
+impl Machine {
+    /// What is said against wiping a device; nothing when it is cleared. Paths
+    /// as on a real machine.
+    fn said(&self, name: &str) -> Vec<String> {
+        self.refusals(self.look(name))
+    }
+
+    fn said_of_image(&self, path: &Path) -> Vec<String> {
+        self.refusals(self.host.device(path, Path::new("/proc")).unwrap())
+    }
+
+    fn refusals(&self, device: Device) -> Vec<String> {
+        let root = self.host.dev.parent().unwrap().to_str().unwrap();
+        match guard::check(device) {
+            Ok(_) => Vec::new(),
+            Err(refusals) => refusals
+                .iter()
+                .map(|refusal| refusal.to_string().replace(root, ""))
+                .collect(),
+        }
+    }
+
+    fn warned(&self, name: &str) -> Vec<String> {
+        let warnings = guard::warnings(&self.look(name));
+        warnings.iter().map(ToString::to_string).collect()
+    }
+
+    /// What stands on a device.
+    fn holds(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        Self::write(&self.host.dev.join(name), bytes);
+    }
+
+    fn mapped(&self, name: &str, minor: u64, label: &str, uuid: &str) {
+        self.disk_at("virtual", name, id(20252, minor));
+        self.set(name, &[("dm/name", label), ("dm/uuid", uuid)]);
+    }
+
+    /// The same, with nothing mounted but its root in memory.
+    fn resting() -> Self {
+        let machine = Self::usual();
+        machine.mounts_besides_root("");
+        machine
+    }
+}
+
+const NOTHING: [&str; 0] = [];
 
 /// Majors here are none that a real file system has: its number must not meet a
 /// device of the machine.

@@ -269,3 +269,123 @@ fn attached_are_all_that_have_a_size_and_are_no_memory() {
     assert_eq!(attached[0].path, machine.host.dev.join("cciss/c0d0"));
     assert_eq!(attached[3].identity, machine.look("sda1").identity);
 }
+
+/// A bridge on USB with two bays; each with a serial of the bridge and one of
+/// the drive in it.
+fn bay(machine: &Machine, name: &str, port: &str, of_bridge: &str, of_drive: &[u8]) {
+    let bridge = format!("pci0000:00/usb2/2-{port}");
+    machine.disk_at(
+        &format!("{bridge}/2-{port}:1.0/host6/6:0:0:{port}"),
+        name,
+        id(1008, 16 * u64::from(name.as_bytes()[2] - b'a')),
+    );
+    let device = machine.host.sys.join("devices").join(&bridge);
+    Machine::write(&device.join("idVendor"), "152d\n");
+    Machine::write(&device.join("serial"), of_bridge);
+    let length = u8::try_from(of_drive.len()).unwrap();
+    let page = [&[0, 0x80, 0, length], of_drive].concat();
+    Machine::write(&machine.sys(name).join("device/vpd_pg80"), page);
+}
+
+#[test]
+fn behind_a_usb_bridge_with_a_junk_serial_that_of_the_drive_is_taken() {
+    let machine = Machine::new();
+    bay(&machine, "sda", "1", "152D00539000", b"  WD-WCC4E0000001");
+    bay(&machine, "sdb", "2", "000000000000", b"0123456789ABCDEF");
+    bay(&machine, "sdc", "3", "000000000000", b"");
+    bay(&machine, "sdd", "4", "4C530001", b"WD-WCC4E0000001");
+    let serial = |name: &str| machine.look(name).identity.serial;
+    assert_eq!(serial("sda").as_deref(), Some("WD-WCC4E0000001"));
+    assert_eq!(serial("sdb").as_deref(), Some("000000000000"));
+    assert_eq!(serial("sdd").as_deref(), Some("4C530001"));
+    // Two bays say the same: neither is known by it.
+    let attached = machine.host.attached();
+    let disk = machine.look("sdb");
+    let sharing: Vec<_> = sharing_id(&disk.path, &disk.identity, &attached)
+        .map(|other| other.name.as_str())
+        .collect();
+    assert_eq!(sharing, ["sdc"]);
+    let says = |name: &str| {
+        let disk = machine.look(name);
+        weakness(&disk.path, &disk.identity, &attached).map(|why| why.to_string())
+    };
+    assert_eq!(
+        says("sdb").as_deref(),
+        Some("reports \"000000000000\", as many drives do")
+    );
+    assert_eq!(
+        says("sda").as_deref(),
+        Some("is behind a USB bridge, which may report any serial")
+    );
+}
+
+#[test]
+fn a_good_identifier_that_two_attached_drives_report_is_weak() {
+    let machine = Machine::usual();
+    machine.disk("sdb", id(1008, 16));
+    for name in ["sda", "sdaa"] {
+        machine.set(name, &[("device/wwid", "naa.5000c500d1a2b3c4")]);
+    }
+    machine.set("sdb", &[("device/wwid", "naa.5000c500d1a2b3c5")]);
+    let attached = machine.host.attached();
+    let says = |name: &str| {
+        let disk = machine.look(name);
+        let Node::Block { whole_path, .. } = &disk.node else {
+            panic!("{name} is no block device");
+        };
+        weakness(whole_path, &disk.identity, &attached)
+    };
+    let other = machine.host.dev.join("sdaa");
+    assert_eq!(says("sda"), Some(Weakness::Shared(other.clone())));
+    assert_eq!(says("sda1"), Some(Weakness::Shared(other)));
+    assert_eq!(says("sdb"), None);
+}
+
+#[test]
+fn the_boot_areas_of_an_emmc_are_disks_of_their_own() {
+    let machine = Machine::new();
+    machine.disk_at("platform/mmc_host/mmc0/mmc0:0001", "mmcblk0", id(20179, 0));
+    machine.set(
+        "mmcblk0",
+        &[
+            ("device/cid", "150100424a54443452033a"),
+            ("device/name", "BJTD4R"),
+            ("device/serial", "0x3a12bc4d"),
+        ],
+    );
+    for (name, minor) in [("mmcblk0boot0", 8), ("mmcblk0boot1", 16)] {
+        let dir = machine.sys("mmcblk0").join(name);
+        machine.add(
+            name,
+            id(20179, minor),
+            &dir,
+            &[("size", "8192"), ("queue/logical_block_size", "512")],
+        );
+        symlink(machine.sys("mmcblk0"), dir.join("device")).unwrap();
+    }
+    let card = machine.look("mmcblk0").identity;
+    let first = machine.look("mmcblk0boot0").identity;
+    let second = machine.look("mmcblk0boot1").identity;
+    assert_eq!(first.model, card.model);
+    assert_eq!(first.serial.as_deref(), Some("0x3a12bc4d-boot0"));
+    assert_eq!(second.wwn.as_deref(), Some("150100424a54443452033a-boot1"));
+    assert!(!first.shares_id_with(&card) && !first.shares_id_with(&second));
+    // They are no partitions of it.
+    assert_eq!(machine.look("mmcblk0").contents.len(), 1);
+}
+
+#[test]
+fn an_nvme_drive_of_an_older_kernel_is_known_by_the_best_name_it_has() {
+    let machine = Machine::new();
+    machine.disk("nvme0n1", id(20259, 0));
+    let wwn = || machine.look("nvme0n1").identity.wwn;
+    assert_eq!(wwn(), None);
+    for (attribute, value, says) in [
+        ("eui", "00 25 38 5b", "eui.0025385b"),
+        ("nguid", "36354830-5281-0107", "eui.3635483052810107"),
+        ("wwid", "eui.0025385b71b0a3d1", "eui.0025385b71b0a3d1"),
+    ] {
+        machine.set("nvme0n1", &[(attribute, value)]);
+        assert_eq!(wwn().as_deref(), Some(says));
+    }
+}
