@@ -8,6 +8,7 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{Content as Found, Device, Fact, Medium, Node};
+use crate::guard;
 use crate::identity::{Kind, Transport};
 use crate::plan::{Content, Phase, Plan, Step};
 use crate::size;
@@ -36,6 +37,9 @@ pub fn card(
     let mut lines = field("Device", &device_text(device));
     lines.extend(identity_lines(device));
     lines.extend(content_lines(device));
+    for warning in guard::warnings(device) {
+        lines.extend(field("Warning", &warning.to_string()));
+    }
     lines.extend(plan_lines(plan, times, now));
     let kept = if state_in_memory {
         "in memory: a resume will NOT survive a reboot; see --state-dir"
@@ -439,6 +443,22 @@ mod tests {
     }
 
     #[test]
+    fn members_of_what_is_not_active_stand_on_the_card() {
+        let mut device = disk();
+        device.contents[1].what = Some("LVM2");
+        device.contents[1].label = None;
+        device.contents[1].group = Some("vg\n0".into());
+        let lines = shown(&device, 1);
+        assert_eq!(
+            lines[4..6],
+            [
+                "  Content  GPT: sdb1 18.0 TB LVM2; not mounted",
+                "  Warning  sdb1 is a member of the inactive LVM2 volume group vg\\0120",
+            ]
+        );
+    }
+
+    #[test]
     fn flash_files_and_states_in_memory_are_told_honestly() {
         let mut device = disk();
         device.medium = Medium::Flash;
@@ -466,6 +486,7 @@ mod tests {
         device.usage.mounts = Fact::Known(vec![Mount {
             name: "sdb1".into(),
             point: "/mnt".into(),
+            by: None,
         }]);
         let part = device.contents[1].clone();
         for i in 0..40 {

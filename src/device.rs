@@ -11,12 +11,17 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
-use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
+use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
 
 mod below;
 mod content;
 mod drive;
+mod loops;
+mod member;
 mod mounts;
+mod pools;
+mod processes;
+mod stack;
 mod survey;
 mod sysfs;
 mod usage;
@@ -105,6 +110,36 @@ pub struct Mount {
     pub name: String,
     /// Where.
     pub point: PathBuf,
+    /// A process that sees it, where that is in another mount namespace only.
+    pub by: Option<Process>,
+}
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// What it calls itself; anything.
+    pub name: String,
+}
+
+/// A process that can write to a device, past the kernel's exclusive access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opener {
+    /// The kernel name of what it holds open, such as `sdb1`, or the name of an
+    /// image.
+    pub name: String,
+    /// Who.
+    pub process: Process,
+}
+
+/// A part of the running system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// Its root, or a layer of it.
+    System,
+    /// The file of the program that runs.
+    Program(PathBuf),
 }
 
 /// Something that holds a device.
@@ -127,6 +162,9 @@ pub struct Content {
     pub what: Option<&'static str>,
     /// The file system's label.
     pub label: Option<String>,
+    /// The volume group, array or pool that it is a member of, by name or UUID,
+    /// where it tells. A file system on one device is no pool.
+    pub group: Option<String>,
 }
 
 /// Whether and by what a device is used.
@@ -144,8 +182,18 @@ pub struct Usage {
     pub holders: Fact<Vec<Holder>>,
     /// Loop devices (other than itself) over the same file.
     pub loops: Fact<Vec<String>>,
+    /// Other processes that hold it, its partitions, its disk or the file behind
+    /// it open for writing, as far as they may be looked at.
+    pub openers: Fact<Vec<Opener>>,
     /// Whether the state directory lies on it.
     pub carries_state: Fact<bool>,
+    /// What of the running system lies on it.
+    pub carries: Fact<Vec<Carried>>,
+    /// Whether its zones must be written in order.
+    pub host_managed: Fact<bool>,
+    /// Of a partition that holds others: their kernel names. An extended
+    /// partition may hold none yet.
+    pub extended: Fact<Option<Vec<String>>>,
 }
 
 /// A target: all facts about it.
@@ -316,7 +364,7 @@ impl Host {
             .canonicalize()
             .map_err(|error| Problem::Unreadable(cannot_read(path, &error)))?;
         let name = base_name(&canonical);
-        let (what, label) = content::look(path, metadata.len()).unzip();
+        let contents = vec![contents(name.clone(), path, metadata.len())];
         Ok(Device {
             path: path.to_path_buf(),
             node: Node::Image {
@@ -347,12 +395,7 @@ impl Host {
             medium: Medium::File,
             slot: None,
             write_back: None,
-            contents: vec![Content {
-                name: name.clone(),
-                size: metadata.len(),
-                what,
-                label: label.flatten(),
-            }],
+            contents,
             usage: self.usage_of_image(
                 path,
                 metadata.len(),
@@ -432,9 +475,7 @@ impl Host {
                 let name = base_name(&block.whole_dir);
                 !name.starts_with("ram") && !name.starts_with("zram")
             })
-            // A path of an NVMe drive that has several: the kernel makes no
-            // node for it.
-            .filter(|block| sysfs::attribute(&block.whole_dir, "hidden").as_deref() != Some("1"))
+            .filter(|block| !block.is_hidden())
             .filter(|block| block.size().is_ok_and(|size| size > 0))
             .filter_map(|block| {
                 Some(Attached {
@@ -473,15 +514,46 @@ impl Host {
     }
 }
 
+/// The other attached disks that report the same WWN or serial, so that neither
+/// can be told from the other by it. `path`: the drive's own node, or that of
+/// its disk.
+pub fn sharing_id<'a>(
+    path: &Path,
+    identity: &Identity,
+    attached: &'a [Attached],
+) -> impl Iterator<Item = &'a Attached> {
+    attached
+        .iter()
+        .filter(move |other| other.identity.kind == Kind::Disk && other.path != path)
+        .filter(|other| other.identity.shares_id_with(identity))
+}
+
+/// Why no identifier proves which drive it is, by itself or as another attached
+/// one reports the same; `None` where one does. For the paths see
+/// [`sharing_id`].
+#[must_use]
+pub fn weakness(path: &Path, identity: &Identity, attached: &[Attached]) -> Option<Weakness> {
+    let shared = || {
+        let other = sharing_id(path, identity, attached).next()?;
+        Some(Weakness::Shared(other.path.clone()))
+    };
+    identity.weakness().or_else(shared)
+}
+
 fn content(block: &Block, node: &Path) -> Result<Content, String> {
-    let size = block.size()?;
-    let (what, label) = content::look(node, size).unzip();
-    Ok(Content {
-        name: block.name(),
+    Ok(contents(block.name(), node, block.size()?))
+}
+
+fn contents(name: String, path: &Path, size: u64) -> Content {
+    let (what, label) = content::look(path, size).unzip();
+    let label = label.flatten();
+    Content {
+        name,
         size,
+        group: what.and_then(|what| member::group(path, what, label.as_deref())),
         what,
-        label: label.flatten(),
-    })
+        label,
+    }
 }
 
 /// A disk with everything that a drive may tell and nothing against wiping it,
@@ -535,12 +607,14 @@ pub mod example {
                     size: SIZE,
                     what: Some("GPT"),
                     label: None,
+                    group: None,
                 },
                 Found {
                     name: "sdb1".into(),
                     size: SIZE - 4096,
                     what: Some("ext4"),
                     label: Some("backup".into()),
+                    group: None,
                 },
             ],
             usage: Usage {
@@ -550,7 +624,11 @@ pub mod example {
                 swaps: Fact::Known(Vec::new()),
                 holders: Fact::Known(Vec::new()),
                 loops: Fact::Known(Vec::new()),
+                openers: Fact::Known(Vec::new()),
                 carries_state: Fact::Known(false),
+                carries: Fact::Known(Vec::new()),
+                host_managed: Fact::Known(false),
+                extended: Fact::Known(None),
             },
         }
     }

@@ -9,9 +9,13 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::device::{Device, Fact, Holder, Mount, Node};
+use crate::device::{Carried, Device, Fact, Holder, Mount, Node, Opener, Process, Usage};
 use crate::identity::Transport;
 use crate::text;
+
+mod warning;
+
+pub use warning::{Warning, warnings};
 
 /// A device with nothing against wiping it, at the time its facts were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +57,16 @@ pub enum Refusal {
         /// What it shares with the target.
         under: Under,
     },
+    /// Another process can write to it.
+    Open(Opener),
+    /// The running system would be wiped.
+    Carries(Carried),
     /// The checkpoints would be wiped with it.
     CarriesState,
+    /// It holds these partitions; maybe none yet, but is there to hold some.
+    Extended(Vec<String>),
+    /// Its zones must be written in order.
+    HostManaged,
     /// It cannot be written.
     ReadOnly {
         /// Whether it is a file, whose file system is read-only.
@@ -80,10 +92,13 @@ impl fmt::Display for Refusal {
                 let (name, node) = (visible(name), quoted(Path::new(&node)));
                 write!(f, "{name} is swap; run `swapoff {node}` first")
             }
-            Self::Held(Holder { name, by }) => {
-                let (name, by) = (visible(name), visible(by));
-                write!(f, "{name} is held by {by}; {} first", release(&by))
-            }
+            Self::Held(Holder { name, by }) => write!(
+                f,
+                "{} is held by {}; {} first",
+                visible(name),
+                visible(by),
+                release(by)
+            ),
             Self::Looped { by, under } => {
                 let (shown, by) = (visible(by), quoted(Path::new(by)));
                 let fact = match under {
@@ -93,6 +108,32 @@ impl fmt::Display for Refusal {
                 };
                 write!(f, "{fact} {shown}; run `losetup -d {by}` first")
             }
+            Self::Open(Opener { name, process }) => write!(
+                f,
+                "{} is open for writing by {}; end it first",
+                visible(name),
+                who(process)
+            ),
+            Self::Carries(Carried::System) => {
+                f.write_str("it carries the running system; start another one to wipe it")
+            }
+            Self::Carries(Carried::Program(path)) => write!(
+                f,
+                "it carries the program that is running, {}; start that from another drive",
+                visible(path)
+            ),
+            Self::Extended(inside) if inside.is_empty() => f.write_str(
+                "it is an extended partition, only a table of others; wipe the whole disk",
+            ),
+            Self::Extended(inside) => write!(
+                f,
+                "it is a partition that holds others ({}); wipe those, or the whole disk",
+                visible(inside.join(", "))
+            ),
+            Self::HostManaged => f.write_str(
+                "it is a host-managed zoned drive, which wipeit cannot write; \
+                 use the drive's own sanitize",
+            ),
             Self::CarriesState => f.write_str(
                 "it carries wipeit's state directory; use --state-dir on another drive",
             ),
@@ -116,27 +157,59 @@ impl std::error::Error for Refusal {}
 fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
     let name = visible(&mount.name);
     let point = visible(&mount.point);
+    let command = quoted(&mount.point);
+    if let Some(process) = &mount.by {
+        let (who, pid) = (who(process), process.pid);
+        return write!(
+            f,
+            "{name} is mounted at {point} in the mount namespace of {who}; \
+             end that or run `nsenter -t {pid} -m umount {command}` first"
+        );
+    }
     if mount.point == Path::new("/") {
-        write!(
+        return write!(
             f,
             "{name} is mounted at /; it carries the running system: start another one to wipe it"
-        )
-    } else {
-        let command = quoted(&mount.point);
-        write!(
-            f,
-            "{name} is mounted at {point}; run `umount {command}` first"
-        )
+        );
     }
+    let starts = BOOT.iter().any(|boot| mount.point == Path::new(boot));
+    let role = if starts {
+        ", from where this system starts"
+    } else {
+        ""
+    };
+    write!(
+        f,
+        "{name} is mounted at {point}{role}; run `umount {command}` first"
+    )
+}
+
+/// Where what starts a system is mounted.
+const BOOT: [&str; 4] = ["/boot", "/boot/efi", "/boot/firmware", "/efi"];
+
+/// `process 77 (qemu)`.
+fn who(process: &Process) -> String {
+    format!("process {} ({})", process.pid, visible(&process.name))
 }
 
 /// How a holder is made to let go.
 fn release(by: &str) -> String {
-    let node = by.split(' ').next().unwrap_or(by);
-    if by.starts_with("dm-") {
+    let (node, rest) = by.split_once(' ').unwrap_or((by, ""));
+    if node == "multipath" {
+        let map = rest.split(['(', ')']).nth(1).unwrap_or(rest);
+        format!("run `multipath -f {}`", quoted(Path::new(map)))
+    } else if node == "ZFS" {
+        let pool = rest.strip_prefix("pool ").unwrap_or(rest);
+        format!("run `zpool export {}`", quoted(Path::new(pool)))
+    } else if matches!(node, "btrfs" | "bcachefs") {
+        "unmount it, in whichever mount namespace that is,".to_string()
+    } else if node.starts_with("dm-") {
         "close it (`lvchange -an`, `cryptsetup close` or `dmsetup remove`)".to_string()
-    } else if by.starts_with("md") {
-        format!("run `mdadm --stop /dev/{node}`")
+    } else if node.starts_with("md") {
+        format!(
+            "run `mdadm --stop {}`",
+            quoted(&Path::new("/dev").join(node))
+        )
     } else {
         "release it".to_string()
     }
@@ -156,6 +229,15 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
     }
 }
 
+/// Whether refusals may be over in a moment: nothing is against a device but
+/// that other processes hold it open.
+#[must_use]
+pub fn may_pass(refusals: &[Refusal]) -> bool {
+    refusals
+        .iter()
+        .all(|refusal| matches!(refusal, Refusal::Open(_)))
+}
+
 fn refusals(device: &Device) -> Vec<Refusal> {
     let usage = &device.usage;
     let mut found = Vec::new();
@@ -172,14 +254,24 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     found.extend(listed(&usage.holders, &mut unread, |holder| {
         Refusal::Held(holder.clone())
     }));
-    let busy = flagged(&usage.busy, &mut unread) && found.is_empty();
     let under = under(device);
+    let busy = flagged(&usage.busy, &mut unread) && found.is_empty();
     found.extend(listed(&usage.loops, &mut unread, |by| Refusal::Looped {
         by: by.clone(),
         under,
     }));
+    found.extend(listed(&usage.openers, &mut unread, |opener| {
+        Refusal::Open(opener.clone())
+    }));
+    found.extend(carried(usage, &found, &mut unread));
     if flagged(&usage.carries_state, &mut unread) {
         found.push(Refusal::CarriesState);
+    }
+    if let Some(inside) = known(&usage.extended, &mut unread).flatten() {
+        found.push(Refusal::Extended(inside));
+    }
+    if flagged(&usage.host_managed, &mut unread) {
+        found.push(Refusal::HostManaged);
     }
     if flagged(&usage.read_only, &mut unread) {
         let image = under == Under::File;
@@ -198,8 +290,23 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     found
 }
 
+/// What of the running system is there; the most telling only, and nothing that
+/// its mount has told.
+fn carried(usage: &Usage, found: &[Refusal], unread: &mut Vec<String>) -> Option<Refusal> {
+    let carries = known(&usage.carries, unread).unwrap_or_default();
+    let told = found.iter().any(is_root);
+    carries
+        .into_iter()
+        .min_by_key(|carried| *carried != Carried::System)
+        .filter(|_| !told)
+        .map(Refusal::Carries)
+}
+
 fn is_root(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Mounted(mount) if mount.point == Path::new("/"))
+    matches!(
+        refusal,
+        Refusal::Mounted(Mount { point, by: None, .. }) if point == Path::new("/")
+    )
 }
 
 fn under(device: &Device) -> Under {
@@ -225,11 +332,15 @@ fn listed<T>(
 }
 
 fn flagged(fact: &Fact<bool>, unread: &mut Vec<String>) -> bool {
+    known(fact, unread).unwrap_or(false)
+}
+
+fn known<T: Clone>(fact: &Fact<T>, unread: &mut Vec<String>) -> Option<T> {
     match fact {
-        Fact::Known(yes) => *yes,
+        Fact::Known(value) => Some(value.clone()),
         Fact::Unknown(why) => {
             unread.push(why.clone());
-            false
+            None
         }
     }
 }

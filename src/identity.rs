@@ -1,5 +1,6 @@
 //! Which drive this is, and whether two identities are the same drive.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,32 @@ pub struct Identity {
     pub backing: Option<Backing>,
 }
 
+/// Why an identifier tells a drive from others badly or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weakness {
+    /// It reports none.
+    Missing,
+    /// What it reports is what many drives report: zeros, a row of digits, what
+    /// a maker left in.
+    Junk(String),
+    /// It is behind a USB bridge, which may report anything.
+    Bridge,
+    /// Another attached drive, at this path, reports the same.
+    Shared(PathBuf),
+}
+
+impl fmt::Display for Weakness {
+    /// After the name of the drive. What a drive reports stands in it as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("reports no serial"),
+            Self::Junk(id) => write!(f, "reports \"{id}\", as many drives do"),
+            Self::Bridge => f.write_str("is behind a USB bridge, which may report any serial"),
+            Self::Shared(path) => write!(f, "reports the same as {}", path.display()),
+        }
+    }
+}
+
 /// Whether a drive is the one that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
@@ -162,6 +189,43 @@ impl Identity {
             .filter(|id| !is_junk(id))
     }
 
+    /// Why no identifier of it proves which drive it is; `None` where one does.
+    #[must_use]
+    pub fn weakness(&self) -> Option<Weakness> {
+        if self.has_file() || self.strong_ids().next().is_some() {
+            return None;
+        }
+        let ids = [&self.serial, &self.wwn];
+        let mut reported = ids.into_iter().flatten();
+        Some(match reported.clone().find(|id| !is_junk(id)) {
+            Some(_) if self.transport == Transport::Usb => Weakness::Bridge,
+            Some(_) => Weakness::Missing,
+            None => reported
+                .next()
+                .map_or(Weakness::Missing, |id| Weakness::Junk(id.clone())),
+        })
+    }
+
+    /// Whether the same drive may be attached through several cables or ports,
+    /// each of which is a disk to the kernel. By a good world-wide name only.
+    #[must_use]
+    pub fn can_have_paths(&self) -> bool {
+        matches!(
+            self.transport,
+            Transport::Scsi | Transport::Sata | Transport::Nvme
+        ) && self.wwn.as_deref().is_some_and(|wwn| !is_junk(wwn))
+    }
+
+    /// Whether another disk of this machine is the same drive by another path.
+    #[must_use]
+    pub fn is_other_path_to(&self, other: &Self) -> bool {
+        self.can_have_paths()
+            && other.can_have_paths()
+            && self.wwn == other.wwn
+            && self.size == other.size
+            && both_equal(self.serial.as_ref(), other.serial.as_ref())
+    }
+
     /// Whether this and another attached drive cannot be told apart by name:
     /// they report the same WWN or the same serial.
     #[must_use]
@@ -203,17 +267,66 @@ fn both_equal(a: Option<&String>, b: Option<&String>) -> bool {
     }
 }
 
-/// Serials that makers left empty or that bridges give to every bay.
-fn is_junk(id: &str) -> bool {
-    const KNOWN: [&str; 4] = [
-        "0123456789ABCDEF",
-        "0123456789",
+/// Whether an identifier is one that many drives have: empty, of one character
+/// over and over, with a single digit that is not zero, a row of digits, or one
+/// that makers of bridges are known to leave in.
+#[must_use]
+pub fn is_junk(id: &str) -> bool {
+    const KNOWN: [&str; 12] = [
         "152D00539000",
-        "123456789012",
+        "ABCDEF",
+        "DEADBEEF",
+        "DEFAULT",
+        "EMPTY",
+        "FFFFFFFE",
+        "NA",
+        "NONE",
+        "NULL",
+        "SERIAL",
+        "SERIALNUMBER",
+        "UNKNOWN",
     ];
-    let mut chars = id.chars().filter(char::is_ascii_alphanumeric);
+    const ROWS: [&str; 2] = [
+        "012345678901234567890123456789",
+        "0123456789ABCDEF0123456789ABCDEF",
+    ];
+    let text: String = distinct_part(id)
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    let mut chars = text.chars();
     let first = chars.next();
-    chars.all(|c| Some(c) == first) || KNOWN.iter().any(|junk| junk.eq_ignore_ascii_case(id))
+    let all_the_same = chars.all(|c| Some(c) == first);
+    let digits = text.chars().filter(|c| *c != '0').count();
+    all_the_same
+        || (digits <= 1 && text.len() > 4)
+        || (text.len() >= 5 && ROWS.iter().any(|row| row.contains(&text)))
+        || KNOWN.contains(&text.as_str())
+}
+
+/// An identifier without what says only which kind it is, and without vendor
+/// and model where it is made of them and a serial.
+fn distinct_part(id: &str) -> String {
+    const KINDS: [&str; 5] = ["naa.", "eui.", "uuid.", "0x", "0X"];
+    if let Some(id) = id.strip_prefix("t10.") {
+        return id.split_whitespace().next_back().unwrap_or("").into();
+    }
+    // The kernel's own for a drive without one, drivers/nvme/host/sysfs.c:
+    // vendor, serial and model in hex, number.
+    if let Some(id) = id.strip_prefix("nvme.") {
+        let hex = id.split('-').nth(1).unwrap_or("");
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Vec<u8> = hex.as_bytes().chunks(2).filter_map(byte).collect();
+        return String::from_utf8_lossy(&bytes).trim().to_string();
+    }
+    let kind = KINDS.iter().find_map(|kind| id.strip_prefix(kind));
+    let id = kind.unwrap_or(id);
+    // A namespace's number and the area of a card stand at the end.
+    match id.rsplit_once('-') {
+        Some((id, part)) if part.starts_with(['n', 'b', 'g', 'r']) && part.len() < 6 => id.into(),
+        _ => id.into(),
+    }
 }
 
 /// A path as text that keeps every byte: a backslash is doubled and a byte that
@@ -350,6 +463,116 @@ mod tests {
             assert_eq!(drive.compare(&drive), Comparison::Unprovable, "{junk:?}");
             assert_eq!(drive.good_serial(), None, "{junk:?}");
         }
+    }
+
+    #[test]
+    fn identifiers_that_many_drives_have_are_junk_and_others_are_not() {
+        for junk in [
+            "",
+            " \0",
+            "0",
+            "000000000000",
+            "0x00000000",
+            "FFFFFFFFFFFFFFFF",
+            "naa.0000000000000000",
+            "naa.5000000000000000",
+            "eui.0000000000000000",
+            "eui.0100000000000000",
+            "uuid.00000000-0000-0000-0000-000000000000",
+            "0123456789ABCDEF",
+            "123456789012",
+            "ABCDEF012345",
+            "152D00539000",
+            "152d00539000",
+            "deadbeef",
+            "(none)",
+            "Default",
+            "0000000000-n2",
+            "00000000-boot0",
+            "t10.ATA     Some Model                     000000000000",
+            "nvme.1b36-3030303030303030-51454d55-00000001",
+        ] {
+            assert!(is_junk(junk), "{junk:?}");
+        }
+        for good in [
+            "ZR5A1B2C",
+            "S64FNE0R31",
+            "S64FNE0R31-n2",
+            "4C530001090822118593",
+            "0x1234abcd",
+            "WD-WCC4E0000001",
+            "naa.5000c500d1a2b3c4",
+            "eui.0025385b71b0a3d1",
+            "uuid.4f3c1e2a-0000-0000-0000-000000000001",
+            "t10.ATA     QEMU HARDDISK                           QM00001",
+            "nvme.1b36-5a523541314232432020-51454d55-00000001",
+            "1b534d47433153351082d4b5a3012b00",
+            "LVM-abcdef",
+        ] {
+            assert!(!is_junk(good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn weak_identifiers_are_known_with_the_reason() {
+        assert_eq!(disk().weakness(), None);
+        let with = |transport, serial: Option<&str>| {
+            let drive = Identity {
+                transport,
+                serial: serial.map(str::to_string),
+                wwn: None,
+                ..disk()
+            };
+            drive.weakness().map(|weakness| weakness.to_string())
+        };
+        let says = |text: &str| Some(text.to_string());
+        assert_eq!(with(Transport::Nvme, Some("S64FNE0R31")), None);
+        assert_eq!(with(Transport::Virtio, None), says("reports no serial"));
+        assert_eq!(
+            with(Transport::Sata, Some("000000000000")),
+            says("reports \"000000000000\", as many drives do")
+        );
+        assert_eq!(
+            with(Transport::Usb, Some("4C530001090822118593")),
+            says("is behind a USB bridge, which may report any serial")
+        );
+        assert_eq!(
+            with(Transport::Usb, Some("0123456789ABCDEF")),
+            says("reports \"0123456789ABCDEF\", as many drives do")
+        );
+    }
+
+    #[test]
+    fn a_disk_is_another_path_only_by_a_good_name_and_nothing_different() {
+        let path = Identity {
+            serial: None,
+            ..disk()
+        };
+        assert!(path.is_other_path_to(&disk()));
+        let others = [
+            Identity { size: 5, ..disk() },
+            Identity {
+                wwn: None,
+                ..disk()
+            },
+            Identity {
+                serial: Some("other".into()),
+                ..disk()
+            },
+            Identity {
+                transport: Transport::Usb,
+                ..disk()
+            },
+        ];
+        for other in others {
+            assert!(!disk().is_other_path_to(&other), "{other:?}");
+            assert!(!other.is_other_path_to(&disk()), "{other:?}");
+        }
+        let junk = Identity {
+            wwn: Some("eui.0100000000000000".into()),
+            ..disk()
+        };
+        assert!(!junk.is_other_path_to(&junk));
     }
 
     #[test]

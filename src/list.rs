@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::checkpoint::{Checkpoint, Run};
-use crate::device::{Content, Device, Disk, Medium, Place};
+use crate::device::{Carried, Content, Device, Disk, Medium, Place};
 use crate::guard::{self, Refusal, Under};
 use crate::identity::{Backing, Kind, Transport, path_to_text};
 use crate::plan::Phase;
@@ -156,7 +156,17 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
                 Under::SameFile => format!("same file as {by}"),
                 Under::File | Under::Device => format!("under {by}"),
             },
+            // Whoever holds it exclusively also has it open.
+            Refusal::Open(_) if refusals.contains(&Refusal::Busy) => continue,
+            Refusal::Open(opener) => format!("open by {}", clean(&opener.process.name)),
+            Refusal::Carries(Carried::System) => {
+                system = true;
+                "system disk".into()
+            }
+            Refusal::Carries(Carried::Program(_)) => "carries wipeit".into(),
             Refusal::CarriesState => "wipeit's state".into(),
+            Refusal::Extended(_) => "extended partition".into(),
+            Refusal::HostManaged => "host-managed zones".into(),
             Refusal::ReadOnly { .. } => {
                 read_only = true;
                 "read-only".into()

@@ -2,12 +2,19 @@
 
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::device::{Device, Host};
 use crate::guard::{self, Cleared, Refusal};
 use crate::outcome::Outcome;
 use crate::text::reason;
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
+
+/// How long another process may hold a target open for writing.
+const OPENER_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at within that time.
+const OPENER_RETRY: Duration = Duration::from_millis(50);
 
 /// A target that may be written.
 #[derive(Debug)]
@@ -31,15 +38,15 @@ impl Opened {
     /// # Errors
     /// A refusal when anything changed.
     pub fn look_again(&self, host: &Host, state_dir: &Path, subject: &str) -> Result<(), Outcome> {
-        let now = host.held(self.device(), state_dir).map_err(|what| {
-            Outcome::Refused(format!(
-                "{subject}: is not what it was a moment ago ({what}); look again with \
-                 --dry-run; not touched"
-            ))
-        })?;
-        guard::check(now)
-            .map(drop)
-            .map_err(|refusals| refused(&refusals, subject))
+        let facts = || {
+            host.held(self.device(), state_dir).map_err(|what| {
+                Outcome::Refused(format!(
+                    "{subject}: is not what it was a moment ago ({what}); look again with \
+                     --dry-run; not touched"
+                ))
+            })
+        };
+        clear(facts, subject).map(drop)
     }
 }
 
@@ -55,10 +62,25 @@ pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result
     // Before the guard, which would call another run's drive merely in use.
     let lock = lock(&facts()?, subject)?;
     // Whoever held the lock until now may have changed the facts.
-    let device = facts()?;
-    let cleared = guard::check(device).map_err(|refusals| refused(&refusals, subject))?;
+    let cleared = clear(facts, subject)?;
     let writer = open_cleared(&cleared, lock, subject)?;
     Ok(Opened { cleared, writer })
+}
+
+/// Clears a device, or says what is against it; not at once where another
+/// process has it open for writing: `losetup`, udev and their kind do so for
+/// moments.
+fn clear(facts: impl Fn() -> Result<Device, Outcome>, subject: &str) -> Result<Cleared, Outcome> {
+    let deadline = Instant::now() + OPENER_PATIENCE;
+    loop {
+        match guard::check(facts()?) {
+            Ok(cleared) => return Ok(cleared),
+            Err(refusals) if guard::may_pass(&refusals) && Instant::now() < deadline => {
+                thread::sleep(OPENER_RETRY);
+            }
+            Err(refusals) => return Err(refused(&refusals, subject)),
+        }
+    }
 }
 
 fn refused(refusals: &[Refusal], subject: &str) -> Outcome {

@@ -6,70 +6,146 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::mounts::{Entry, mount_of};
-use super::sysfs::{Block, Found, cannot_read, list};
+use super::pools::is_pooled;
+use super::sysfs::{Block, Found, cannot_read};
 use super::{DevId, Host};
 use crate::text::reason;
 
-/// File systems over several devices: their own number is anonymous, mountinfo
-/// names one member.
-const POOLED: [&str; 2] = ["btrfs", "bcachefs"];
-
 /// Deeper than any real stack of loops and overlays.
 const DEEPEST: usize = 32;
+
+/// Which layers of an overlay count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layers {
+    /// The one that is written to.
+    Upper,
+    /// All that can be seen. The file system of one out of sight is mounted in
+    /// another namespace, and the kernel gives nobody exclusive access to its
+    /// devices: what runs from such a layer, as in a container, is safe.
+    Visible,
+}
+
+fn unclear(path: &Path, why: &str) -> String {
+    format!("cannot tell which drive {} lies on: {why}", path.display())
+}
 
 impl Host {
     /// The devices, layer under layer, that a path lies on.
     pub(super) fn drives_under(
         &self,
         path: &Path,
+        layers: Layers,
         drives: &mut BTreeSet<DevId>,
         depth: usize,
     ) -> Result<(), String> {
-        let unclear =
-            |why: &str| format!("cannot tell which drive {} lies on: {why}", path.display());
-        if depth > DEEPEST {
-            return Err(unclear("too many layers"));
-        }
         let (path, dev) = std::fs::metadata(path)
             .and_then(|metadata| Ok((path.canonicalize()?, metadata.dev())))
-            .map_err(|error| unclear(&reason(&error)))?;
-        let dev = DevId::from_raw(dev);
+            .map_err(|error| unclear(path, &reason(&error)))?;
+        self.drives_at(&path, DevId::from_raw(dev), layers, drives, depth)
+    }
+
+    /// The same for a path without symbolic links on the file system with this
+    /// number.
+    fn drives_at(
+        &self,
+        path: &Path,
+        dev: DevId,
+        layers: Layers,
+        drives: &mut BTreeSet<DevId>,
+        depth: usize,
+    ) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err(unclear(path, "too many layers"));
+        }
         if let Some(block) = self.block(dev)? {
-            return self.descend(&block, drives, depth);
+            return self.descend(&block, layers, drives, depth);
         }
         let mounts = self.mounts()?;
-        let Some(entry) = mount_of(&mounts, &path, dev) else {
-            return Err(unclear("it is on no mount that can be seen"));
-        };
-        if entry.kind == "overlay" {
-            return match entry.option("upperdir") {
-                Some(upper) => self.drives_under(&upper, drives, depth + 1),
-                None => Ok(()),
-            };
+        match mount_of(&mounts, path, dev) {
+            Some(entry) => self.drives_of(entry, path, layers, drives, depth),
+            None => Err(unclear(path, "it is on no mount that can be seen")),
         }
-        let sources = if POOLED.contains(&entry.kind.as_str()) {
+    }
+
+    /// The devices that a mounted file system, in which `path` lies, is on.
+    fn drives_of(
+        &self,
+        entry: &Entry,
+        path: &Path,
+        layers: Layers,
+        drives: &mut BTreeSet<DevId>,
+        depth: usize,
+    ) -> Result<(), String> {
+        if let Some(block) = self.block(entry.dev)? {
+            return self.descend(&block, layers, drives, depth + 1);
+        }
+        if entry.kind == "overlay" {
+            let dirs = match layers {
+                Layers::Upper => entry.option("upperdir").into_iter().collect(),
+                Layers::Visible => entry.layers(),
+            };
+            for dir in dirs {
+                if layers == Layers::Upper || dir.metadata().is_ok() {
+                    self.drives_under(&dir, layers, drives, depth + 1)?;
+                }
+            }
+            return Ok(());
+        }
+        let sources = if is_pooled(entry) {
             self.members(entry)
-                .ok_or_else(|| unclear("the devices of its file system cannot be seen"))?
+                .ok_or_else(|| unclear(path, "the devices of its file system cannot be seen"))?
         } else {
-            // In memory, on the network, or ZFS, whose drives the kernel knows
-            // as busy.
+            // In memory, on the network, or ZFS, whose drives are found by
+            // their pool.
             self.named(&entry.source).into_iter().collect()
         };
         for source in sources {
-            let mut members = self.pool_of(source);
+            let mut members = self.pool_of(source)?;
             members.push(source);
             for member in members {
                 if let Some(block) = self.block(member)? {
-                    self.descend(&block, drives, depth + 1)?;
+                    self.descend(&block, layers, drives, depth + 1)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// The devices that the running system's root lies on.
+    pub(super) fn drives_of_root(&self, drives: &mut BTreeSet<DevId>) -> Result<(), String> {
+        let root = Path::new("/");
+        let mounts = self.mounts()?;
+        let mut at_root = mounts.iter().filter(|entry| entry.point == root).peekable();
+        if at_root.peek().is_none() {
+            // In a chroot that is no mount point.
+            let root = self.proc.join("self/root");
+            return self.drives_under(&root, Layers::Visible, drives, 0);
+        }
+        // What was mounted there first may be a layer of what is seen.
+        for entry in at_root {
+            self.drives_of(entry, root, Layers::Visible, drives, 0)?;
+        }
+        Ok(())
+    }
+
+    /// The program that runs, and the devices that its file lies on. It may be
+    /// deleted or out of sight by now, and then has a number all the same.
+    pub(super) fn drives_of_program(
+        &self,
+        drives: &mut BTreeSet<DevId>,
+    ) -> Result<PathBuf, String> {
+        let exe = self.proc.join("self/exe");
+        let (dev, path) = std::fs::metadata(&exe)
+            .and_then(|metadata| Ok((metadata.dev(), std::fs::read_link(&exe)?)))
+            .map_err(|error| cannot_read(&exe, &error))?;
+        self.drives_at(&path, DevId::from_raw(dev), Layers::Visible, drives, 0)?;
+        Ok(path)
+    }
+
     fn descend(
         &self,
         block: &Block,
+        layers: Layers,
         drives: &mut BTreeSet<DevId>,
         depth: usize,
     ) -> Result<(), String> {
@@ -77,15 +153,15 @@ impl Host {
             return Ok(());
         }
         for slave in block.slaves()? {
-            self.descend(&slave, drives, depth + 1)?;
+            self.descend(&slave, layers, drives, depth + 1)?;
         }
         match block.loop_file()? {
             Some(file) => match file.found {
                 Some(Found::Block(dev)) => match self.block(dev)? {
-                    Some(below) => self.descend(&below, drives, depth + 1),
+                    Some(below) => self.descend(&below, layers, drives, depth + 1),
                     None => Ok(()),
                 },
-                _ => self.drives_under(&file.path, drives, depth + 1),
+                _ => self.drives_under(&file.path, layers, drives, depth + 1),
             },
             None => Ok(()),
         }
@@ -96,34 +172,6 @@ impl Host {
         let dev = std::fs::metadata(path).ok()?.dev();
         let path = path.canonicalize().ok()?;
         mount_of(&self.mounts().ok()?, &path, DevId::from_raw(dev)).cloned()
-    }
-
-    /// The devices that mountinfo names as the source of a pooled file system.
-    pub(super) fn members(&self, entry: &Entry) -> Option<Vec<DevId>> {
-        if !POOLED.contains(&entry.kind.as_str()) {
-            return None;
-        }
-        // bcachefs joins them with colons.
-        let source = entry.source.to_string_lossy();
-        source
-            .split(':')
-            .map(|path| self.named(Path::new(path)))
-            .collect()
-    }
-
-    /// All members of the mounted btrfs that a device is a member of.
-    pub(super) fn pool_of(&self, dev: DevId) -> Vec<DevId> {
-        let devices = |pool: &PathBuf| {
-            let links = list(&pool.join("devices")).unwrap_or_default();
-            let blocks = links.iter().filter_map(|link| Block::at(link).ok());
-            blocks.map(|block| block.dev).collect::<Vec<_>>()
-        };
-        list(&self.sys.join("fs/btrfs"))
-            .unwrap_or_default()
-            .iter()
-            .map(devices)
-            .find(|members| members.contains(&dev))
-            .unwrap_or_default()
     }
 }
 

@@ -67,6 +67,11 @@ const BCACHE: [u8; 16] = [
     0xc6, 0x85, 0x73, 0xf6, 0x4e, 0x1a, 0x45, 0xca, 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81,
 ];
 
+/// `BCHFS_MAGIC`: `fs/bcachefs/bcachefs_format.h`.
+const BCACHEFS: [u8; 16] = [
+    0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef,
+];
+
 /// Parts of something larger. They come first, since what is inside an array
 /// with its description at the end looks like a file system from here.
 fn member(head: &[u8]) -> Option<Found> {
@@ -86,6 +91,9 @@ fn member(head: &[u8]) -> Option<Found> {
     }
     if at(head, 4096 + 24, 16) == BCACHE {
         return Some(("bcache", None));
+    }
+    if at(head, 4096 + 24, 16) == BCACHEFS {
+        return Some(("bcachefs", label(at(head, 4096 + 72, 32))));
     }
     // Version 1.1 lies at 0, 1.2 at 4 KiB; set_name has 32 bytes at 32.
     [0, 4096]
@@ -230,6 +238,20 @@ fn mbr(head: &[u8]) -> Option<Found> {
     plausible.then_some(("MBR", None))
 }
 
+/// Whether the MBR of the disk at a path says that its partition of this number
+/// is an extended one: CHS, LBA or Linux's own.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn is_extended(disk: &Path, number: u64) -> std::io::Result<bool> {
+    let mut table = [0; 512];
+    File::open(disk)?.read_exact_at(&mut table, 0)?;
+    let entry = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let kind = table[446..510].chunks_exact(16).nth(entry);
+    let signed = table[510..] == [0x55, 0xaa];
+    Ok(signed && kind.is_some_and(|entry| matches!(entry[4], 0x05 | 0x0f | 0x85)))
+}
+
 /// A label up to its first NUL, without the white space around it.
 fn label(bytes: &[u8]) -> Option<String> {
     clean(bytes.split(|byte| *byte == 0).next()?)
@@ -265,9 +287,10 @@ mod tests {
     #[test]
     fn every_signature_is_known_where_it_lies() {
         let md = MD_MAGIC.to_le_bytes();
-        let cases: [(u64, &[u8], &str); 17] = [
+        let cases: [(u64, &[u8], &str); 18] = [
             (0, b"LUKS\xba\xbe\0\x01", "LUKS"),
             (4096 + 24, &BCACHE, "bcache"),
+            (4096 + 24, &BCACHEFS, "bcachefs"),
             (512, b"EFI PART", "GPT"),
             (4096, b"EFI PART", "GPT"),
             (0, b"XFSB", "xfs"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::sysfs::{Block, Found, LoopFile, attribute, base_name, clean, list, number};
 use super::{Host, Medium};
-use crate::identity::{Backing, Identity, Kind, Slice, Transport, path_to_text};
+use crate::identity::{Backing, Identity, Kind, Slice, Transport, is_junk, path_to_text};
 
 /// The sizes of its blocks, logical and physical.
 pub(super) fn block_sizes(block: &Block) -> Result<(u32, u32), String> {
@@ -133,17 +133,16 @@ impl Ids {
             Transport::Nvme => Self {
                 model: get("device/model"),
                 serial: nvme_serial(dir),
-                wwn: get("wwid"),
+                // Kernels that have no `wwid` have what it is made of, the best
+                // first, with separators.
+                wwn: get("wwid").or_else(|| {
+                    let id = get("nguid").or_else(|| get("eui"))?;
+                    Some(format!("eui.{}", id.replace([' ', '-'], "")))
+                }),
                 firmware: get("device/firmware_rev"),
                 vendor: None,
             },
-            Transport::Mmc => Self {
-                model: get("device/name"),
-                serial: get("device/serial"),
-                wwn: get("device/cid"),
-                firmware: get("device/fwrev"),
-                vendor: None,
-            },
+            Transport::Mmc => Self::of_card(dir),
             Transport::Virtio => Self {
                 serial: get("serial"),
                 ..Self::default()
@@ -165,11 +164,52 @@ impl Ids {
                 Self {
                     vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
                     model: get("device/model"),
-                    serial: usb_serial.or_else(|| scsi_serial(dir)),
+                    serial: better(usb_serial, scsi_serial(dir)),
                     wwn: get("device/wwid").or_else(|| scsi_name(dir)),
                     firmware: get("device/rev"),
                 }
             }
+        }
+    }
+}
+
+/// A serial that tells drives apart before one that does not: some bridges say
+/// their own junk in one place and the drive's serial in the other.
+fn better(first: Option<String>, second: Option<String>) -> Option<String> {
+    let is_junk = |id: &Option<String>| id.as_deref().is_none_or(is_junk);
+    if is_junk(&first) && (!is_junk(&second) || first.is_none()) {
+        second
+    } else {
+        first
+    }
+}
+
+impl Ids {
+    /// A card. The boot areas of an eMMC, `mmcblk0boot0`, are disks of their own
+    /// and lie below its directory; they have its identifiers with their name
+    /// at the end.
+    fn of_card(dir: &Path) -> Self {
+        let name = base_name(dir);
+        let area = name
+            .strip_prefix("mmcblk")
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+            .filter(|area| !area.is_empty());
+        let card = if area.is_some() && !dir.join("device/cid").exists() {
+            dir.join("device/device")
+        } else {
+            dir.join("device")
+        };
+        let get = |name: &str| attribute(&card, name);
+        let own = |id: Option<String>| match area {
+            Some(area) => id.map(|id| format!("{id}-{area}")),
+            None => id,
+        };
+        Self {
+            model: get("name"),
+            serial: own(get("serial")),
+            wwn: own(get("cid")),
+            firmware: get("fwrev"),
+            vendor: None,
         }
     }
 }

@@ -10,6 +10,8 @@ use super::{DevId, Host};
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// The kernel's number of the mount, one over all namespaces.
+    pub id: u64,
     /// The file system's device number; anonymous (major 0) for btrfs, overlay
     /// and those without a device.
     pub dev: DevId,
@@ -31,6 +33,45 @@ impl Entry {
             .find_map(|option| option.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
             .map(unescape)
     }
+
+    /// All directories that an overlay is made of: the upper one, and the lower
+    /// ones in either form that kernels show (`Documentation/filesystems/
+    /// overlayfs.rst`, "Multiple lower layers").
+    pub(super) fn layers(&self) -> Vec<PathBuf> {
+        let mut layers = Vec::new();
+        for option in self.options.split(|byte| *byte == b',') {
+            let Some(equals) = option.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let value = unescape(&option[equals + 1..]);
+            match &option[..equals] {
+                b"lowerdir" => layers.extend(split_layers(value.as_os_str().as_bytes())),
+                b"upperdir" | b"lowerdir+" | b"datadir+" => layers.push(value),
+                _ => {}
+            }
+        }
+        layers
+    }
+}
+
+/// The directories between colons; one in a name has a backslash before it.
+fn split_layers(joined: &[u8]) -> Vec<PathBuf> {
+    let mut layers = vec![Vec::new()];
+    let mut bytes = joined.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (byte, layers.last_mut()) {
+            (b':', _) => layers.push(Vec::new()),
+            (b'\\', Some(layer)) => layer.extend(bytes.next()),
+            (byte, Some(layer)) => layer.push(byte),
+            _ => {}
+        }
+    }
+    // Two colons stand before layers that hold data only.
+    layers.retain(|layer| !layer.is_empty());
+    layers
+        .into_iter()
+        .map(|layer| OsString::from_vec(layer).into())
+        .collect()
 }
 
 /// A path in which the kernel wrote bytes as three octal digits.
@@ -53,11 +94,14 @@ pub(super) fn unescape(text: &[u8]) -> PathBuf {
 
 fn parse_line(line: &[u8]) -> Option<Entry> {
     let mut fields = line.split(|byte| *byte == b' ');
-    let dev = DevId::parse(std::str::from_utf8(fields.by_ref().nth(2)?).ok()?)?;
+    let text = |field| std::str::from_utf8(field).ok();
+    let id = text(fields.next()?)?.parse().ok()?;
+    let dev = DevId::parse(text(fields.by_ref().nth(1)?)?)?;
     let point = unescape(fields.by_ref().nth(1)?);
     // Optional fields of any number end with a lone dash.
     fields.by_ref().find(|field| *field == b"-")?;
     Some(Entry {
+        id,
         dev,
         point,
         kind: String::from_utf8_lossy(fields.next()?).into_owned(),
@@ -71,16 +115,21 @@ impl Host {
     pub(super) fn mounts(&self) -> Result<Vec<Entry>, String> {
         let path = self.proc.join("self/mountinfo");
         let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
-        text.split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                parse_line(line).ok_or_else(|| {
-                    let line = line.escape_ascii();
-                    format!("cannot understand a line of {}: {line}", path.display())
-                })
-            })
-            .collect()
+        parse(&text, &path)
     }
+}
+
+/// The mounts that a mountinfo file names.
+pub(super) fn parse(text: &[u8], path: &Path) -> Result<Vec<Entry>, String> {
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            parse_line(line).ok_or_else(|| {
+                let line = line.escape_ascii();
+                format!("cannot understand a line of {}: {line}", path.display())
+            })
+        })
+        .collect()
 }
 
 /// The mount that a path without symbolic links lies on. `dev` is its `st_dev`;
@@ -144,8 +193,26 @@ mod tests {
     }
 
     #[test]
+    fn the_layers_of_an_overlay_are_found_in_both_forms() {
+        let layers = |options: &str| {
+            let line = format!("1 0 0:40 / / rw - overlay overlay {options}");
+            parse_line(line.as_bytes()).unwrap().layers()
+        };
+        assert_eq!(
+            layers(r"rw,lowerdir=/a\040b:/c\134:d::/data,upperdir=/u,workdir=/w"),
+            ["/a b", "/c:d", "/data", "/u"].map(PathBuf::from)
+        );
+        assert_eq!(
+            layers("ro,lowerdir+=/a,lowerdir+=/b:c,datadir+=/d"),
+            ["/a", "/b:c", "/d"].map(PathBuf::from)
+        );
+        assert_eq!(layers("rw"), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
     fn the_mount_of_a_path_is_the_longest_with_its_number_and_the_newest() {
         let entry = |point: &str, minor, kind: &str| Entry {
+            id: 0,
             dev: DevId { major: 0, minor },
             point: point.into(),
             kind: kind.into(),

@@ -137,6 +137,12 @@ impl Block {
         self.dir != self.whole_dir
     }
 
+    /// Whether it is a path of an `NVMe` drive that has several: the kernel makes
+    /// no node for it.
+    pub(super) fn is_hidden(&self) -> bool {
+        attribute(&self.whole_dir, "hidden").as_deref() == Some("1")
+    }
+
     /// The whole disk; itself when it is one.
     pub(super) fn whole(&self) -> Result<Self, String> {
         Self::at(&self.whole_dir)
@@ -237,10 +243,24 @@ impl Host {
             .collect())
     }
 
+    /// All whole disks that have a node.
+    pub(super) fn disks(&self) -> Result<Vec<Block>, String> {
+        let mut disks = self.blocks()?;
+        disks.retain(|block| !block.is_partition() && !block.is_hidden());
+        Ok(disks)
+    }
+
     /// The node of a device. In a name `!` stands for the slash of
     /// `/dev/cciss/c0d0`.
     pub(super) fn node(&self, block: &Block) -> PathBuf {
         self.dev.join(block.name().replace('!', "/"))
+    }
+
+    /// The device whose node a path would be, by its name.
+    pub(super) fn device_of_node(&self, path: &Path) -> Option<DevId> {
+        let name = path.strip_prefix(&self.dev).ok()?.to_str()?;
+        let link = self.sys.join("class/block").join(name.replace('/', "!"));
+        Block::at(&link).ok().map(|block| block.dev)
     }
 
     /// The device behind a path of `/proc`'s files: by its node, or by its name

@@ -8,13 +8,15 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::O_EXCL;
-use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::below::nearest_existing;
-use super::mounts::unescape;
-use super::sysfs::{Block, Found, attribute, cannot_read, find, number};
-use super::{DevId, Fact, Holder, Host, Mount, Usage};
+use super::below::{Layers, nearest_existing};
+use super::content;
+use super::mounts::{Entry, unescape};
+use super::processes::{Elsewhere, remote};
+use super::stack::{Stack, range};
+use super::sysfs::{Block, Found, base_name, cannot_read, find, number};
+use super::{Carried, DevId, Fact, Holder, Host, Mount, Opener, Usage};
 use crate::text::reason;
 
 impl<T> From<Result<T, String>> for Fact<T> {
@@ -26,98 +28,12 @@ impl<T> From<Result<T, String>> for Fact<T> {
     }
 }
 
-/// A target and everything that is built on it.
-struct Stack {
-    /// What would be overwritten, and the whole disk of a partition.
-    base: Vec<Block>,
-    /// That and everything above.
-    all: Vec<Block>,
-    /// Who holds what; who must let go first comes first.
-    holders: Vec<Holder>,
-}
-
-impl Stack {
-    fn of(host: &Host, target: &Block) -> Result<Self, String> {
-        let mut stack = Self {
-            base: Vec::new(),
-            all: Vec::new(),
-            holders: Vec::new(),
-        };
-        stack.put_under(host, target)?;
-        for block in stack.base.clone() {
-            stack.climb(&block)?;
-        }
-        Ok(stack)
-    }
-
-    fn put_under(&mut self, host: &Host, target: &Block) -> Result<(), String> {
-        if self.base.iter().any(|block| block.dev == target.dev) {
-            return Ok(());
-        }
-        self.base.push(target.clone());
-        self.base.extend(target.partitions()?);
-        if target.is_partition() {
-            self.base.push(target.whole()?);
-        }
-        // A loop device may lie over another block device, and does not hold it.
-        if let Some(Found::Block(dev)) = target.loop_file()?.and_then(|file| file.found)
-            && let Some(below) = host.block(dev)?
-        {
-            self.put_under(host, &below)?;
-        }
-        Ok(())
-    }
-
-    fn climb(&mut self, block: &Block) -> Result<(), String> {
-        if self.all.iter().any(|known| known.dev == block.dev) {
-            return Ok(());
-        }
-        self.all.push(block.clone());
-        for holder in block.holders()? {
-            self.climb(&holder)?;
-            for partition in holder.partitions()? {
-                self.climb(&partition)?;
-            }
-            self.holders.push(Holder {
-                name: block.name(),
-                by: full_name(&holder),
-            });
-        }
-        Ok(())
-    }
-
-    fn name_of(&self, dev: DevId) -> Option<String> {
-        self.all
-            .iter()
-            .find(|block| block.dev == dev)
-            .map(Block::name)
-    }
-
-    /// A device of a pool that has a member here.
-    fn name_in_pool(&self, host: &Host, dev: DevId) -> Option<String> {
-        let pool = host.pool_of(dev);
-        self.all
-            .iter()
-            .find(|block| pool.contains(&block.dev))
-            .map(Block::name)
-    }
-}
-
 /// A fact about all that is built on a target; unknown where that is.
 fn over<T>(
     stack: Result<&Stack, &String>,
     fact: impl FnOnce(&Stack) -> Result<T, String>,
 ) -> Fact<T> {
     stack.map_err(String::clone).and_then(fact).into()
-}
-
-/// `dm-0 (vg0-home)`, `md127`.
-fn full_name(block: &Block) -> String {
-    let name = block.name();
-    match attribute(&block.dir, "dm/name") {
-        Some(label) => format!("{name} ({label})"),
-        None => name,
-    }
 }
 
 impl Host {
@@ -131,14 +47,25 @@ impl Host {
     ) -> Usage {
         let stack = Stack::of(self, block);
         let stack = stack.as_ref();
+        let mounted = self.mounts().and_then(|here| {
+            let elsewhere = self.mounts_elsewhere()?;
+            Ok(Mounted { here, elsewhere })
+        });
+        let mounts = over(stack, |stack| self.mounts_on(stack, mounted.as_ref()));
         Usage {
             busy: is_busy(path, block).into(),
             read_only: is_read_only(block).into(),
-            mounts: over(stack, |stack| self.mounts_on(stack)),
             swaps: over(stack, |stack| self.swaps_on(stack, block)),
-            holders: over(stack, |stack| Ok(stack.holders.clone())),
+            holders: over(stack, |stack| {
+                self.holders_of(stack, &mounts, path.is_some())
+            }),
+            mounts,
             loops: over(stack, |stack| self.loops_over_block(stack, block)),
-            carries_state: over(stack, |stack| self.carries(stack, state_dir)),
+            openers: over(stack, |stack| self.openers_of_block(stack, block, &mounted)),
+            carries_state: over(stack, |stack| self.carries_state(stack, state_dir)),
+            carries: over(stack, |stack| self.carries(stack)),
+            host_managed: is_host_managed(block).into(),
+            extended: self.extended(block).into(),
         }
     }
 
@@ -168,37 +95,139 @@ impl Host {
             swaps: self.swap_files(file).into(),
             holders: Fact::Known(Vec::new()),
             loops: self.loops_over_image(path, size, file).into(),
+            openers: self.openers_of_image(path, file).into(),
             // A drive's state lies on a file through a loop device only, which
             // `loops` finds; the file may lie within the state, though.
             carries_state: lies_in(path, state_dir).into(),
+            carries: Fact::Known(Vec::new()),
+            host_managed: Fact::Known(false),
+            extended: Fact::Known(None),
         }
     }
 
-    fn shown(&self, block: &Block) -> String {
+    pub(super) fn shown(&self, block: &Block) -> String {
         self.node(block).to_string_lossy().into_owned()
     }
 
-    fn mounts_on(&self, stack: &Stack) -> Result<Vec<Mount>, String> {
+    /// Mounts in our namespace, then those that only others see: a mount in a
+    /// hundred containers is said once.
+    fn mounts_on(
+        &self,
+        stack: &Stack,
+        mounted: Result<&Mounted, &String>,
+    ) -> Result<Vec<Mount>, String> {
+        let mounted = mounted.map_err(String::clone)?;
         let mut mounts = Vec::new();
-        for entry in self.mounts()? {
-            let name = stack.name_of(entry.dev).or_else(|| {
-                let dev = self.members(&entry)?;
-                dev.iter().find_map(|dev| {
-                    stack
-                        .name_of(*dev)
-                        .or_else(|| stack.name_in_pool(self, *dev))
-                })
-            });
-            if let Some(name) = name {
+        // The newest first: what is mounted below another is unmounted first.
+        for entry in mounted.here.iter().rev() {
+            if let Some(name) = self.mounted_name(stack, entry)? {
                 mounts.push(Mount {
                     name,
-                    point: entry.point,
+                    point: entry.point.clone(),
+                    by: None,
                 });
             }
         }
-        // The newest first: what is mounted below another is unmounted first.
-        mounts.reverse();
+        for Elsewhere {
+            process,
+            mounts: theirs,
+        } in &mounted.elsewhere
+        {
+            for entry in theirs.iter().rev() {
+                let Some(name) = self.mounted_name(stack, entry)? else {
+                    continue;
+                };
+                let said = |mount: &Mount| {
+                    mount.name == name && (mount.by.is_none() || mount.point == entry.point)
+                };
+                if !mounts.iter().any(said) {
+                    mounts.push(Mount {
+                        name,
+                        point: entry.point.clone(),
+                        by: Some(process.clone()),
+                    });
+                }
+            }
+        }
         Ok(mounts)
+    }
+
+    /// Which of these devices a mount is of.
+    fn mounted_name(&self, stack: &Stack, entry: &Entry) -> Result<Option<String>, String> {
+        if let Some(name) = stack.name_of(entry.dev) {
+            return Ok(Some(name));
+        }
+        for dev in self.members(entry).unwrap_or_default() {
+            if let Some(name) = stack.name_of(dev) {
+                return Ok(Some(name));
+            }
+            if let Some(name) = stack.name_in_pool(self, dev)? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What holds these devices. `labels`: whether to look for ZFS labels too;
+    /// not where we hold the device, so that ZFS cannot.
+    fn holders_of(
+        &self,
+        stack: &Stack,
+        mounts: &Fact<Vec<Mount>>,
+        labels: bool,
+    ) -> Result<Vec<Holder>, String> {
+        let mut holders = stack.holders.clone();
+        // A pool whose mount is known needs no other reason.
+        let is_mounted = |name: &str| match mounts {
+            Fact::Known(mounts) => mounts.iter().any(|mount| mount.name == name),
+            Fact::Unknown(_) => false,
+        };
+        let pools = self.pools_over(stack)?;
+        holders.extend(pools.into_iter().filter(|pool| !is_mounted(&pool.name)));
+        if labels {
+            holders.extend(self.zfs_over(stack)?);
+        }
+        Ok(holders)
+    }
+
+    /// Processes that hold these devices, or the file behind one, open for
+    /// writing.
+    fn openers_of_block(
+        &self,
+        stack: &Stack,
+        target: &Block,
+        mounted: &Result<Mounted, String>,
+    ) -> Result<Vec<Opener>, String> {
+        let file = target.loop_file()?.and_then(|file| file.found);
+        let remote = mounted.as_ref().map_err(String::clone)?.remote();
+        self.openers(&remote, |says, link| {
+            let found = find(link).ok()?;
+            if Some(found) == file {
+                return Some(base_name(says));
+            }
+            // A node that lies out of sight, too.
+            let dev = match found {
+                Found::Block(dev) => Some(dev),
+                Found::File(..) => self.device_of_node(says),
+            };
+            let base = stack.base.iter().find(|block| Some(block.dev) == dev)?;
+            stack.name_of(base.dev)
+        })
+    }
+
+    fn openers_of_image(&self, path: &Path, file: Found) -> Result<Vec<Opener>, String> {
+        let here = self.mounts()?;
+        let elsewhere = self.mounts_elsewhere()?;
+        let mut mounted = Mounted { here, elsewhere };
+        // Its own file system answered a moment ago.
+        if let Found::File(dev, _) = file {
+            mounted.forget(DevId::from_raw(dev));
+        }
+        let remote = mounted.remote();
+        let name = base_name(path);
+        self.openers(&remote, |_, link| {
+            (find(link).ok()? == file).then(|| name.clone())
+        })
     }
 
     /// What is active swap: path, and whether it is a file.
@@ -256,79 +285,91 @@ impl Host {
             .collect())
     }
 
-    /// Every loop device with a file behind it: its name for that file, and
-    /// what is there now.
-    fn loops(&self) -> Result<Vec<(Block, PathBuf, Option<Found>)>, String> {
-        let mut loops = Vec::new();
-        for block in self.blocks()? {
-            if !block.is_partition()
-                && let Some(file) = block.loop_file()?
-            {
-                loops.push((block, file.path, file.found));
-            }
-        }
-        Ok(loops)
-    }
-
-    /// Loop devices over an image. One whose file cannot be found, as it was
-    /// deleted or lies in another mount namespace, may be over another name of
-    /// the image: sysfs shows no inode, so its size has to tell.
-    fn loops_over_image(&self, path: &Path, size: u64, file: Found) -> Result<Vec<String>, String> {
-        // On an overlay a file has another inode than in the layer below, where
-        // the loop device may see it.
-        let disguised = statfs(path).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
-        let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()? {
-            if found == Some(file) {
-                over.push(self.shown(&block));
-            } else if (found.is_none() || disguised) && could_be_over(&block, size)? {
-                unknown = Some(hidden(&path, &self.shown(&block)));
-            }
-        }
-        certain_first(over, unknown)
-    }
-
-    /// Loop devices over this device, or over the same file: the kernel's
-    /// exclusive access knows of neither.
-    fn loops_over_block(&self, stack: &Stack, target: &Block) -> Result<Vec<String>, String> {
-        let own = target.loop_file()?;
-        let is_over = |found: Option<Found>| {
-            let over = |block: &Block| found == Some(Found::Block(block.dev));
-            stack.base.iter().any(over)
-        };
-        let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()? {
-            if block.dir == target.whole_dir {
-                continue;
-            }
-            let twin = match (&own, found) {
-                (Some(own), Some(found)) if own.found.is_some() => own.found == Some(found),
-                // One of the two cannot be found: the other may be another name
-                // of the same file.
-                (Some(own), _) if own.path == path => true,
-                (Some(_), _) if block.size()? == target.whole()?.size()? => {
-                    unknown = Some(hidden(&path, &self.shown(&block)));
-                    false
-                }
-                _ => false,
-            };
-            if twin || is_over(found) {
-                over.push(self.shown(&block));
-            }
-        }
-        certain_first(over, unknown)
-    }
-
-    fn carries(&self, stack: &Stack, state_dir: &Path) -> Result<bool, String> {
+    fn carries_state(&self, stack: &Stack, state_dir: &Path) -> Result<bool, String> {
         let mut drives = BTreeSet::new();
         nearest_existing(state_dir)
-            .and_then(|there| self.drives_under(&there, &mut drives, 0))
+            .and_then(|there| self.drives_under(&there, Layers::Upper, &mut drives, 0))
             .map_err(|why| {
                 let dir = state_dir.display();
                 format!("cannot tell whether the state directory {dir} lies on it ({why})")
             })?;
-        let carries = |block: &Block| drives.contains(&block.dev);
-        Ok(stack.base.iter().any(carries))
+        Ok(stack.is_under(&drives))
+    }
+
+    /// What of the running system lies here.
+    fn carries(&self, stack: &Stack) -> Result<Vec<Carried>, String> {
+        let mut carried = Vec::new();
+        let mut drives = BTreeSet::new();
+        self.drives_of_root(&mut drives)
+            .map_err(|why| format!("cannot tell whether the running system lies on it ({why})"))?;
+        if stack.is_under(&drives) {
+            carried.push(Carried::System);
+        }
+        drives.clear();
+        let program = self
+            .drives_of_program(&mut drives)
+            .map_err(|why| format!("cannot tell whether the running program lies on it ({why})"))?;
+        if stack.is_under(&drives) {
+            carried.push(Carried::Program(program));
+        }
+        Ok(carried)
+    }
+
+    /// The partitions inside a partition, where there are some or it is there
+    /// to hold some.
+    fn extended(&self, target: &Block) -> Result<Option<Vec<String>>, String> {
+        if !target.is_partition() {
+            return Ok(None);
+        }
+        let whole = target.whole()?;
+        let own = number(&target.dir, "partition")?;
+        let (start, end) = range(target)?;
+        let (mut inside, mut logical) = (Vec::new(), Vec::new());
+        for other in whole.partitions()? {
+            if other.dev == target.dev {
+                continue;
+            }
+            if (start..end).contains(&range(&other)?.0) {
+                inside.push(other.name());
+            }
+            if number(&other.dir, "partition")? > 4 {
+                logical.push(other.name());
+            }
+        }
+        if !inside.is_empty() {
+            return Ok(Some(inside));
+        }
+        // Of an extended partition the kernel shows the first two sectors only,
+        // block/partitions/msdos.c; the MBR says what it is.
+        let most = number(&whole.dir, "queue/logical_block_size")?.max(1024);
+        if own > 4 || target.size()? > most {
+            return Ok(None);
+        }
+        let node = self.node(&whole);
+        let is_extended =
+            content::is_extended(&node, own).map_err(|error| cannot_read(&node, &error))?;
+        Ok(is_extended.then_some(logical))
+    }
+}
+
+/// What is mounted, in our namespace and in others.
+struct Mounted {
+    here: Vec<Entry>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+impl Mounted {
+    fn forget(&mut self, dev: DevId) {
+        self.here.retain(|entry| entry.dev != dev);
+        for other in &mut self.elsewhere {
+            other.mounts.retain(|entry| entry.dev != dev);
+        }
+    }
+
+    /// Mounts whose server may never answer.
+    fn remote(&self) -> BTreeSet<u64> {
+        let elsewhere = self.elsewhere.iter().flat_map(|other| &other.mounts);
+        remote(self.here.iter().chain(elsewhere))
     }
 }
 
@@ -348,32 +389,6 @@ fn lies_in(file: &Path, dir: &Path) -> Result<bool, String> {
         }
     }
     Ok(false)
-}
-
-/// What is certain says more than what cannot be told.
-fn certain_first(over: Vec<String>, unknown: Option<String>) -> Result<Vec<String>, String> {
-    match unknown {
-        Some(why) if over.is_empty() => Err(why),
-        _ => Ok(over),
-    }
-}
-
-fn hidden(file: &Path, by: &str) -> String {
-    format!(
-        "cannot tell whether {by} is over the same file: its own, {}, cannot be found, and its \
-         size fits",
-        file.display()
-    )
-}
-
-/// Whether a loop device has the size that one over a file of `size` bytes has.
-fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
-    let attributes = block.dir.join("loop");
-    let offset = number(&attributes, "offset")?;
-    let limit = number(&attributes, "sizelimit")?;
-    let rest = size.saturating_sub(offset);
-    let shown = if limit == 0 { rest } else { rest.min(limit) };
-    Ok(shown > 0 && block.size()? == shown / 512 * 512)
 }
 
 /// Whether the kernel refuses exclusive access to the node, or to the block
@@ -408,4 +423,15 @@ pub(super) fn is_busy(path: Option<&Path>, block: &Block) -> Result<bool, String
 /// Older kernels show the disk's switch on the disk only.
 fn is_read_only(block: &Block) -> Result<bool, String> {
     Ok(number(&block.dir, "ro")? != 0 || number(&block.whole_dir, "ro")? != 0)
+}
+
+/// A drive whose zones must be written in order takes no writes elsewhere.
+/// Kernels that know no zones have no such attribute.
+fn is_host_managed(block: &Block) -> Result<bool, String> {
+    let path = block.whole_dir.join("queue/zoned");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim() == "host-managed"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(cannot_read(&path, &error)),
+    }
 }

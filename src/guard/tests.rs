@@ -19,6 +19,7 @@ fn mount(point: impl AsRef<OsStr>) -> Fact<Vec<Mount>> {
     Fact::Known(vec![Mount {
         name: "sdb1".into(),
         point: point.as_ref().into(),
+        by: None,
     }])
 }
 
@@ -101,6 +102,147 @@ fn a_loop_device_is_named_with_what_it_shares() {
     );
 }
 
+#[test]
+fn each_new_use_is_a_refusal_with_its_remedy() {
+    let process = |name: &str| Process {
+        pid: 77,
+        name: name.into(),
+    };
+    let carried = |carried: &[Carried]| said(|usage| usage.carries = Fact::Known(carried.to_vec()));
+    let program = Carried::Program("/opt/wipeit".into());
+    assert_eq!(
+        carried(&[Carried::System, program.clone()]),
+        ["it carries the running system; start another one to wipe it"]
+    );
+    assert_eq!(
+        carried(std::slice::from_ref(&program)),
+        ["it carries the program that is running, /opt/wipeit; start that from another drive"]
+    );
+    // Its mount at / has said so.
+    let lines = said(|usage| {
+        usage.mounts = mount("/");
+        usage.carries = Fact::Known(vec![Carried::System, program]);
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        said(|usage| {
+            usage.openers = Fact::Known(vec![Opener {
+                name: "sdb1".into(),
+                process: process("a\nb"),
+            }]);
+        }),
+        ["sdb1 is open for writing by process 77 (a\\012b); end it first"]
+    );
+    for (unknown, change) in [
+        (
+            "openers",
+            (|usage| {
+                usage.openers = Fact::Unknown("openers".into());
+            }) as fn(&mut Usage),
+        ),
+        ("carries", |usage| {
+            usage.carries = Fact::Unknown("carries".into());
+        }),
+        ("zones", |usage| {
+            usage.host_managed = Fact::Unknown("zones".into());
+        }),
+        ("table", |usage| {
+            usage.extended = Fact::Unknown("table".into());
+        }),
+    ] {
+        assert_eq!(said(change), [format!("{unknown}; refusing")]);
+    }
+}
+
+#[test]
+fn only_openers_may_pass_in_a_moment() {
+    let opener = Refusal::Open(Opener {
+        name: "sdb".into(),
+        process: Process {
+            pid: 1,
+            name: "losetup".into(),
+        },
+    });
+    assert!(may_pass(std::slice::from_ref(&opener)));
+    assert!(!may_pass(&[opener, Refusal::CarriesState]));
+}
+
+#[test]
+fn each_kind_of_member_has_its_own_words() {
+    let warned = |what: &'static str, group: Option<&str>, label: Option<&str>| {
+        let mut device = disk();
+        device.contents[1].what = Some(what);
+        device.contents[1].group = group.map(str::to_string);
+        device.contents[1].label = label.map(str::to_string);
+        let lines: Vec<_> = warnings(&device).iter().map(ToString::to_string).collect();
+        lines.join("|")
+    };
+    let some = Some("x\u{202e}1");
+    let x = "x\\342\\200\\2561";
+    for (what, group, label, says) in [
+        (
+            "LVM2",
+            None,
+            None,
+            "is a member of an inactive LVM2 volume".into(),
+        ),
+        (
+            "LVM2",
+            some,
+            None,
+            format!("is a member of the inactive LVM2 volume group {x}"),
+        ),
+        (
+            "MD",
+            None,
+            None,
+            "is a member of an inactive RAID array".into(),
+        ),
+        (
+            "MD",
+            some,
+            some,
+            format!("is a member of the inactive RAID array {x}"),
+        ),
+        (
+            "ZFS",
+            None,
+            None,
+            "is a member of an inactive ZFS pool".into(),
+        ),
+        (
+            "ZFS",
+            some,
+            None,
+            format!("is a member of the inactive ZFS pool {x}"),
+        ),
+        (
+            "bcache",
+            None,
+            None,
+            "is a member of an inactive bcache".into(),
+        ),
+        (
+            "bcachefs",
+            some,
+            None,
+            format!("is a member of the unmounted multi-device bcachefs {x}"),
+        ),
+        ("LUKS", None, None, "is a closed LUKS volume".into()),
+        (
+            "LUKS",
+            None,
+            some,
+            format!("is a closed LUKS volume \"{x}\""),
+        ),
+    ] {
+        assert_eq!(warned(what, group, label), format!("sdb1 {says}"));
+    }
+    for what in ["ext4", "btrfs", "bcachefs", "GPT"] {
+        assert_eq!(warned(what, None, some), "", "{what}");
+    }
+}
+
 fn image() -> Device {
     Device {
         path: "disk.img".into(),
@@ -173,6 +315,7 @@ fn the_most_specific_comes_first() {
         }]),
         loops: Fact::Known(vec!["/dev/loop3".into()]),
         carries_state: Fact::Known(true),
+        ..device.usage
     };
     let refusals = check(device).unwrap_err();
     assert!(
@@ -196,6 +339,7 @@ fn the_running_system_comes_first_and_has_no_umount() {
     let point = |name: &str, point: &str| Mount {
         name: name.into(),
         point: point.into(),
+        by: None,
     };
     let lines = said(|usage| {
         usage.mounts = Fact::Known(vec![point("sdb1", "/boot"), point("sdb2", "/")]);

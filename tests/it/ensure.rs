@@ -39,6 +39,7 @@ fn ensure_refuses_what_was_written_to_since() {
     let mut byte = [0];
     file.read_exact_at(&mut byte, MIB / 2).unwrap();
     file.write_all_at(&[!byte[0]], MIB / 2).unwrap();
+    drop(file);
     let before = std::fs::read(&image).unwrap();
     let says = ["was wiped on", "written to since", "--restart"];
     scratch

@@ -1,9 +1,11 @@
 //! What the kernel says about real loop devices, and what the guard makes of it.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use wipeit::device::{Device, Fact, Host, Medium, Mount, Node, Problem};
@@ -11,9 +13,15 @@ use wipeit::guard::{Refusal, check};
 use wipeit::identity::{Comparison, Kind, Transport};
 
 use crate::support::device::Loop;
-use crate::support::{LOOP, MIB, Need, cases};
+use crate::support::{LOOP, MIB, Need, cases, wait_until};
 
 const MOUNT: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkfs.ext4")];
+const NAMESPACE: &[Need] = &[
+    Need::Root,
+    Need::Loop,
+    Need::Tool("mkfs.ext4"),
+    Need::Tool("unshare"),
+];
 const SWAP: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkswap")];
 
 cases![
@@ -29,6 +37,8 @@ cases![
     LOOP => a_read_only_loop_device_is_refused,
     MOUNT => the_drive_of_the_state_directory_is_refused,
     LOOP => a_loop_device_over_less_than_a_sector_has_no_bytes,
+    LOOP => what_another_process_can_write_to_is_refused_by_its_name,
+    NAMESPACE => a_mount_in_another_namespace_is_refused_by_its_process,
 ];
 
 fn run(command: &str, arguments: &[&str]) -> String {
@@ -84,7 +94,18 @@ fn temporary() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// What is seen when no other test looks for a free loop device, for which
+/// `losetup` opens them for writing.
 fn look(path: &Path) -> Device {
+    let mut device = look_now(path);
+    wait_until("no opener", Duration::from_secs(10), || {
+        device = look_now(path);
+        device.usage.openers == Fact::Known(vec![])
+    });
+    device
+}
+
+fn look_now(path: &Path) -> Device {
     Host::real().device(path, Path::new("/proc")).unwrap()
 }
 
@@ -159,6 +180,7 @@ fn a_mounted_disk_is_refused_with_its_mount_point() {
         let mount = Mount {
             name: name.into(),
             point: point.clone(),
+            by: None,
         };
         assert_eq!(device.usage.mounts, Fact::Known(vec![mount]));
         let lines = refused(device);
@@ -359,4 +381,77 @@ fn a_loop_device_over_less_than_a_sector_has_no_bytes() {
         .unwrap()
         .read_exact_at(&mut [0; 511], 0)
         .unwrap();
+}
+
+/// A process that waits until it is dropped.
+struct Waiting(Child);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn what_another_process_can_write_to_is_refused_by_its_name() {
+    let dir = temporary();
+    let file = image(&dir, "file", MIB);
+    let disk = Loop::with(&file, &[]);
+    let holding = |path: &Path| {
+        let open = File::options().read(true).write(true).open(path).unwrap();
+        let mut sleep = Command::new("sleep");
+        Waiting(sleep.arg("1000").stdin(open).spawn().unwrap())
+    };
+    let line = |name: &str, process: &Waiting| {
+        let pid = process.0.id();
+        format!("{name} is open for writing by process {pid} (sleep); end it first")
+    };
+    let other = temporary();
+    let alone = image(&other, "alone", MIB);
+    {
+        let process = holding(disk.path());
+        let lines = refused(look_now(disk.path()));
+        let name = disk.name();
+        assert!(lines.contains(&line(&name, &process)), "{lines:?}");
+        let process = holding(&alone);
+        assert_eq!(refused(look_now(&alone)), [line("alone", &process)]);
+        // The file behind a loop device.
+        let process = holding(&file);
+        let lines = refused(look_now(disk.path()));
+        assert!(lines.contains(&line("file", &process)), "{lines:?}");
+    }
+    assert_eq!(refused(disk.look()), [""; 0]);
+    assert_eq!(refused(look(&alone)), [""; 0]);
+}
+
+fn a_mount_in_another_namespace_is_refused_by_its_process() {
+    let dir = temporary();
+    let disk = Loop::with(&image(&dir, "disk", 16 * MIB), &[]);
+    let node = disk.path().to_str().unwrap();
+    run("mkfs.ext4", &["-q", node]);
+    let point = dir.path().join("there");
+    std::fs::create_dir(&point).unwrap();
+    let script = "mount \"$0\" \"$1\" && echo mounted && exec sleep 1000";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c", script, node]).arg(&point);
+    let mut process = Waiting(unshare.stdout(Stdio::piped()).spawn().unwrap());
+    let mut ready = String::new();
+    let output = process.0.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "mounted\n");
+    let name = disk.name();
+    let point = point.to_str().unwrap();
+    let pid = process.0.id();
+    let lines = refused(disk.look());
+    let begin = format!("{name} is mounted at {point} in the mount namespace of process {pid} (");
+    let end = format!("); end that or run `nsenter -t {pid} -m umount {point}` first");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with(&begin) && lines[0].ends_with(&end),
+        "{lines:?}"
+    );
+    drop(process);
+    wait_until("free again", Duration::from_secs(10), || {
+        refused(disk.look()).is_empty()
+    });
 }

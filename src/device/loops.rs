@@ -1,0 +1,109 @@
+//! Loop devices over a target: the kernel's exclusive access knows of none.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
+
+use super::Host;
+use super::stack::Stack;
+use super::sysfs::{Block, Found, number};
+
+impl Host {
+    /// Every loop device with a file behind it: its name for that file, and
+    /// what is there now.
+    fn loops(&self) -> Result<Vec<(Block, PathBuf, Option<Found>)>, String> {
+        let mut loops = Vec::new();
+        for block in self.blocks()? {
+            if !block.is_partition()
+                && let Some(file) = block.loop_file()?
+            {
+                loops.push((block, file.path, file.found));
+            }
+        }
+        Ok(loops)
+    }
+
+    /// Loop devices over an image. One whose file cannot be found, as it was
+    /// deleted or lies in another mount namespace, may be over another name of
+    /// the image: sysfs shows no inode, so its size has to tell.
+    pub(super) fn loops_over_image(
+        &self,
+        path: &Path,
+        size: u64,
+        file: Found,
+    ) -> Result<Vec<String>, String> {
+        // On an overlay a file has another inode than in the layer below, where
+        // the loop device may see it.
+        let disguised = statfs(path).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+        let (mut over, mut unknown) = (Vec::new(), None);
+        for (block, path, found) in self.loops()? {
+            if found == Some(file) {
+                over.push(self.shown(&block));
+            } else if (found.is_none() || disguised) && could_be_over(&block, size)? {
+                unknown = Some(hidden(&path, &self.shown(&block)));
+            }
+        }
+        certain_first(over, unknown)
+    }
+
+    /// Loop devices over this device, or over the same file: the kernel's
+    /// exclusive access knows of neither.
+    pub(super) fn loops_over_block(
+        &self,
+        stack: &Stack,
+        target: &Block,
+    ) -> Result<Vec<String>, String> {
+        let own = target.loop_file()?;
+        let is_over = |found: Option<Found>| {
+            let over = |block: &Block| found == Some(Found::Block(block.dev));
+            stack.base.iter().any(over)
+        };
+        let (mut over, mut unknown) = (Vec::new(), None);
+        for (block, path, found) in self.loops()? {
+            if block.dir == target.whole_dir {
+                continue;
+            }
+            let twin = match (&own, found) {
+                (Some(own), Some(found)) if own.found.is_some() => own.found == Some(found),
+                // One of the two cannot be found: the other may be another name
+                // of the same file.
+                (Some(own), _) if own.path == path => true,
+                (Some(_), _) if block.size()? == target.whole()?.size()? => {
+                    unknown = Some(hidden(&path, &self.shown(&block)));
+                    false
+                }
+                _ => false,
+            };
+            if twin || is_over(found) {
+                over.push(self.shown(&block));
+            }
+        }
+        certain_first(over, unknown)
+    }
+}
+
+/// What is certain says more than what cannot be told.
+fn certain_first(over: Vec<String>, unknown: Option<String>) -> Result<Vec<String>, String> {
+    match unknown {
+        Some(why) if over.is_empty() => Err(why),
+        _ => Ok(over),
+    }
+}
+
+fn hidden(file: &Path, by: &str) -> String {
+    format!(
+        "cannot tell whether {by} is over the same file: its own, {}, cannot be found, and its \
+         size fits",
+        file.display()
+    )
+}
+
+/// Whether a loop device has the size that one over a file of `size` bytes has.
+fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
+    let attributes = block.dir.join("loop");
+    let offset = number(&attributes, "offset")?;
+    let limit = number(&attributes, "sizelimit")?;
+    let rest = size.saturating_sub(offset);
+    let shown = if limit == 0 { rest } else { rest.min(limit) };
+    Ok(shown > 0 && block.size()? == shown / 512 * 512)
+}

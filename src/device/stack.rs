@@ -1,0 +1,150 @@
+//! A target and everything that is built on it.
+
+use std::collections::BTreeSet;
+
+use super::drive;
+use super::sysfs::{Block, Found, attribute, number};
+use super::{DevId, Holder, Host};
+
+/// A target, what else are the same bytes, and everything that is built on
+/// these.
+pub(super) struct Stack {
+    /// What would be overwritten, and the whole disk of a partition.
+    pub base: Vec<Block>,
+    /// That and everything above.
+    pub all: Vec<Block>,
+    /// Who holds what; who must let go first comes first.
+    pub holders: Vec<Holder>,
+    /// Those of the base that are the same drive by another path.
+    paths: Vec<DevId>,
+}
+
+impl Stack {
+    pub(super) fn of(host: &Host, target: &Block) -> Result<Self, String> {
+        let mut stack = Self {
+            base: Vec::new(),
+            all: Vec::new(),
+            holders: Vec::new(),
+            paths: Vec::new(),
+        };
+        stack.put_under(host, target)?;
+        for block in stack.base.clone() {
+            stack.climb(&block)?;
+        }
+        Ok(stack)
+    }
+
+    fn put_under(&mut self, host: &Host, target: &Block) -> Result<(), String> {
+        if self.base.iter().any(|block| block.dev == target.dev) {
+            return Ok(());
+        }
+        self.base.push(target.clone());
+        self.base.extend(target.partitions()?);
+        if target.is_partition() {
+            self.base.push(target.whole()?);
+        }
+        self.put_paths(host, target)?;
+        // A loop device may lie over another block device, and does not hold it.
+        if let Some(Found::Block(dev)) = target.loop_file()?.and_then(|file| file.found)
+            && let Some(below) = host.block(dev)?
+        {
+            self.put_under(host, &below)?;
+        }
+        Ok(())
+    }
+
+    /// A drive that is attached through two cables or ports is two disks to the
+    /// kernel: who uses one of them, uses the other.
+    fn put_paths(&mut self, host: &Host, target: &Block) -> Result<(), String> {
+        let drive = drive::identity(&target.whole()?)?;
+        if !drive.can_have_paths() {
+            return Ok(());
+        }
+        for other in host.disks()? {
+            let same = || drive::identity(&other).is_ok_and(|id| drive.is_other_path_to(&id));
+            if other.dir == target.whole_dir || !same() {
+                continue;
+            }
+            for partition in other.partitions()? {
+                if !target.is_partition() || overlap(target, &partition)? {
+                    self.paths.push(partition.dev);
+                    self.base.push(partition);
+                }
+            }
+            self.paths.push(other.dev);
+            self.base.push(other);
+        }
+        Ok(())
+    }
+
+    fn climb(&mut self, block: &Block) -> Result<(), String> {
+        if self.all.iter().any(|known| known.dev == block.dev) {
+            return Ok(());
+        }
+        self.all.push(block.clone());
+        for holder in block.holders()? {
+            self.climb(&holder)?;
+            for partition in holder.partitions()? {
+                self.climb(&partition)?;
+            }
+            self.holders.push(Holder {
+                name: self.name(block),
+                by: full_name(&holder),
+            });
+        }
+        Ok(())
+    }
+
+    /// The name of a device that is one of these, for people.
+    pub(super) fn name_of(&self, dev: DevId) -> Option<String> {
+        let block = self.all.iter().find(|block| block.dev == dev)?;
+        Some(self.name(block))
+    }
+
+    fn name(&self, block: &Block) -> String {
+        let name = block.name();
+        if self.paths.contains(&block.dev) {
+            format!("{name} (another path to the same drive)")
+        } else {
+            name
+        }
+    }
+
+    /// Whether one of these devices is among the drives.
+    pub(super) fn is_under(&self, drives: &BTreeSet<DevId>) -> bool {
+        self.base.iter().any(|block| drives.contains(&block.dev))
+    }
+
+    /// A device of these that belongs to the pool of `dev`.
+    pub(super) fn name_in_pool(&self, host: &Host, dev: DevId) -> Result<Option<String>, String> {
+        let pool = host.pool_of(dev)?;
+        let member = self.all.iter().find(|block| pool.contains(&block.dev));
+        Ok(member.map(|block| self.name(block)))
+    }
+}
+
+/// `dm-0 (vg0-home)`, `md127`, `multipath dm-1 (mpatha)`.
+fn full_name(block: &Block) -> String {
+    let name = block.name();
+    // multipath-tools, libmultipath/devmapper.c: UUID_PREFIX.
+    let kind = attribute(&block.dir, "dm/uuid")
+        .filter(|uuid| uuid.starts_with("mpath-"))
+        .map_or("", |_| "multipath ");
+    match attribute(&block.dir, "dm/name") {
+        Some(label) => format!("{kind}{name} ({label})"),
+        None => format!("{kind}{name}"),
+    }
+}
+
+/// First sector and the one behind the last, in units of 512 bytes.
+pub(super) fn range(partition: &Block) -> Result<(u64, u64), String> {
+    let start = number(&partition.dir, "start")?;
+    let size = number(&partition.dir, "size")?;
+    Ok((start, start.saturating_add(size)))
+}
+
+/// Whether two partitions share bytes of their disk.
+fn overlap(a: &Block, b: &Block) -> Result<bool, String> {
+    let (a, b) = (range(a)?, range(b)?);
+    Ok(a.0 < b.1 && b.0 < a.1)
+}

@@ -1,0 +1,67 @@
+//! What is a target at all.
+
+use super::*;
+
+#[test]
+fn what_may_not_be_opened_is_denied_and_what_went_away_is_missing() {
+    let problem = |code| Problem::of(Path::new("x"), &io::Error::from_raw_os_error(code));
+    assert!(matches!(problem(nix::libc::EACCES), Problem::Denied));
+    assert!(matches!(problem(nix::libc::EPERM), Problem::Denied));
+    assert!(matches!(problem(nix::libc::ENXIO), Problem::Missing));
+    assert!(matches!(problem(nix::libc::ENOMEDIUM), Problem::Empty));
+    assert_eq!(
+        problem(nix::libc::ELOOP).to_string(),
+        "cannot open x: too many symbolic links encountered; refusing"
+    );
+}
+
+#[test]
+fn other_things_are_not_targets() {
+    let machine = Machine::new();
+    let root = machine.dir.path();
+    let state = Path::new("/proc");
+    let problem = |path: &Path| machine.host.device(path, state).unwrap_err();
+    assert!(matches!(problem(&root.join("nothing")), Problem::Missing));
+    assert!(matches!(problem(Path::new("")), Problem::Missing));
+    assert!(matches!(
+        problem(&machine.file("image").join("x")),
+        Problem::Missing
+    ));
+    assert!(matches!(problem(root), Problem::NotATarget("a directory")));
+    assert!(matches!(
+        problem(Path::new("/dev/null")),
+        Problem::NotATarget("a character device")
+    ));
+    let pipe = root.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(matches!(problem(&pipe), Problem::NotATarget("a pipe")));
+    let socket = root.join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert!(matches!(problem(&socket), Problem::NotATarget("a socket")));
+    let empty = root.join("empty");
+    Machine::write(&empty, "");
+    assert!(matches!(problem(&empty), Problem::Empty));
+    symlink(root.join("nowhere"), root.join("dangling")).unwrap();
+    assert!(matches!(problem(&root.join("dangling")), Problem::Missing));
+}
+
+#[test]
+fn a_drive_that_went_away_or_has_no_size_is_not_a_target() {
+    let machine = Machine::usual();
+    let look = |dev| {
+        let path = machine.host.dev.join("sda");
+        machine.host.block_target(&path, dev, Path::new("/proc"))
+    };
+    assert!(matches!(look(id(1008, 48)), Err(Problem::Missing)));
+    machine.set("sda", &[("size", "0")]);
+    assert!(matches!(look(id(1008, 0)), Err(Problem::Empty)));
+    machine.set("sda", &[("size", "many")]);
+    assert!(matches!(look(id(1008, 0)), Err(Problem::Unreadable(_))));
+}
+
+#[test]
+fn reasons_are_lower_case_without_a_number() {
+    let reason_of = |code| reason(&io::Error::from_raw_os_error(code));
+    assert_eq!(reason_of(nix::libc::EACCES), "permission denied");
+    assert_eq!(reason_of(nix::libc::EIO), "I/O error");
+}

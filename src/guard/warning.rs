@@ -1,0 +1,88 @@
+//! What speaks against wiping a device and does not forbid it.
+
+use std::fmt;
+
+use super::visible;
+use crate::device::{Content, Device, Fact};
+
+/// Something that speaks against wiping a device and does not forbid it. Shown
+/// as a fact in one line without control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// It, or a partition of it, is part of something that is not active now.
+    Member {
+        /// Kernel name, or file name of an image.
+        name: String,
+        /// The format, as in [`Content::what`].
+        what: &'static str,
+        /// The name of what it is part of.
+        group: Option<String>,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Member { name, what, group } = self;
+        let name = visible(name);
+        let group = group.as_ref().map(visible);
+        let (inactive, of) = match *what {
+            "LVM2" if group.is_some() => ("inactive", "LVM2 volume group"),
+            "LVM2" => ("inactive", "LVM2 volume"),
+            "MD" => ("inactive", "RAID array"),
+            "ZFS" => ("inactive", "ZFS pool"),
+            "btrfs" => ("unmounted", "multi-device btrfs"),
+            "bcachefs" => ("unmounted", "multi-device bcachefs"),
+            "LUKS" => {
+                let label = group.map_or(String::new(), |label| format!(" \"{label}\""));
+                return write!(f, "{name} is a closed LUKS volume{label}");
+            }
+            other => ("inactive", other),
+        };
+        match group {
+            Some(group) => write!(f, "{name} is a member of the {inactive} {of} {group}"),
+            None => write!(f, "{name} is a member of an {inactive} {of}"),
+        }
+    }
+}
+
+/// What is worth knowing before a device is wiped: members of volumes, arrays
+/// and pools that nothing uses now, and that its other members may miss.
+#[must_use]
+pub fn warnings(device: &Device) -> Vec<Warning> {
+    device
+        .contents
+        .iter()
+        .filter(|content| !is_held(device, content))
+        .filter_map(member)
+        .collect()
+}
+
+/// Whether it is active, which is a refusal.
+fn is_held(device: &Device, content: &Content) -> bool {
+    let usage = &device.usage;
+    let held = match &usage.holders {
+        Fact::Known(holders) => holders.iter().any(|holder| holder.name == content.name),
+        Fact::Unknown(_) => false,
+    };
+    let mounted = match &usage.mounts {
+        Fact::Known(mounts) => mounts.iter().any(|mount| mount.name == content.name),
+        Fact::Unknown(_) => false,
+    };
+    held || mounted
+}
+
+fn member(content: &Content) -> Option<Warning> {
+    let what = content.what?;
+    let group = match what {
+        // On one device it is a file system like any other.
+        "btrfs" | "bcachefs" => Some(content.group.clone()?),
+        "LVM2" | "MD" | "ZFS" | "bcache" => content.group.clone(),
+        "LUKS" => content.label.clone(),
+        _ => return None,
+    };
+    Some(Warning::Member {
+        name: content.name.clone(),
+        what,
+        group,
+    })
+}
