@@ -8,6 +8,7 @@ mod output;
 mod refusals;
 mod resume;
 mod slow;
+mod vm;
 mod wiping;
 
 /// All of them.
@@ -22,6 +23,8 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         order::cases(),
         output::cases(),
         resume::cases(),
+        // Last: they wait for each other, and would keep the rest waiting.
+        vm::cases(),
     ]
     .into_iter()
     .flatten()
