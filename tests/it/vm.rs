@@ -61,11 +61,18 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
         .finished();
     for (kind, transport, serial) in kinds {
         let line = format!(
-            "WIPED {} {serial} {} bytes, 0 bad, read-back full, 0 differ\n",
+            "WIPED {} {serial} {} bytes, 0 bad, read-back full, 0 differ",
             boot.value(serial),
             16 * MIB
         );
         boot.ended(&format!("wipe {serial}"), 0, &[&line]);
+        eprintln!(
+            "PULL {}",
+            boot.excerpt(&format!("wipe {serial}"))
+                .lines()
+                .find(|l| l.contains("Pull"))
+                .unwrap_or("-")
+        );
         let report = boot.wiped(serial, &machine.image(&format!("{kind}0")));
         assert_eq!(report["device_id"]["transport"], transport, "{report}");
     }
@@ -260,15 +267,13 @@ fn neither_a_twin_nor_another_drive_of_the_old_name_is_resumed() {
                 &format!(
                     "old=$(dev MINE)
                      try wipe wipeit --yes --checkpoint-every 1M --state-dir /w $old
-                     n=0; while [ -e $old ] && [ $n -lt 100 ]; do n=$((n+1)); sleep .1; done
+                     disappears MINE
                      for d in 1 2; do
-                         lab plug {kind}$d; n=0
                          case $d in 1) s=TWIN;; 2) s=OTHER;; esac
-                         [ \"$(appears $s)\" = $old ] || {{ echo \"$s is not $old\"; exit 1; }}
+                         plugged_as $old $s {kind}$d
                          try \"resume $s\" wipeit --resume --yes --state-dir /w
                          try \"resume $s by name\" wipeit --resume --yes --state-dir /w $old
-                         lab unplug {kind}$d
-                         while [ -e $old ] && [ $n -lt 100 ]; do n=$((n+1)); sleep .1; done
+                         lab unplug {kind}$d; disappears $s
                      done
                      lab plug {kind}1; lab plug {kind}0; echo twin $(appears TWIN); echo mine $(appears MINE)
                      try resume wipeit --resume --yes --state-dir /w

@@ -19,6 +19,12 @@ const PRELUDE: &str = r#"
 dev() { lsblk -dno PATH,SERIAL | awk -v s="$1" '$2 == s { print $1 }'; }
 # appears SERIAL: waits until it is there, and says as what
 appears() { n=0; until [ -n "$(dev "$1")" ] || [ $n = 100 ]; do n=$((n+1)); sleep .1; done; dev "$1"; }
+# plugged_as NODE SERIAL DRIVE: plugs it in; again while the kernel has not yet let go of the name
+plugged_as() { for i in 1 2 3 4 5 6 7 8; do
+        lab plug $3; [ "$(appears $2)" = $1 ] && return
+        lab unplug $3; disappears $2; sleep .3
+    done; echo "$2 is not $1"; exit 1; }
+disappears() { n=0; while [ -n "$(dev "$1")" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep .1; done; }
 # show NAME FILE...: each file's content
 show() { name=$1; shift; for f; do [ -f "$f" ] && { echo "<<< $name"; cat "$f"; echo ">>>"; }; done; return 0; }
 # try NAME COMMAND...: what it says, and its exit code
@@ -210,13 +216,15 @@ impl Boot {
     }
 
     /// Fails unless the command of this name ended with this code and said all
-    /// of these.
+    /// of these (white space as single spaces).
     pub fn ended(&self, name: &str, code: i32, words: &[&str]) -> &Self {
         let said = self.excerpt(name);
         let last = said.lines().last().unwrap_or_default();
         assert_eq!(last, format!("code {code}"), "{name}: {}", self.said);
+        // Closing lines are wrapped.
+        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in words {
-            assert!(said.contains(word), "{name}: no {word:?} in {said}");
+            assert!(flat.contains(word), "{name}: no {word:?} in {said}");
         }
         self
     }
