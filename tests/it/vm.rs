@@ -35,19 +35,19 @@ const SD: &str = "0xdeadbeef";
 
 fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
     let kinds = [
-        ("nvme", "nvme", "SN-NVME0"),
-        ("sata", "sata", "SN-SATA0"),
-        ("scsi", "scsi", "SN-SCSI0"),
-        ("usb", "usb", "SN-USB0"),
-        ("uas", "usb", "SN-UAS0"),
-        ("virtio", "virtio", "SN-VIRTIO0"),
-        ("sd", "mmc", SD),
+        ("nvme", "nvme", "SN-NVME0", "slot 0, "),
+        ("sata", "sata", "SN-SATA0", "slot ata1, "),
+        ("scsi", "scsi", "SN-SCSI0", ""),
+        ("usb", "usb", "SN-USB0", "slot 2-1, "),
+        ("uas", "usb", "SN-UAS0", "slot 2-2, "),
+        ("virtio", "virtio", "SN-VIRTIO0", ""),
+        ("sd", "mmc", SD, ""),
     ];
     let mut machine = Machine::new();
-    for (kind, _, _) in kinds {
+    for (kind, ..) in kinds {
         machine = machine.disk(kind, 16 * MIB);
     }
-    let serials = kinds.map(|(_, _, serial)| serial).join(" ");
+    let serials = kinds.map(|(_, _, serial, _)| serial).join(" ");
     let boot = machine
         .boot(
             &[],
@@ -59,20 +59,14 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
             ),
         )
         .finished();
-    for (kind, transport, serial) in kinds {
+    for (kind, transport, serial, slot) in kinds {
         let line = format!(
             "WIPED {} {serial} {} bytes, 0 bad, read-back full, 0 differ",
             boot.value(serial),
             16 * MIB
         );
-        boot.ended(&format!("wipe {serial}"), 0, &[&line]);
-        eprintln!(
-            "PULL {}",
-            boot.excerpt(&format!("wipe {serial}"))
-                .lines()
-                .find(|l| l.contains("Pull"))
-                .unwrap_or("-")
-        );
+        let pull = format!("Pull {slot}serial {serial}");
+        boot.ended(&format!("wipe {serial}"), 0, &[&line, &pull]);
         let report = boot.wiped(serial, &machine.image(&format!("{kind}0")));
         assert_eq!(report["device_id"]["transport"], transport, "{report}");
     }
@@ -124,14 +118,11 @@ fn cut(drives: &[(&str, &str)], kept_state: &str, at: &[&str], before: &str) -> 
         if let Some(checkpoint) = boot.json_of("pending", serial) {
             begun += 1;
             let written = number(&checkpoint, "written");
-            eprintln!("{kind}: {} at {written}", checkpoint["phase"]);
             check(&medium, 0, written, &Content::of(&checkpoint, 1));
             check(&medium, written + INTERVAL, size, &Content::Tags);
         } else if let Some(report) = boot.json_of("finished", serial) {
-            eprintln!("{kind}: finished");
             check(&medium, 0, size, &Content::of(&report, 1));
         } else {
-            eprintln!("{kind}: not begun");
             check(&medium, 0, size, &Content::Tags);
             continue;
         }
@@ -178,7 +169,7 @@ fn a_power_cut_in_a_late_flush_of_the_state_drive_leaves_what_the_checkpoints_sa
         ("virtio", "prefix"),
         ("nvme", "random"),
     ];
-    assert!(cut(&drives, "prefix", &[], "lab cut-at-flush state 41") > 0);
+    assert!(cut(&drives, "prefix", &[], "lab cut-at-flush state 100") > 0);
 }
 
 fn a_power_cut_before_the_first_checkpoint_leaves_the_drives_untouched() {
@@ -368,7 +359,7 @@ fn what_is_in_use_is_refused_until_it_is_released() {
         "raid1",
         "btrfs",
     ]);
-    let mut script = "exec 2>&1\n".to_string();
+    let mut script = vec!["exec 2>&1".to_string()];
     for (number, stack) in IN_USE.iter().enumerate() {
         for serial in stack.disks {
             machine = machine.blank(&format!("scsi,serial={serial}"), 128 * MIB);
@@ -380,7 +371,7 @@ fn what_is_in_use_is_refused_until_it_is_released() {
                 |s: &&str| format!("try '{s} {how}' wipeit {flags} --state-dir /w $(dev {s})\n");
             stack.disks.iter().map(run).collect::<String>()
         };
-        script += &format!(
+        script.push(format!(
             "on{number}() {{ {}\n}}\noff{number}() {{ {}\n}}\n\
              on{number} {nodes}\nudevadm settle\n{}{}off{number} {nodes}\nudevadm settle\n{}",
             stack.on,
@@ -388,9 +379,9 @@ fn what_is_in_use_is_refused_until_it_is_released() {
             runs("active", "--yes"),
             runs("active dry run", "--dry-run"),
             runs("inactive", "--dry-run"),
-        );
+        ));
     }
-    let boot = machine.boot(&[], &script).finished();
+    let boot = machine.boot(&[], &script.join("\n")).finished();
     let refused = |boot: &Boot, name: &str, words: &[&str]| {
         boot.ended(name, 4, words).ended(name, 4, &["not touched"]);
     };
