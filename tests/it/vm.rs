@@ -80,7 +80,7 @@ const INTERVAL: u64 = 2 * MIB;
 /// checks what is there then, and that a resume completes it. Gives the drives
 /// that had a checkpoint.
 fn cut(drives: &[(&str, &str)], kept_state: &str, at: &[&str], before: &str) -> usize {
-    let size = 24 * MIB;
+    let size = 16 * MIB;
     let state = format!("virtio,name=state,serial=STATE,keep={kept_state}");
     let mut machine = Machine::new().blank(&state, 32 * MIB);
     for (number, (kind, keep)) in drives.iter().enumerate() {
@@ -104,22 +104,35 @@ fn cut(drives: &[(&str, &str)], kept_state: &str, at: &[&str], before: &str) -> 
         )
         .was_cut();
     let media: Vec<_> = drives.iter().map(|(kind, _)| machine.copy(kind)).collect();
+    let serials_listed = serials.join(" ");
     let boot = machine
         .boot(
             &[],
-            "mkdir /s; mount $(dev STATE) /s; show finished /s/w/reports/*.json
-             show pending /s/w/pending/*.json
-             try resume wipeit -q --resume --yes --state-dir /s/w
-             show report /s/w/reports/*.json; umount /s",
+            &format!(
+                "mkdir /s; mount $(dev STATE) /s; show finished /s/w/reports/*.json
+                 show pending /s/w/pending/*.json
+                 try resume wipeit -q --resume --yes --state-dir /s/w
+                 for s in {serials_listed}; do
+                     grep -q $s /s/w/pending/*.json &&
+                         try \"named $s\" wipeit -q --resume --yes --state-dir /s/w $(dev $s)
+                 done
+                 show report /s/w/reports/*.json; umount /s"
+            ),
         )
         .finished();
-    let mut begun = 0;
+    let (mut begun, mut unproven) = (0, 0);
     for ((serial, (kind, _)), medium) in serials.iter().zip(drives).zip(media) {
         if let Some(checkpoint) = boot.json_of("pending", serial) {
             begun += 1;
             let written = number(&checkpoint, "written");
             check(&medium, 0, written, &Content::of(&checkpoint, 1));
             check(&medium, written + INTERVAL, size, &Content::Tags);
+            // A USB bridge's serial proves nothing, nor does so little content:
+            // somebody must say that it is this one.
+            if kind.starts_with('u') && written < MIB {
+                unproven += 1;
+                boot.ended(&format!("named {serial}"), 0, &["WIPED "]);
+            }
         } else if let Some(report) = boot.json_of("finished", serial) {
             check(&medium, 0, size, &Content::of(&report, 1));
         } else {
@@ -128,7 +141,17 @@ fn cut(drives: &[(&str, &str)], kept_state: &str, at: &[&str], before: &str) -> 
         }
         boot.wiped(serial, &machine.image(kind));
     }
-    boot.ended("resume", if begun == 0 { 4 } else { 0 }, &[]);
+    match (begun, unproven) {
+        (0, _) => boot.ended("resume", 4, &["no unfinished wipe"]),
+        (_, 0) => boot.ended("resume", 0, &["WIPED "]),
+        _ => {
+            let said = boot.excerpt("resume");
+            let refusals = said.matches("neither identifiers nor content prove");
+            assert_eq!(refusals.count(), unproven, "{said}");
+            assert!(!said.contains("code 0"), "{said}");
+            &boot
+        }
+    };
     begun
 }
 
@@ -139,7 +162,7 @@ fn a_power_cut_in_a_write_leaves_what_the_checkpoints_say() {
         ("usb", "prefix"),
         ("virtio", "all"),
     ];
-    assert_eq!(cut(&drives, "none", &["scsi:13M=cut"], ""), 4);
+    assert!(cut(&drives, "none", &["scsi:9M=cut"], "") > 0);
 }
 
 fn a_power_cut_in_a_flush_of_a_drive_leaves_what_the_checkpoints_say() {
@@ -149,7 +172,7 @@ fn a_power_cut_in_a_flush_of_a_drive_leaves_what_the_checkpoints_say() {
         ("nvme", "prefix"),
         ("scsi", "none"),
     ];
-    assert_eq!(cut(&drives, "random", &["sata:flush:5=cut"], ""), 4);
+    assert!(cut(&drives, "random", &["sata:flush:5=cut"], "") > 0);
 }
 
 fn a_power_cut_in_an_early_flush_of_the_state_drive_leaves_what_the_checkpoints_say() {
@@ -159,7 +182,7 @@ fn a_power_cut_in_an_early_flush_of_the_state_drive_leaves_what_the_checkpoints_
         ("sata", "random"),
         ("usb", "none"),
     ];
-    cut(&drives, "none", &[], "lab cut-at-flush state 14");
+    cut(&drives, "none", &[], "lab cut-at-flush state 12");
 }
 
 fn a_power_cut_in_a_late_flush_of_the_state_drive_leaves_what_the_checkpoints_say() {
