@@ -192,7 +192,7 @@ fn a_power_cut_in_a_late_flush_of_the_state_drive_leaves_what_the_checkpoints_sa
         ("virtio", "prefix"),
         ("nvme", "random"),
     ];
-    assert!(cut(&drives, "prefix", &[], "lab cut-at-flush state 100") > 0);
+    assert!(cut(&drives, "prefix", &[], "lab cut-at-flush state 60") > 0);
 }
 
 fn a_power_cut_before_the_first_checkpoint_leaves_the_drives_untouched() {
