@@ -11,6 +11,7 @@ mod output;
 mod refusals;
 mod resume;
 mod slow;
+mod vm;
 mod weak;
 mod wiping;
 
@@ -30,6 +31,8 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         resume::cases(),
         weak::cases(),
         faults::cases(),
+        // Last: they wait for each other, and would keep the rest waiting.
+        vm::cases(),
     ]
     .into_iter()
     .flatten()

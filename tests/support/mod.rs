@@ -7,6 +7,7 @@ pub mod pty;
 pub mod run;
 pub mod state;
 pub mod trace;
+pub mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,8 @@ pub enum Need {
     Fuse,
     DeviceMapper,
     Tool(&'static str),
+    /// A guest with emulated drives.
+    Machine,
     /// Bytes of free space below the target directory.
     Space(u64),
 }
@@ -62,6 +65,7 @@ impl Need {
             Self::Tool(name) => tool(name)
                 .is_none()
                 .then(|| format!("{name} is not installed")),
+            Self::Machine => vm::missing(),
             Self::Space(bytes) => {
                 let free = nix::sys::statvfs::statvfs(Path::new(env!("CARGO_TARGET_TMPDIR")))
                     .map_or(0, |fs| fs.blocks_available() * fs.fragment_size());

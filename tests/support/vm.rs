@@ -1,0 +1,261 @@
+//! A small machine with emulated drives of every kind, real drivers, hot unplug
+//! and power cuts: `tests/vm`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use serde_json::Value;
+
+use super::content::{Content, check, fill_with_tags};
+use super::state::number;
+use super::{Scratch, path_variable, tool};
+
+/// Shell functions of every script. `show` and `try` make an excerpt, see
+/// [`Boot::excerpts`].
+const PRELUDE: &str = r#"
+# dev SERIAL: the drive's node
+dev() { lsblk -dno PATH,SERIAL | awk -v s="$1" '$2 == s { print $1 }'; }
+# appears SERIAL: waits until it is there, and says as what
+appears() { n=0; until [ -n "$(dev "$1")" ] || [ $n = 100 ]; do n=$((n+1)); sleep .1; done; dev "$1"; }
+# plugged_as NODE SERIAL DRIVE: plugs it in; again while the kernel has not yet let go of the name
+plugged_as() { for i in 1 2 3 4 5 6 7 8; do
+        lab plug $3; [ "$(appears $2)" = $1 ] && return
+        lab unplug $3; disappears $2; sleep .3
+    done; echo "$2 is not $1"; exit 1; }
+disappears() { n=0; while [ -n "$(dev "$1")" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep .1; done; }
+# show NAME FILE...: each file's content
+show() { name=$1; shift; for f; do [ -f "$f" ] && { echo "<<< $name"; cat "$f"; echo ">>>"; }; done; return 0; }
+# try NAME COMMAND...: what it says, and its exit code
+try() { name=$1; shift; o=$(mktemp); "$@" >$o 2>&1 </dev/null; echo "code $?" >>$o
+        ( flock 9; show "$name" $o ) 9>/tmp/show.lock; }
+"#;
+
+/// Where the guest's kernel is kept between runs.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("vm-cache")
+}
+
+fn lab() -> Command {
+    let mut command = Command::new("python3");
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm/lab.py"))
+        .arg("--cache")
+        .arg(cache())
+        .env("PATH", path_variable())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Why no guest can be started here; looked at once.
+pub fn missing() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    MISSING
+        .get_or_init(|| {
+            for (name, package) in [
+                ("python3", "python3"),
+                ("qemu-system-x86_64", "qemu-system-x86"),
+                ("busybox", "busybox-static"),
+                ("dpkg", "dpkg"),
+                ("apt-get", "apt"),
+                ("lsblk", "util-linux"),
+                ("mkfs.ext4", "e2fsprogs"),
+            ] {
+                if tool(name).is_none() {
+                    return Some(format!("{name} (Debian's {package}) is not installed"));
+                }
+            }
+            std::fs::create_dir_all(cache()).unwrap();
+            let out = lab().arg("prepare").output().unwrap();
+            let why = String::from_utf8_lossy(&out.stdout).trim().to_string();
+            assert!(
+                out.status.success() || !why.is_empty(),
+                "{}",
+                String::from_utf8_lossy(&out.stderr)
+            );
+            (!out.status.success()).then_some(why)
+        })
+        .clone()
+}
+
+/// A machine that is off; its drives live as long as it.
+pub struct Machine {
+    scratch: Scratch,
+    disks: Vec<String>,
+    modules: Vec<&'static str>,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        Self {
+            scratch: Scratch::new(),
+            disks: Vec::new(),
+            modules: Vec::new(),
+        }
+    }
+
+    /// Adds a drive of old data: `KIND[,OPTION=VALUE...]`, see `tests/vm`.
+    pub fn disk(mut self, spec: &str, size: u64) -> Self {
+        self.disks.push(spec.to_string());
+        let name = self.name_of_last();
+        fill_with_tags(&self.image(&name), size);
+        self
+    }
+
+    /// Adds a drive without content.
+    pub fn blank(mut self, spec: &str, size: u64) -> Self {
+        self.disks.push(spec.to_string());
+        let name = self.name_of_last();
+        self.scratch.sparse(&format!("{name}.img"), size);
+        self
+    }
+
+    fn name_of_last(&self) -> String {
+        let kind = |spec: &str| spec.split(',').next().unwrap().to_string();
+        let (last, before) = self.disks.split_last().unwrap();
+        if let Some((_, name)) = last.split_once("name=") {
+            return name.split(',').next().unwrap().to_string();
+        }
+        let same = before.iter().filter(|spec| kind(spec) == kind(last));
+        format!("{}{}", kind(last), same.count())
+    }
+
+    /// Loads these kernel modules as well.
+    pub fn modules(mut self, names: &[&'static str]) -> Self {
+        self.modules.extend(names);
+        self
+    }
+
+    /// A drive's medium.
+    pub fn image(&self, name: &str) -> PathBuf {
+        self.scratch.join(&format!("{name}.img"))
+    }
+
+    /// A copy of a drive's medium that the machine made, or that is made now.
+    pub fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.scratch.join(&format!("{name}.copy"));
+        if !copy.exists() {
+            std::fs::copy(self.image(name), &copy).unwrap();
+        }
+        copy
+    }
+
+    /// Boots it, runs a script as root, and takes its power away. `at`: events,
+    /// as `usb0:8M=unplug usb0`.
+    pub fn boot(&self, at: &[&str], script: &str) -> Boot {
+        // Without KVM a guest wants both processors.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut command = lab();
+        command.arg("run").arg("--dir").arg(self.scratch.path());
+        command.args([
+            "--copy",
+            concat!(env!("CARGO_BIN_EXE_wipeit"), ":/bin/wipeit"),
+        ]);
+        for disk in &self.disks {
+            command.args(["--disk", disk]);
+        }
+        for event in at {
+            command.args(["--at", event]);
+        }
+        for module in &self.modules {
+            command.args(["--module", module]);
+        }
+        let out = command
+            .arg(format!("{PRELUDE}\n{script}"))
+            .output()
+            .unwrap();
+        let mut said = String::from_utf8_lossy(&out.stdout).replace('\r', "");
+        let code = out.status.code().unwrap_or(-1);
+        if !matches!(code, 0 | 137) {
+            let log = std::fs::read_to_string(self.scratch.join("kernel.log"));
+            let machine = String::from_utf8_lossy(&out.stderr);
+            let kernel = log.unwrap_or_default();
+            let _ = write!(said, "\n--- machine\n{machine}\n--- kernel\n{kernel}");
+        }
+        Boot { code, said }
+    }
+}
+
+/// What came of one boot.
+pub struct Boot {
+    /// The script's exit code; 137 after a power cut.
+    code: i32,
+    said: String,
+}
+
+impl Boot {
+    /// Fails unless the script came to its end.
+    pub fn finished(self) -> Self {
+        assert_eq!(self.code, 0, "{}", self.said);
+        self
+    }
+
+    /// Fails unless the power was cut.
+    pub fn was_cut(self) -> Self {
+        assert_eq!(self.code, 137, "{}", self.said);
+        self
+    }
+
+    /// What `show` and `try` of this name printed.
+    pub fn excerpts(&self, name: &str) -> Vec<&str> {
+        let mark = format!("<<< {name}\n");
+        self.said
+            .split(&mark)
+            .skip(1)
+            .map(|rest| rest.split(">>>").next().unwrap())
+            .collect()
+    }
+
+    /// The one excerpt of this name.
+    pub fn excerpt(&self, name: &str) -> &str {
+        let all = self.excerpts(name);
+        assert_eq!(all.len(), 1, "{name}: {}", self.said);
+        all[0]
+    }
+
+    /// Fails unless the command of this name ended with this code and said all
+    /// of these (white space as single spaces).
+    pub fn ended(&self, name: &str, code: i32, words: &[&str]) -> &Self {
+        let said = self.excerpt(name);
+        let last = said.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("code {code}"), "{name}: {}", self.said);
+        // Closing lines are wrapped.
+        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in words {
+            assert!(flat.contains(word), "{name}: no {word:?} in {said}");
+        }
+        self
+    }
+
+    /// The value of a line `KEY VALUE`.
+    pub fn value(&self, key: &str) -> &str {
+        self.said
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("no {key} in {}", self.said))
+    }
+
+    /// The checkpoint or report, among excerpts of this name, of the drive with
+    /// this serial.
+    pub fn json_of(&self, name: &str, serial: &str) -> Option<Value> {
+        let mut all = self.excerpts(name).into_iter().map(|text| {
+            serde_json::from_str::<Value>(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+        });
+        all.find(|value| value["device_id"]["serial"] == serial)
+    }
+
+    /// Fails unless the report of this drive was shown, and every byte of the
+    /// image is what it says.
+    pub fn wiped(&self, serial: &str, image: &Path) -> Value {
+        let report = self
+            .json_of("report", serial)
+            .unwrap_or_else(|| panic!("no report of {serial} in {}", self.said));
+        assert_eq!(report["outcome"], "WIPED", "{report}");
+        let size = std::fs::metadata(image).unwrap().len();
+        assert_eq!(number(&report, "total_size"), size, "{report}");
+        check(image, 0, size, &Content::of(&report, 1));
+        report
+    }
+}

@@ -1,0 +1,163 @@
+"""A drive of the machine: a raw file behind a small NBD server that models a volatile write cache."""
+import fcntl, os, random, re, socket, struct, threading
+
+ZERO = bytes(1 << 20)
+POWER = threading.RLock()          # held while any drive handles a request: a cut is one instant for all
+OFF = threading.Event()            # the power is cut
+PCI = ("nvme", "virtio")           # kinds that need a hot-pluggable PCI slot of their own
+
+
+def size(text):
+    """'512', '4K', '1.5G' -> bytes."""
+    m = re.fullmatch(r"([0-9.]+)([KMGT]?)", text)
+    return int(float(m[1]) * 1024 ** " KMGT".index(m[2] or " "))
+
+
+class Drive(threading.Thread):
+    """Serves one raw file that exists. Options are text: see README.md.
+
+    The cache is an undo log: a write goes to the file at once, and what it replaced is remembered until
+    the guest flushes (or the write itself was FUA). A power cut puts the old bytes back."""
+
+    def __init__(self, lab, spec):
+        super().__init__(daemon=True)
+        self.kind, *options = spec.split(",")
+        self.opt = dict(o.split("=", 1) if "=" in o else (o, "") for o in options)
+        self.lab, self.number = lab, len(lab.drives)
+        self.index = sum(d.kind == self.kind for d in lab.drives)
+        self.name = self.opt.get("name", f"{self.kind}{self.index}")
+        self.serial = self.opt.get("serial", f"SN-{self.name.upper()}")
+        self.out = "out" in self.opt                         # not plugged in at the start
+        self.keep = self.opt.get("keep", "none")             # what survives of unflushed data
+        self.rng = random.Random(self.opt.get("seed", "1") + self.name)
+        self.pending = []                                    # [offset, old, new]
+        self.written, self.flushes = 0, 0
+        self.path = os.path.join(lab.dir, self.name + ".img")
+        self.fd = os.open(self.path, os.O_RDWR)
+        fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.size = os.fstat(self.fd).st_size
+        self.sock = os.path.join(lab.tmp, self.name + ".nbd")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.sock)
+        self.listener.listen(2)
+
+    # --- the medium and its cache
+    def write(self, off, data, fua):
+        self.lab.wrote(self, len(data))                      # a cut may happen here, before this write
+        if OFF.is_set():
+            return
+        if not fua and self.keep != "all":
+            self.pending.append([off, os.pread(self.fd, len(data), off), data])
+        os.pwrite(self.fd, data, off)
+        if fua:
+            self.settle(off, off + len(data))
+        self.written += len(data)
+
+    def settle(self, off, end):
+        """This range is on the medium for good: nothing older is put back over it."""
+        kept = []
+        for o, old, new in self.pending:
+            e = o + len(old)
+            for a, b in ((o, min(e, off)), (max(o, end), e)):
+                if a < b:
+                    kept.append([a, old[a - o:b - o], new[a - o:b - o]])
+        self.pending = kept
+
+    def power_cut(self):
+        """Undoes what never reached the medium; then lets some of it have reached it, as `keep` says."""
+        todo, self.pending = self.pending, []
+        for off, old, _ in reversed(todo):
+            os.pwrite(self.fd, old, off)
+        first = self.rng.randrange(len(todo) + 1)
+        for i, (off, _, new) in enumerate(todo):
+            if self.keep == "prefix" and i < first:
+                os.pwrite(self.fd, new, off)
+            elif self.keep == "random" and self.rng.random() < .5:   # any subset, torn at a sector
+                n = len(new) if self.rng.random() < .8 else self.rng.randrange(0, len(new) + 1, 512)
+                os.pwrite(self.fd, new[:n], off)
+        self.lab.event("lost", drive=self.name, writes=len(todo), bytes=sum(len(p[1]) for p in todo))
+
+    # --- the protocol
+    def run(self):
+        while True:
+            conn, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+
+    def serve(self, conn):
+        try:
+            self.talk(conn)
+        except (OSError, EOFError):
+            pass                                             # QEMU went away
+        except Exception as e:
+            self.lab.stop(f"error in the machine: {e!r}")
+
+    def talk(self, conn):
+        def get(n):
+            buf, have = bytearray(n), 0
+            view = memoryview(buf)
+            while have < n:
+                k = conn.recv_into(view[have:])
+                if not k:
+                    raise EOFError
+                have += k
+            return bytes(buf)
+        conn.sendall(b"NBDMAGIC" + b"IHAVEOPT" + struct.pack(">H", 3))
+        get(4)
+        while True:                                          # options, until the client says GO
+            _, opt, n = struct.unpack(">8sII", get(16))
+            get(n)
+            reply = lambda kind, data=b"": conn.sendall(
+                struct.pack(">QIII", 0x3E889045565A9, opt, kind, len(data)) + data)
+            if opt in (6, 7):
+                reply(3, struct.pack(">HQH", 0, self.size, 1 | 4 | 8 | 32 | 64))
+                reply(1)
+                if opt == 7:
+                    break
+            else:
+                reply(0x80000001)
+        while True:
+            _, flags, cmd, cookie, off, n = struct.unpack(">IHHQQI", get(28))
+            data, back, fua = get(n) if cmd == 1 else b"", b"", flags & 1
+            with POWER:
+                if OFF.is_set() or cmd == 2:
+                    return
+                if cmd == 0:
+                    back = os.pread(self.fd, n, off)
+                elif cmd == 1:
+                    self.write(off, data, fua)
+                elif cmd == 3:
+                    self.flushes += 1
+                    self.lab.flushing(self)                  # a cut may happen here, before this flush
+                    if not OFF.is_set():
+                        self.pending = []
+                elif cmd in (4, 6):                          # discard, write zeroes
+                    for o in range(off, off + n, len(ZERO)):
+                        self.write(o, ZERO[:min(len(ZERO), off + n - o)], fua)
+                if OFF.is_set():
+                    return
+            conn.sendall(struct.pack(">IIQ", 0x67446698, 0, cookie) + back)
+
+    # --- what QEMU plugs in
+    def devices(self):
+        """QEMU devices, outermost first; the same serve -device and QMP device_add."""
+        n, slot = self.name, f"port-{self.name}"
+        wwn = 0x5000C500A1B20000 + self.number
+        disk = {"drive": n, "id": n}
+        scsi = {**disk, "driver": "scsi-hd", "serial": self.serial, "vendor": "LAB",
+                "product": self.opt.get("model", "LAB DISK")}
+        return {
+            "nvme": lambda: [{**disk, "driver": "nvme", "bus": slot, "serial": self.serial}],
+            "virtio": lambda: [{**disk, "driver": "virtio-blk-pci", "bus": slot, "serial": self.serial}],
+            "sata": lambda: [{**disk, "driver": "ide-hd", "bus": f"ide.{self.index}", "serial": self.serial,
+                              "wwn": wwn, "model": "LAB SATA DISK", "rotation_rate": 7200}],
+            "scsi": lambda: [{**scsi, "bus": "hba.0", "scsi-id": self.index, "wwn": wwn, "dpofua": True}],
+            "usb": lambda: self.usb("usb-bot", scsi),
+            "uas": lambda: self.usb("usb-uas", scsi),
+            "sd": lambda: [{"driver": "sdhci-pci", "id": n + "-host"},
+                           {**disk, "driver": "sd-card", "bus": "sd-bus"}],
+        }[self.kind]()
+
+    def usb(self, driver, scsi):
+        outer = self.name + "-usb"
+        return [{"driver": driver, "id": outer, "bus": "xhci.0", "serial": self.serial},
+                {**scsi, "bus": outer + ".0", "removable": True}]

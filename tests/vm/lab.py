@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""Boots a QEMU guest (software emulation) with real kinds of drives and runs commands in it.
+
+Every drive is a raw file that this process serves to QEMU (drive.py). That server is the drive: it
+counts bytes and flushes and has a volatile write cache, so a power cut loses what the guest wrote and
+did not flush, on all drives at one instant. See README.md.
+"""
+import argparse, ctypes, json, os, queue, re, shutil, signal, socket, stat, subprocess, sys, tempfile, threading, time
+
+sys.dont_write_bytecode = True
+from drive import OFF, PCI, POWER, Drive, size
+from guest import Cpio, Unavailable, base_initramfs, kernel
+
+T0 = time.time()
+MODULES = {"nvme": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_scsi sd_mod", "virtio": "virtio_blk",
+           "usb": "xhci-pci usb-storage sd_mod", "uas": "xhci-pci uas sd_mod", "sd": "sdhci-pci mmc_block"}
+CMDLINE = ("console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr audit=0 no_timer_check "
+           "usb_storage.delay_use=0 cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on")
+
+
+def note(*words):
+    print(f"[lab {time.time() - T0:6.2f}s]", *words, file=sys.stderr, flush=True)
+
+
+def die_with_parent(sig):
+    ctypes.CDLL(None).prctl(1, sig)                          # PR_SET_PDEATHSIG
+
+
+class Qmp:
+    """QEMU's control socket."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        for _ in range(500):
+            try:
+                self.s.connect(path)
+                break
+            except OSError:
+                time.sleep(.02)
+        self.f, self.lock, self.events = self.s.makefile("r"), threading.Lock(), []
+        self.f.readline()
+        self("qmp_capabilities")
+
+    def __call__(self, cmd, **args):
+        with self.lock:
+            self.s.sendall(json.dumps({"execute": cmd, "arguments": args}).encode())
+            while True:
+                m = json.loads(self.f.readline() or '{"error":{"desc":"QEMU is gone"}}')
+                if "event" in m:
+                    self.events.append(m)
+                elif "error" in m:
+                    raise RuntimeError(m["error"]["desc"])
+                else:
+                    return m["return"]
+
+    def wait_deleted(self, dev, seconds):
+        end = time.time() + seconds
+        while time.time() < end:
+            if any(e["event"] == "DEVICE_DELETED" and e["data"].get("device") == dev for e in self.events):
+                self.events.clear()
+                return True
+            time.sleep(.05)
+            self("query-status")                             # reads events that came meanwhile
+        return False
+
+
+class Lab:
+    def __init__(self, a):
+        self.a, self.drives, self.end, self.rc = a, [], None, None
+        self.dir = a.dir
+        self.tmp = tempfile.mkdtemp(prefix="wipeit-lab.")    # sockets: a path of theirs must be short
+        self.log = open(os.path.join(self.dir, "events.jsonl"), "a")
+        self.work, self.done, self.qemu = queue.Queue(), threading.Event(), None
+        for spec in a.disk:
+            self.drives.append(Drive(self, spec))
+        self.by = {d.name: d for d in self.drives}
+        self.at = [tuple(text.rpartition("=")[::2]) for text in a.at]
+
+    def event(self, what, **more):
+        self.log.write(json.dumps({"t": round(time.time() - T0, 3), "event": what, **more}) + "\n")
+        self.log.flush()
+
+    # --- triggers: "usb0:32M" (before the write that passes it), "usb0:flush:3" (before its 3rd flush)
+    def wrote(self, drive, n):
+        for t in list(self.at):
+            name, _, amount = t[0].partition(":")
+            if name == drive.name and "flush" not in amount and drive.written + n >= size(amount):
+                self.fire(t)
+
+    def flushing(self, drive):
+        for t in list(self.at):
+            if t[0] == f"{drive.name}:flush:{drive.flushes}":
+                self.fire(t)
+
+    def fire(self, t):
+        self.at.remove(t)
+        note(f"at {t[0]}: {t[1]}")
+        if t[1] == "cut":
+            self.cut()
+        else:
+            self.work.put(t[1])
+
+    def cut(self):
+        with POWER:                                          # no drive can be halfway through a request
+            if not OFF.is_set():
+                OFF.set()
+                for d in self.drives:
+                    d.power_cut()
+                self.stop("power cut")
+
+    def stop(self, why):
+        self.end = self.end or why
+        self.done.set()
+        if self.qemu.poll() is None:
+            self.qemu.kill()
+
+    def act(self, text):
+        """One action, from --at or from `lab` in the guest; gives the answer for the guest."""
+        verb, _, arg = text.strip().partition(" ")
+        self.event("act", words=text.strip())
+        name, _, rest = arg.partition(" ")
+        d = self.by.get(name)
+        if verb == "ready":
+            note("guest is ready")
+        elif verb == "rc":
+            self.rc = int(arg)
+            self.stop("finished")
+        elif verb == "cut":
+            self.cut()
+        elif verb == "flushes":
+            return f"ok {d.flushes}"
+        elif verb == "cut-at-flush":                         # counted from now
+            self.at.append((f"{name}:flush:{d.flushes + int(rest)}", "cut"))
+        elif verb == "copy":                                 # its medium as it is now
+            with POWER:
+                shutil.copyfile(d.path, os.path.join(self.dir, rest))
+        elif verb == "unplug":
+            top = d.devices()[0]["id"]
+            self.qmp("device_del", id=top)
+            gone = self.qmp.wait_deleted(top, 20)
+            with POWER:
+                d.power_cut()                                # it lost its power too
+            return "ok" if gone else "err the guest did not let it go"
+        elif verb == "plug":
+            devices = d.devices()
+            for device in devices:
+                self.qmp("device_add", **device)
+            if d.kind in ("usb", "uas"):
+                self.qmp("qom-set", path=f"/machine/peripheral/{devices[0]['id']}", property="attached", value=True)
+        else:
+            return "err unknown action: " + text
+        return "ok"
+
+    def worker(self):
+        while True:
+            text = self.work.get()
+            try:
+                note(text, "->", self.act(text))
+            except Exception as e:
+                note(text, "-> failed:", e)
+
+    def port(self, path):
+        """Requests of the guest's `lab` program."""
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+        try:
+            for line in s.makefile("r"):
+                try:
+                    answer = self.act(line)
+                except Exception as e:
+                    answer = f"err {e}"
+                if not line.startswith(("ready", "rc ")):
+                    note("guest asked:", line.strip(), "->", answer)
+                if not self.done.is_set():
+                    s.sendall((answer + "\n").encode())
+        except OSError:
+            pass                                             # QEMU was killed
+
+    # --- one run
+    def initramfs(self, root):
+        extra = Cpio()
+        for item in self.a.copy:
+            host, _, guest = item.partition(":")
+            extra.file(host, guest)
+        kinds = {d.kind for d in self.drives}
+        load = ["virtio_pci", "virtio_console", "ext4"]
+        load += [m for kind, ms in MODULES.items() if kind in kinds for m in ms.split()] + self.a.module
+        disks = sum(not d.out for d in self.drives)
+        conf = f"LOAD='{' '.join(dict.fromkeys(load))}'\nDISKS={disks}\n"
+        extra.add("/etc/lab.conf", stat.S_IFREG | 0o644, conf.encode())
+        extra.add("/etc/lab.cmd", stat.S_IFREG | 0o755, self.a.command.encode() + b"\n")
+        path = os.path.join(self.tmp, "initrd")
+        with open(path, "wb") as f:
+            for part in (open(base_initramfs(self.a.cache, root), "rb").read(), extra.done()):
+                f.write(part)
+        return path
+
+    def qemu_args(self, vmlinux, initrd):
+        p = lambda s: os.path.join(self.tmp, s)
+        args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", "max,la57=off", "-m", "768M",
+                "-kernel", vmlinux, "-initrd", initrd, "-append", CMDLINE,
+                "-serial", "file:" + os.path.join(self.dir, "kernel.log"),
+                "-qmp", f"unix:{p('qmp')},server=on,wait=off", "-device", "virtio-serial-pci",
+                "-chardev", "stdio,id=con,signal=off", "-device", "virtconsole,chardev=con",
+                "-chardev", f"socket,id=lab,path={p('lab')},server=on,wait=off",
+                "-device", "virtserialport,chardev=lab,name=lab", "-device", "virtio-rng-pci"]
+        kinds = {d.kind for d in self.drives}
+        if kinds & {"usb", "uas"}:
+            args += ["-device", "qemu-xhci,id=xhci"]
+        if "scsi" in kinds:
+            args += ["-device", "virtio-scsi-pci,id=hba"]
+        for i, d in enumerate(self.drives):
+            server = {"type": "unix", "path": d.sock}
+            args += ["-blockdev", json.dumps({"driver": "nbd", "node-name": d.name, "discard": "unmap", "server": server})]
+            if d.kind in PCI:
+                args += ["-device", f"pcie-root-port,id=port-{d.name},bus=pcie.0,chassis={i + 1},slot={i + 1}"]
+            for device in [] if d.out else d.devices():
+                args += ["-device", json.dumps(device)]
+        return args
+
+    def run(self):
+        root, vmlinux = kernel(self.a.cache)
+        for d in self.drives:
+            d.start()
+        self.qemu = subprocess.Popen(self.qemu_args(vmlinux, self.initramfs(root)), stdout=subprocess.PIPE,
+                                     stdin=subprocess.DEVNULL, preexec_fn=lambda: die_with_parent(signal.SIGKILL))
+        self.qmp = Qmp(os.path.join(self.tmp, "qmp"))
+        for target, args in ((self.worker, ()), (self.port, (os.path.join(self.tmp, "lab"),)), (self.clock, ())):
+            threading.Thread(target=target, args=args, daemon=True).start()
+        while chunk := os.read(self.qemu.stdout.fileno(), 65536):
+            os.write(1, chunk.replace(b"\r\n", b"\n"))
+        self.qemu.wait()
+        self.done.set()
+        why = self.end or f"guest stopped by itself (QEMU status {self.qemu.returncode}, see kernel.log)"
+        note(f"{why}; status {self.rc}")
+        return {"finished": self.rc, "power cut": 137, "timeout": 124}.get(why, 125)
+
+    def clock(self):
+        if not self.done.wait(self.a.timeout):
+            self.stop("timeout")
+
+
+def run(a):
+    lab = Lab(a)
+    try:
+        return lab.run()
+    finally:
+        shutil.rmtree(lab.tmp)
+
+
+def main():
+    die_with_parent(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--cache", required=True, help="where the guest's kernel is kept")
+    sub = p.add_subparsers(dest="cmd", required=True)
+    sub.add_parser("prepare", help="fetch the guest's kernel; status 1 and the reason when that cannot be done")
+    r = sub.add_parser("run")
+    r.add_argument("--dir", required=True, help="where the images and logs are")
+    r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme sata scsi usb uas virtio sd")
+    r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
+    r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
+    r.add_argument("--module", action="append", default=[], help="also load this kernel module")
+    r.add_argument("--timeout", type=float, default=150)
+    r.add_argument("command")
+    a = p.parse_args()
+    try:
+        if a.cmd == "prepare":
+            base_initramfs(a.cache, kernel(a.cache)[0])
+            return 0
+        return run(a)
+    except Unavailable as why:
+        print(why)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
