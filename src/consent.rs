@@ -10,6 +10,7 @@ use crate::confirm::{self, Answer};
 use crate::device::{Device, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
+use crate::guard;
 use crate::job::Job;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -149,7 +150,13 @@ impl Consent<'_> {
 
     fn ask(&self, device: &Device, subject: &str) -> Result<(), Outcome> {
         let wanted = confirm::answer_wanted(device, &self.host.attached());
-        let why_not = match confirm::ask(&confirm::question(device, &wanted), &wanted) {
+        // What will be lost by name, right above the answer.
+        let mut lines: Vec<String> = guard::warnings(device)
+            .iter()
+            .map(|warning| format!("Warning: {warning}."))
+            .collect();
+        lines.extend(confirm::question(device, &wanted));
+        let why_not = match confirm::ask(&lines, &wanted) {
             Ok(Answer::Yes) => return Ok(()),
             Ok(Answer::No) => {
                 return Err(Outcome::Refused(format!(

@@ -52,13 +52,20 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
         .boot(
             &[],
             &format!(
-                "for s in {serials}; do
+                "try list wipeit --list --json --state-dir /w
+                 for s in {serials}; do
                      echo \"$s $(dev $s)\"; try \"wipe $s\" wipeit --yes --state-dir /w $(dev $s)
                  done
                  show report /w/reports/*.json"
             ),
         )
         .finished();
+    boot.ended("list", 0, &[]);
+    for (kind, _, serial, _) in kinds {
+        let row = format!("\"serial\": \"{serial}\"");
+        let shown = boot.excerpt("list").replace("\":\"", "\": \"");
+        assert!(shown.contains(&row), "{kind} is not listed: {shown}");
+    }
     for (kind, transport, serial, slot) in kinds {
         let line = format!(
             "WIPED {} {serial} {} bytes, 0 bad, read-back full, 0 differ",
@@ -323,6 +330,8 @@ struct Stack {
     off: &'static str,
     /// What the refusal says of every disk.
     words: &'static [&'static str],
+    /// What the card warns of once it is released.
+    warning: &'static [&'static str],
 }
 
 const IN_USE: [Stack; 6] = [
@@ -331,6 +340,7 @@ const IN_USE: [Stack; 6] = [
         on: "echo 0 2048 linear $1 64 | dmsetup create upper",
         off: "dmsetup remove upper",
         words: &["is held by dm-", "upper"],
+        warning: &[],
     },
     Stack {
         disks: &["CRYPT"],
@@ -341,24 +351,28 @@ const IN_USE: [Stack; 6] = [
              lvcreate -q -an -Zn -l 4 -n home vg0; lvchange -ay vg0/home",
         off: "vgchange -q -an vg0; cryptsetup close secret",
         words: &["is held by dm-", "secret"],
+        warning: &["Warning", "LUKS"],
     },
     Stack {
         disks: &["RAID1", "RAID2"],
         on: "mdadm --create -q --run --assume-clean --level=1 --metadata=1.2 --raid-devices=2 /dev/md0 $1 $2",
         off: "mdadm --stop -q /dev/md0",
         words: &["is held by md0"],
+        warning: &["Warning", "MD"],
     },
     Stack {
         disks: &["BTRFS1", "BTRFS2"],
         on: "mkfs.btrfs -q -f $1 $2; mkdir -p /btrfs; btrfs device scan $1 $2; mount -t btrfs $1 /btrfs",
         off: "umount /btrfs",
         words: &["/btrfs"],
+        warning: &["Warning", "btrfs"],
     },
     Stack {
         disks: &["SWAP"],
         on: "echo 2048,, | sfdisk -q $1; udevadm settle; p=$(ls $1?*); mkswap -q $p; swapon $p",
         off: "swapoff $(ls $1?*)",
         words: &["1 is swap"],
+        warning: &[],
     },
     Stack {
         disks: &["MOUNT"],
@@ -366,6 +380,7 @@ const IN_USE: [Stack; 6] = [
              mkdir -p '/old home'; mount $p '/old home'",
         off: "umount '/old home'",
         words: &["1 is mounted at /old"],
+        warning: &[],
     },
 ];
 
@@ -412,7 +427,7 @@ fn what_is_in_use_is_refused_until_it_is_released() {
         for serial in stack.disks {
             refused(&boot, &format!("{serial} active"), stack.words);
             refused(&boot, &format!("{serial} active dry run"), stack.words);
-            boot.ended(&format!("{serial} inactive"), 0, &[]);
+            boot.ended(&format!("{serial} inactive"), 0, stack.warning);
         }
     }
 }
