@@ -16,7 +16,7 @@ use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::StateDir;
 use crate::resume::{self, Unfinished};
-use crate::text::{clean, reason, shown};
+use crate::text::{clean, field, reason, shown};
 
 /// What the question is about.
 pub struct Consent<'a> {
@@ -41,7 +41,10 @@ impl Consent<'_> {
         let times = self.times(opened, subject);
         let ask = match &job.continued {
             None => !(self.request.yes || named),
-            Some(continued) => !named && self.must_ask(continued, subject)?,
+            Some(continued) => {
+                let moved = moved(continued, device);
+                !named && self.must_ask(continued, moved.as_deref(), subject)?
+            }
         } && !self.request.dry_run;
         let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
         if !self.request.quiet && (looked_at || job.continued.is_some()) {
@@ -85,10 +88,16 @@ impl Consent<'_> {
 
     /// Consent to a continued wipe is in its checkpoint, where the drive is
     /// proved to be the one that it was given for.
-    fn must_ask(&self, continued: &Unfinished, subject: &str) -> Result<bool, Outcome> {
+    fn must_ask(
+        &self,
+        continued: &Unfinished,
+        moved: Option<&str>,
+        subject: &str,
+    ) -> Result<bool, Outcome> {
         let matches = matches!(continued.proof, Proof::Matches { .. });
         if continued.same_identity && matches {
-            return Ok(false);
+            // Behind another controller a drive may show other bytes.
+            return Ok(moved.is_some() && !self.request.yes);
         }
         let cryptographic = matches!(
             continued.proof,
@@ -136,7 +145,13 @@ impl Consent<'_> {
             let mut checkpoint = continued.checkpoint.clone();
             checkpoint.plan = job.plan.clone();
             checkpoint.set_position(job.state.step, job.state.position);
-            card::resume_card(&checkpoint, device, &proof, times, &now)
+            let mut lines = card::resume_card(&checkpoint, device, &proof, times, &now);
+            lines.extend(
+                moved(continued, device)
+                    .iter()
+                    .flat_map(|text| field("Changed", text)),
+            );
+            lines
         } else {
             let root = self.state.root();
             let in_memory = self.host.state_in_memory(root);
@@ -189,4 +204,19 @@ impl Consent<'_> {
             }
         }
     }
+}
+
+/// What changed about how the drive is attached since the wipe began.
+fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
+    let (then, now) = (
+        continued.checkpoint.device_id.transport,
+        device.identity.transport,
+    );
+    (then != now).then(|| {
+        format!(
+            "it was attached by {} and is now by {}",
+            then.name(),
+            now.name()
+        )
+    })
 }

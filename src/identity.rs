@@ -47,6 +47,26 @@ pub enum Transport {
     Other,
 }
 
+impl Transport {
+    /// As people know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nvme => "NVMe",
+            Self::Sata => "SATA",
+            Self::Scsi => "SCSI",
+            Self::Usb => "USB",
+            Self::Mmc => "a card slot",
+            Self::Virtio => "virtio",
+            Self::Loop => "a loop device",
+            Self::Dm => "device mapper",
+            Self::Md => "software RAID",
+            Self::File => "a file",
+            Self::Other => "another transport",
+        }
+    }
+}
+
 /// Where a partition lies on its disk, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {

@@ -335,3 +335,26 @@ pub fn twin(host: &Host, device: &Device) -> Option<PathBuf> {
         .find(|other| other.identity.shares_id_with(&device.identity))
         .map(|other| other.path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::tests::{Machine, id};
+
+    #[test]
+    fn a_drive_that_shares_its_serial_with_another_one_is_not_told_apart() {
+        let machine = Machine::new();
+        for (name, minor) in [("sdx", 0), ("sdy", 16), ("sdz", 32)] {
+            machine.disk(name, id(1008, minor));
+        }
+        let serial = |name: &str, serial: &str| machine.set(name, &[("device/wwid", serial)]);
+        serial("sdx", "naa.5000c500d1a2b3c4");
+        serial("sdy", "naa.5000c500d1a2b3c4");
+        serial("sdz", "naa.5000c500d1a2b3c5");
+        assert_eq!(
+            twin(&machine.host, &machine.look("sdx")),
+            Some(machine.host.dev.join("sdy"))
+        );
+        assert_eq!(twin(&machine.host, &machine.look("sdz")), None);
+    }
+}

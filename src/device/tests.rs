@@ -197,7 +197,7 @@ impl Machine {
             .dev
     }
 
-    fn look(&self, name: &str) -> Device {
+    pub(crate) fn look(&self, name: &str) -> Device {
         self.look_with(name, Path::new("/proc"))
     }
 

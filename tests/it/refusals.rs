@@ -57,6 +57,7 @@ cases![
     NOTHING => declining_leaves_an_old_checkpoint_as_it_was,
     NOTHING => a_dry_run_leaves_no_trace,
     NOTHING => a_serial_that_the_target_does_not_have_is_refused,
+    LOOP => a_hundred_refusals_leave_the_targets_untouched,
     USERS => an_ordinary_user_is_told_to_run_as_root,
 ];
 
@@ -602,6 +603,41 @@ fn a_serial_that_the_target_does_not_have_is_refused() {
         4,
         &["has no serial, but --serial says ZR5A1B2C"],
     );
+}
+
+fn a_hundred_refusals_leave_the_targets_untouched() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB + 7 * 512);
+    let device = Loop::over(&image);
+    let twin = Loop::over(&image);
+    let state = scratch.state();
+    let targets = [&image, device.path(), twin.path(), scratch.path()].map(Path::to_path_buf);
+    unchanged(&[&image, device.path(), state.path()], || {
+        let mut refusals = 0;
+        for how in [
+            "--yes",
+            "--yes --strategy zero",
+            "--yes --pattern 55aa",
+            "--dry-run",
+            "--yes --resume",
+            "--yes --restart",
+            "--yes --ensure",
+            "--yes --quiet",
+            "--yes --verify none",
+            "--yes -b 4K",
+            "--yes --threads 1",
+            "--yes --passes 3",
+            "--serial ZR5A1B2C",
+        ] {
+            for target in &targets {
+                for _ in 0..2 {
+                    scratch.wipe(target).words(how).code(4);
+                    refusals += 1;
+                }
+            }
+        }
+        assert!(refusals >= 100);
+    });
 }
 
 fn an_ordinary_user_is_told_to_run_as_root() {

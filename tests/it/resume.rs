@@ -37,6 +37,7 @@ cases![
     OPENSSL => very_little_written_asks_again,
     OPENSSL => a_second_pass_with_little_written_is_proved_by_the_first,
     OPENSSL => the_start_of_a_later_pass_is_no_consent_to_another_content,
+    NOTHING => a_changed_transport_is_said_and_asked_about,
     NOTHING => wiping_again_after_success_needs_no_word,
     NOTHING => the_checkpoint_has_the_fields_that_are_promised,
 ];
@@ -590,6 +591,19 @@ fn the_start_of_a_later_pass_is_no_consent_to_another_content() {
         stopped.resume("--yes").wiped(&stopped.target, SIZE);
         stopped.assert_wiped(&before["plan"]);
     }
+}
+
+fn a_changed_transport_is_said_and_asked_about() {
+    let stopped = Stopped::writing("");
+    let plan = stopped.checkpoint()["plan"].clone();
+    stopped.scratch.state().edit(|value| {
+        value["device_id"]["transport"] = "sata".into();
+    });
+    let changed = "it was attached by SATA and is now by a file";
+    let done = stopped.resume("").code(4);
+    done.says(&[changed, "there is no terminal to ask on"]);
+    stopped.resume("--yes").code(0).says(&[changed]);
+    stopped.assert_wiped(&plan);
 }
 
 fn wiping_again_after_success_needs_no_word() {
