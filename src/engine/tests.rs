@@ -51,6 +51,27 @@ fn run(
     (ended, journal.saved, events)
 }
 
+/// Runs a plan from its start while these saves (counted from 0) fail.
+fn run_with_saves_failing(
+    plan: &Plan,
+    drive: &FakeDrive,
+    failing: BTreeSet<u64>,
+    check: &(dyn Fn(&State) + Sync),
+) -> (Ended, Vec<Event>) {
+    let mut journal = FakeJournal::new(check);
+    journal.failing = failing;
+    let (observer, control) = (Recorder::default(), FakeControl::default());
+    let engine = Engine {
+        plan,
+        settings: settings(),
+        target: drive,
+        observer: &observer,
+        control: &control,
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    (ended, observer.0.into_inner().unwrap())
+}
+
 /// Promise 3: everything that a saved checkpoint claims survives a power cut
 /// at this very moment.
 fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
@@ -184,17 +205,8 @@ fn what_cannot_be_read_back_is_bad_and_what_differs_is_located() {
     };
     let drive = FakeDrive::new(128 * 512, 512, faults);
     let check = |_: &State| {};
-    let mut journal = FakeJournal::new(&check);
-    let (observer, control) = (Recorder::default(), FakeControl::default());
     let plan = random(true);
-    let engine = Engine {
-        plan: &plan,
-        settings: settings(),
-        target: &drive,
-        observer: &observer,
-        control: &control,
-    };
-    let ended = engine.run(State::start(), &mut journal);
+    let (ended, _) = run_with_saves_failing(&plan, &drive, BTreeSet::new(), &check);
     let differ: Vec<_> = ended
         .state
         .mismatches
@@ -265,18 +277,8 @@ fn a_drive_that_goes_away_ends_the_run_and_keeps_the_checkpoint() {
 fn without_a_first_checkpoint_nothing_is_written() {
     let drive = FakeDrive::new(MIB, 512, Faults::default());
     let check = |_: &State| {};
-    let mut journal = FakeJournal::new(&check);
-    journal.failing = BTreeSet::from([0]);
-    let (observer, control) = (Recorder::default(), FakeControl::default());
     let plan = random(false);
-    let engine = Engine {
-        plan: &plan,
-        settings: settings(),
-        target: &drive,
-        observer: &observer,
-        control: &control,
-    };
-    let ended = engine.run(State::start(), &mut journal);
+    let (ended, _) = run_with_saves_failing(&plan, &drive, BTreeSet::from([0]), &check);
     assert!(matches!(ended.end, End::NotStarted(_)));
     assert!(drive.platter().iter().all(|&byte| byte == 0xA5));
 }
@@ -286,19 +288,8 @@ fn checkpoints_that_fail_are_announced_once_and_the_wipe_goes_on() {
     let drive = FakeDrive::new(6 * MIB, 512, Faults::default());
     let plan = random(true);
     let check = |state: &State| check_saved(&plan, &drive, state);
-    let mut journal = FakeJournal::new(&check);
-    journal.failing = BTreeSet::from([2]);
-    let (observer, control) = (Recorder::default(), FakeControl::default());
-    let engine = Engine {
-        plan: &plan,
-        settings: settings(),
-        target: &drive,
-        observer: &observer,
-        control: &control,
-    };
-    let ended = engine.run(State::start(), &mut journal);
+    let (ended, events) = run_with_saves_failing(&plan, &drive, BTreeSet::from([2]), &check);
     assert!(matches!(ended.end, End::Complete) && ended.unsaved.is_none());
-    let events = observer.0.into_inner().unwrap();
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::SaveFailed(_))), 1);
     assert_eq!(count(|event| matches!(event, Event::SaveRecovered)), 1);
@@ -317,19 +308,8 @@ fn a_pass_is_not_begun_while_the_checkpoint_speaks_of_the_one_before() {
     let plan = Plan::new(vec![pass(1), pass(2)]).unwrap();
     // The check runs at every attempt, on what was saved last.
     let check = |state: &State| check_saved(&plan, &drive, state);
-    let mut journal = FakeJournal::new(&check);
-    journal.failing = (2..20).collect();
-    let (observer, control) = (Recorder::default(), FakeControl::default());
-    let engine = Engine {
-        plan: &plan,
-        settings: settings(),
-        target: &drive,
-        observer: &observer,
-        control: &control,
-    };
-    let ended = engine.run(State::start(), &mut journal);
+    let (ended, events) = run_with_saves_failing(&plan, &drive, (2..20).collect(), &check);
     assert!(matches!(ended.end, End::Complete) && ended.unsaved.is_none());
-    let events = observer.0.into_inner().unwrap();
     assert_eq!(
         events
             .iter()
