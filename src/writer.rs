@@ -350,14 +350,14 @@ impl Target for Writer {
     }
 
     fn is_whole(&self) -> Result<(), String> {
-        let size = end_of(&self.file).map_err(|error| reason(&error))?;
-        if size == self.size {
-            return Ok(());
+        match end_of(&self.file).map_err(|error| reason(&error))? {
+            size if size == self.size => Ok(()),
+            0 => Err("it has gone (its size is now 0)".into()),
+            size => Err(format!(
+                "its size was {} bytes and is now {size}",
+                self.size
+            )),
         }
-        Err(format!(
-            "its size was {} bytes and is now {size}",
-            self.size
-        ))
     }
 
     fn presence(&self, error: &io::Error) -> Presence {
