@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Content as Found, Device, Fact, Medium, Node};
 use crate::guard;
 use crate::identity::{Kind, Transport};
-use crate::plan::{Content, Phase, Plan, Step};
+use crate::plan::{Content, Phase, Plan, Step, Verify};
 use crate::size;
 use crate::text::{about, clean, clock, count, field};
 
@@ -40,7 +40,7 @@ pub fn card(
     for warning in guard::warnings(device) {
         lines.extend(field("Warning", &warning.to_string()));
     }
-    lines.extend(plan_lines(plan, times, now));
+    lines.extend(plan_lines(plan, times, now, device.size));
     let kept = if state_in_memory {
         "in memory: a resume will NOT survive a reboot; see --state-dir"
     } else {
@@ -222,8 +222,14 @@ fn label(found: &Found) -> String {
 }
 
 /// The steps with their times, and when all is done.
-fn plan_lines(plan: &Plan, times: Option<PassTimes>, now: &ZonedDateTime) -> Vec<String> {
+fn plan_lines(
+    plan: &Plan,
+    times: Option<PassTimes>,
+    now: &ZonedDateTime,
+    size: u64,
+) -> Vec<String> {
     let steps = plan.steps();
+    let time_of = |step, times| time_of(plan, step, times, size);
     let mut lines: Vec<String> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         // Of a long plan the begin and the end.
@@ -234,7 +240,7 @@ fn plan_lines(plan: &Plan, times: Option<PassTimes>, now: &ZonedDateTime) -> Vec
             }
             continue;
         }
-        let text = format!("{}. {}", index + 1, step_text(plan, *step));
+        let text = format!("{}. {}", index + 1, step_text(plan, *step, size));
         let time = times.map_or(String::new(), |times| about(time_of(*step, times)));
         lines.push(format!("{text:<TIMES$}{time}").trim_end().to_string());
     }
@@ -257,17 +263,25 @@ fn plan_lines(plan: &Plan, times: Option<PassTimes>, now: &ZonedDateTime) -> Vec
         .collect()
 }
 
-fn time_of(step: Step, times: PassTimes) -> Duration {
-    match step.phase {
+fn time_of(plan: &Plan, step: Step, times: PassTimes, size: u64) -> Duration {
+    let whole = match step.phase {
         Phase::Write => times.0,
         Phase::Verify => times.1,
         Phase::Complete => Duration::ZERO,
-    }
+    };
+    let points = size::basis_points(plan.step_bytes(step, size), size);
+    whole.saturating_mul(u32::from(points)) / 10_000
 }
 
-fn step_text(plan: &Plan, step: Step) -> String {
+fn step_text(plan: &Plan, step: Step, size: u64) -> String {
     if step.phase == Phase::Verify {
-        return "read everything back and compare".into();
+        return match plan.pass(step.pass).verify {
+            how @ Verify::Sample { .. } => {
+                let share = size::percent_text(how.bytes(size), size);
+                format!("read back samples ({share}), compare")
+            }
+            Verify::Full | Verify::None => "read everything back and compare".into(),
+        };
     }
     match &plan.pass(step.pass).content {
         Content::Zero => "write zeros".into(),
@@ -344,10 +358,10 @@ fn rest_of_plan(
 ) -> Vec<String> {
     let plan = &checkpoint.plan;
     let passes = plan.passes().len() as u64;
-    let read_back = if plan.verifies() {
-        "full read-back"
-    } else {
-        "no read-back"
+    let read_back = match plan.verify() {
+        Verify::Full => "full read-back",
+        Verify::Sample { .. } => "read-back of samples",
+        Verify::None => "no read-back",
     };
     let begun = checkpoint
         .started_at
@@ -381,7 +395,8 @@ fn rest_of_plan(
 fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
     let left = checkpoint.total_size - checkpoint.position().min(checkpoint.total_size);
     let points = u32::from(size::basis_points(left, checkpoint.total_size));
-    let current = time_of(checkpoint.step(), times) / 10_000;
+    let (plan, size) = (&checkpoint.plan, checkpoint.total_size);
+    let current = time_of(plan, checkpoint.step(), times, size) / 10_000;
     let current = current.checked_mul(points).unwrap_or(Duration::MAX);
     checkpoint
         .plan
@@ -390,7 +405,7 @@ fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
         .skip_while(|step| **step != checkpoint.step())
         .skip(1)
         .fold(current, |sum, step| {
-            sum.saturating_add(time_of(*step, times))
+            sum.saturating_add(time_of(plan, *step, times, size))
         })
 }
 
@@ -399,7 +414,7 @@ mod tests {
     use super::*;
     use crate::device::Mount;
     use crate::device::example::{SIZE, disk};
-    use crate::plan::{Generator, Key, Pass};
+    use crate::plan::{Generator, Key, Pass, ReadBack};
     use crate::text::COLUMNS;
 
     fn plan(passes: usize) -> Plan {
@@ -408,9 +423,10 @@ mod tests {
                 generator: Generator::Aes256,
                 key: Key::new([7; 32]),
             },
-            verify: false,
+            verify: Verify::None,
         };
-        Plan::new(vec![pass; passes]).unwrap().with_verify(true)
+        let plan = Plan::new(vec![pass; passes]).unwrap();
+        plan.with_read_back(ReadBack::Full, 0, 7)
     }
 
     fn now() -> ZonedDateTime {

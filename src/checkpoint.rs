@@ -6,9 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extent::{BadMap, ExtentSet};
+use crate::difference::{Differences, Wrap};
+use crate::extent::BadMap;
 use crate::identity::Identity;
-use crate::plan::{self, Phase, Plan, Step};
+use crate::plan::{self, Phase, Plan, Step, Verify};
 use crate::size;
 
 /// The `kind` of every checkpoint and record.
@@ -53,12 +54,15 @@ pub struct Checkpoint {
     pub pass: usize,
     /// What is done with it.
     pub phase: Phase,
-    /// Bytes of the current pass that were read back.
+    /// Where the read-back of the current pass is, in bytes: everything below
+    /// that it looks at was read.
     pub verified: u64,
     /// What could not be written or read.
     pub bad: BadMap,
     /// What was read back different, in any run.
-    pub mismatches: ExtentSet,
+    pub mismatches: Differences,
+    /// Set when addresses were found to lead to the same place of the drive.
+    pub wrap: Option<Wrap>,
     /// Speed over position.
     pub samples: Vec<Sample>,
     /// Whether read-backs went through the page cache, because the file system
@@ -145,7 +149,8 @@ impl Checkpoint {
             phase: Phase::Write,
             verified: 0,
             bad: BadMap::default(),
-            mismatches: ExtentSet::default(),
+            mismatches: Differences::default(),
+            wrap: None,
             samples: Vec::new(),
             page_cache: false,
             failed_saves: 0,
@@ -177,8 +182,7 @@ impl Checkpoint {
     #[must_use]
     pub fn progress_text(&self) -> String {
         let (done, total) = (self.position(), self.total_size);
-        let points = size::basis_points(done, total);
-        let share = format!("{}.{}%", points / 100, points / 10 % 10);
+        let share = size::percent_text(done, total);
         format!("{share} ({})", size::part_of(done, total, " of "))
     }
 
@@ -190,10 +194,10 @@ impl Checkpoint {
             Phase::Write => (position, 0),
             Phase::Verify => (self.total_size, position),
             Phase::Complete => {
-                let verified = if self.plan.verifies() {
-                    self.total_size
-                } else {
+                let verified = if self.plan.verify() == Verify::None {
                     0
+                } else {
+                    self.total_size
                 };
                 (self.total_size, verified)
             }
@@ -234,7 +238,7 @@ impl Checkpoint {
             return Some("pass");
         }
         let step = self.step();
-        let verify = self.plan.pass(step.pass).verify;
+        let verify = self.plan.pass(step.pass).verify != Verify::None;
         let close = |a: f64, b: f64| (a - b).abs() < 0.005;
         let (done, all) = self.plan.work(step, self.position(), total);
         let rules = [
@@ -315,7 +319,7 @@ mod tests {
             slice: None,
             backing: None,
         };
-        let plan = Plan::new(vec![pass(false), pass(true)]).unwrap();
+        let plan = Plan::new(vec![pass(Verify::None), pass(Verify::Full)]).unwrap();
         let now = "2026-01-14T02:10:07+01:00";
         let mut checkpoint = Checkpoint::begin(device_id, plan, 4096, "0123abcd".into(), now);
         checkpoint.device = "/dev/sdb".into();
@@ -395,7 +399,10 @@ mod tests {
             ("chunk_size", json!(0)),
             ("run_id", json!("../../etc")),
             ("bad", bad(600)),
-            ("mismatches", json!([{"start": 900, "length": 101}])),
+            (
+                "mismatches",
+                json!([{"start": 900, "length": 101, "at": 912, "expected": "00", "found": "01"}]),
+            ),
             ("plan", json!([])),
             ("plan[0].strategy", json!("gutmann")),
         ] {

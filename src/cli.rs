@@ -4,13 +4,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 
 use crate::engine;
 use crate::outcome::EXIT_CODES;
-use crate::plan::{Choice, MAX_PASSES, Pattern, Wish};
+use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Wish};
 use crate::size;
 use crate::text::clean;
 
@@ -56,7 +57,7 @@ struct Args {
     )]
     passes: Option<String>,
 
-    /// Read back and compare: full or none [default: full]
+    /// Read back: full, sample, all or none [default: full]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     verify: Option<Verify>,
 
@@ -149,6 +150,16 @@ struct Args {
     )]
     rate_limit: Option<String>,
 
+    /// End a run whose drive has not answered for so many seconds, from 5 on
+    /// [default: wait for it]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    stall_timeout: Option<String>,
+
     /// This help; --help says more
     #[arg(short = 'h', action = ArgAction::HelpShort)]
     short_help: Option<bool>,
@@ -176,7 +187,20 @@ enum Strategy {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Verify {
     Full,
+    Sample,
+    All,
     None,
+}
+
+impl From<Verify> for ReadBack {
+    fn from(verify: Verify) -> Self {
+        match verify {
+            Verify::Full => Self::Full,
+            Verify::Sample => Self::Sample,
+            Verify::All => Self::All,
+            Verify::None => Self::None,
+        }
+    }
 }
 
 /// How progress is shown.
@@ -221,6 +245,8 @@ pub struct Request {
     pub threads: usize,
     /// Bytes a second.
     pub rate_limit: Option<u64>,
+    /// How long a drive may not answer.
+    pub stall_timeout: Option<Duration>,
 }
 
 /// What is done about a checkpoint that is there.
@@ -371,8 +397,10 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     if args.serial.iter().any(|serial| serial.trim().is_empty()) {
         return Err("--serial: is empty; did a variable expand to nothing?".into());
     }
-    let passes = number("--passes", args.passes.as_deref(), MAX_PASSES)?;
-    let threads = number("--threads", args.threads.as_deref(), engine::MAX_WORKERS)?;
+    let passes = number("--passes", args.passes.as_deref(), 1, MAX_PASSES)?;
+    let threads = number("--threads", args.threads.as_deref(), 1, engine::MAX_WORKERS)?;
+    let stall_timeout = args.stall_timeout.as_deref();
+    let stall_timeout = number("--stall-timeout", stall_timeout, LEAST_STALL, MOST_STALL)?;
     let interval = bytes(
         "--checkpoint-every",
         args.checkpoint_every.as_deref(),
@@ -405,7 +433,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
             strategy,
             pattern,
             passes,
-            verify: args.verify.map(|verify| matches!(verify, Verify::Full)),
+            verify: args.verify.map(ReadBack::from),
         },
         mode,
         yes: args.yes,
@@ -418,6 +446,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         buffer_size,
         threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
         rate_limit,
+        stall_timeout: stall_timeout.map(|seconds| Duration::from_secs(seconds as u64)),
     })
 }
 
@@ -435,16 +464,26 @@ fn target(args: &Args) -> Result<Option<PathBuf>, String> {
     }
 }
 
-fn number(option: &str, text: Option<&str>, most: usize) -> Result<Option<usize>, String> {
+/// Seconds: any drive may take a few to answer.
+const LEAST_STALL: usize = 5;
+/// Seconds: a day.
+const MOST_STALL: usize = 86_400;
+
+fn number(
+    option: &str,
+    text: Option<&str>,
+    least: usize,
+    most: usize,
+) -> Result<Option<usize>, String> {
     let Some(text) = text else { return Ok(None) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse()
         .ok()
-        .filter(|number| digits && (1..=most).contains(number))
+        .filter(|number| digits && (least..=most).contains(number))
         .map(Some)
         .ok_or_else(|| {
             format!(
-                "{option}: '{}' is not a number from 1 to {most}; give one",
+                "{option}: '{}' is not a number from {least} to {most}; give one",
                 clean(text)
             )
         })
@@ -575,7 +614,7 @@ mod tests {
         let request = run("wipeit -y --pattern 0x924924 --passes 3 --verify none -b 64K /dev/sdx");
         assert_eq!(request.wish.strategy, Some(Choice::Pattern));
         assert_eq!(request.wish.passes, Some(3));
-        assert_eq!(request.wish.verify, Some(false));
+        assert_eq!(request.wish.verify, Some(ReadBack::None));
         assert_eq!(request.buffer_size, Some(65536));
         assert_eq!(request.target, Some("/dev/sdx".into()));
         assert_eq!(run("wipeit -r /dev/sdb").mode, Mode::Resume);

@@ -1,7 +1,9 @@
 //! The end of a run: the checkpoint is completed or kept, and the user told.
 
+use std::path::Path;
 use std::time::Duration;
 
+use crate::checkpoint::Checkpoint;
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
@@ -9,7 +11,7 @@ use crate::outcome::{Outcome, Signal};
 use crate::plan::Phase;
 use crate::progress::Saver;
 use crate::report::{self, Ending};
-use crate::text::{reason, shown};
+use crate::text::{reason, shown, span};
 
 /// What the last words need besides the run itself.
 pub struct Closing<'a> {
@@ -29,13 +31,13 @@ pub struct Closing<'a> {
 
 impl Closing<'_> {
     /// Completes or keeps the checkpoint, and tells how the run ended.
-    pub fn close(self, ended: &Ended, mut saver: Saver, display: Display) -> Outcome {
+    pub fn close(self, ended: &Ended, mut saver: Saver, display: &Display) -> Outcome {
         let failed = matches!(ended.end, End::Failed(_));
         let complete = ended.state.step.phase == Phase::Complete && !failed;
         let outcome = match &ended.end {
             End::NotStarted(why) => {
                 // The reason follows; the log needs no last line.
-                drop(display);
+                display.abandon();
                 return Outcome::Refused(format!(
                     "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
                 ));
@@ -57,14 +59,7 @@ impl Closing<'_> {
                 .and_then(|record| saver.complete(&record))
         });
         display.finish(&outcome);
-        if let Outcome::Failed(why) = &outcome {
-            let path = shown(&self.device.path);
-            let text = format!(
-                "{why}; the checkpoint is kept, go on with `{}`",
-                self.resume_command
-            );
-            display::message(&path, &text);
-        }
+        self.say_failed(&outcome);
         let file = match &kept {
             Some(Ok(())) => saver.report_path(),
             Some(Err(error)) => {
@@ -79,17 +74,55 @@ impl Closing<'_> {
             }
             None => saver.pending_path(),
         };
+        let on_disk = kept.map_or(last_save.is_ok(), |kept| kept.is_ok());
+        self.tell(&outcome, saver.checkpoint(), &file, on_disk);
+        outcome
+    }
+
+    /// Tells that the drive hangs. The last checkpoint stands as it is: who
+    /// saves it may hang as well.
+    pub fn hung(
+        self,
+        checkpoint: &Checkpoint,
+        file: &Path,
+        silence: Duration,
+        display: &Display,
+    ) -> Outcome {
+        let outcome = Outcome::Failed(format!(
+            "nothing has come back from it for {} (--stall-timeout); this process can end only \
+             when the kernel gives up what it waits for",
+            span(silence)
+        ));
+        display.finish(&outcome);
+        self.say_failed(&outcome);
+        self.tell(&outcome, checkpoint, file, true);
+        outcome
+    }
+
+    fn say_failed(&self, outcome: &Outcome) {
+        if let Outcome::Failed(why) = outcome {
+            let path = shown(&self.device.path);
+            let text = format!(
+                "{why}; the checkpoint is kept, go on with `{}`",
+                self.resume_command
+            );
+            display::message(&path, &text);
+        }
+    }
+
+    /// The line on stdout, and those that explain it.
+    fn tell(self, outcome: &Outcome, checkpoint: &Checkpoint, file: &Path, saved: bool) {
         let ending = Ending {
-            outcome: &outcome,
+            outcome,
             path: &self.device.path,
             name: &self.device.name,
             medium: self.device.medium,
             slot: self.device.slot.as_deref(),
             write_back: self.device.write_back,
-            checkpoint: saver.checkpoint(),
-            file: file.exists().then_some(file.as_path()),
-            saved: kept.map_or(last_save.is_ok(), |kept| kept.is_ok()),
-            state_in_memory: self.host.state_in_memory(&file),
+            checkpoint,
+            file: file.exists().then_some(file),
+            saved,
+            state_in_memory: self.host.state_in_memory(file),
             active: self.active,
             resume_command: self.resume_command,
         };
@@ -100,7 +133,6 @@ impl Closing<'_> {
                 display::say(&line);
             }
         }
-        outcome
     }
 }
 

@@ -330,7 +330,7 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         let pass = Pass {
             content: Content::Zero,
-            verify: true,
+            verify: crate::plan::Verify::Full,
         };
         let plan = Plan::new(vec![pass]).unwrap();
         let begun = "2026-01-14T01:10:00Z";

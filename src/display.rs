@@ -23,7 +23,7 @@ use crate::extent::{Bad, BadState, During, Extent};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::size;
-use crate::text::clean;
+use crate::text::{clean, count, span};
 
 /// How often the screen is looked after, and so the most often it is drawn.
 const TICK: Duration = Duration::from_secs(1);
@@ -337,8 +337,13 @@ impl Display {
 
     /// Takes the bar away, or writes the last line of a log. Returns after two
     /// seconds at the latest, even if the terminal stands still.
-    pub fn finish(self, outcome: &Outcome) {
+    pub fn finish(&self, outcome: &Outcome) {
         self.end(Some(outcome.clone()));
+    }
+
+    /// Takes the bar away; a log gets no last line.
+    pub fn abandon(&self) {
+        self.end(None);
     }
 
     fn end(&self, outcome: Option<Outcome>) {
@@ -434,12 +439,13 @@ struct Screen {
 
 impl Screen {
     fn new(face: Face, header: Header, paper: Box<dyn Paper>) -> Self {
-        let steps = header.plan.steps().len() as u128;
+        let start = header.plan.steps()[0];
+        let (_, total) = header.plan.work(start, 0, header.size);
         Self {
             face,
             paper,
             started: Instant::now(),
-            estimate: Estimate::new(steps * u128::from(header.size)),
+            estimate: Estimate::new(total),
             header,
             now: None,
             shown: None,
@@ -521,10 +527,15 @@ impl Screen {
                     self.warn(&text, local);
                 }
             }
-            Event::Mismatch(extent) => {
+            Event::Mismatch(difference) => {
+                let extent = difference.extent;
                 let text = || {
                     let (bytes, from) = (extent.length(), extent.start());
-                    format!("{bytes} bytes at byte {from} are not what was written")
+                    let origin = match difference.first.written_for {
+                        Some(origin) => format!(", but what was written for byte {origin}"),
+                        None => String::new(),
+                    };
+                    format!("{bytes} bytes at byte {from} are not what was written{origin}")
                 };
                 if let Some(text) = self.differ.shown(text, "ranges that differ") {
                     self.warn(&text, local);
@@ -553,6 +564,30 @@ impl Screen {
             Event::WaitsForCheckpoint => self.warn(
                 "waiting until the checkpoint can be saved: the next pass would destroy what the \
                  last one speaks of",
+                local,
+            ),
+            Event::Retrying { areas, bytes } => self.warn(
+                &format!(
+                    "trying again what was left for the end: {}, {} together",
+                    count(areas as u64, "area", "areas"),
+                    size::decimal(bytes)
+                ),
+                local,
+            ),
+            Event::NoAnswer(silence) => self.warn(
+                &format!(
+                    "nothing has come back from the drive for {}; it may hang",
+                    span(silence)
+                ),
+                local,
+            ),
+            Event::Slow { now, best } => self.warn(
+                &format!(
+                    "{}/s for minutes, less than a hundredth of the {}/s it did before; the drive \
+                     may be failing",
+                    size::decimal(now),
+                    size::decimal(best)
+                ),
                 local,
             ),
             Event::StillWaiting => self.warn(
@@ -675,11 +710,16 @@ fn bad_text(extent: Extent, bad: Bad) -> String {
         During::Read => "read-back",
     };
     let later = match bad.state {
-        BadState::Deferred => "; to be tried again",
+        BadState::Deferred => "; left for the end, as the search takes long",
+        BadState::Abandoned => "; given up, as the search takes too long",
         BadState::Failed => "",
     };
     let (start, length) = (extent.start(), extent.length());
-    format!("bad sector at byte {start}: {length} bytes, {what}: {why}{later}")
+    let kind = match bad.state {
+        BadState::Failed => "sector",
+        BadState::Deferred | BadState::Abandoned => "area",
+    };
+    format!("bad {kind} at byte {start}: {length} bytes, {what}: {why}{later}")
 }
 
 /// Counts warnings of one kind: the first ones are shown, then every tenfold.
@@ -715,7 +755,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::outcome::Signal;
-    use crate::plan::{Content, Pass, Phase, Step};
+    use crate::plan::{Content, Pass, Phase, Step, Verify};
     use std::sync::atomic::AtomicUsize;
 
     const GB: u64 = 1_000_000_000;
@@ -723,7 +763,7 @@ mod tests {
     fn header() -> Header {
         let pass = Pass {
             content: Content::Zero,
-            verify: true,
+            verify: Verify::Full,
         };
         Header {
             name: "sdb".into(),

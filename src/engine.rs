@@ -12,7 +12,9 @@ mod cycle;
 mod fake;
 mod gate;
 mod message;
+mod pace;
 mod proof;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -26,8 +28,9 @@ use std::time::Duration;
 use memmap2::{Advice, MmapMut};
 
 use crate::checkpoint::Checkpoint;
+use crate::difference::{Differences, Wrap};
 use crate::event::Observer;
-use crate::extent::{BadMap, ExtentSet};
+use crate::extent::BadMap;
 use crate::outcome::Signal;
 use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
@@ -135,6 +138,10 @@ pub trait Control: Sync {
     fn stop(&self) -> Option<Signal>;
     /// Time since some fixed moment; it never goes backwards.
     fn now(&self) -> Duration;
+    /// Nothing came back from the target for the stall timeout; `state` was
+    /// saved last. The engine cannot end while its calls hang in the kernel,
+    /// but this may end the program; when it returns the engine waits on.
+    fn hangs(&self, state: &State, silence: Duration);
 }
 
 /// How far a run got, as it is saved.
@@ -147,7 +154,9 @@ pub struct State {
     /// What cannot be written or read.
     pub bad: Arc<BadMap>,
     /// What was read back different.
-    pub mismatches: Arc<ExtentSet>,
+    pub mismatches: Arc<Differences>,
+    /// Set when addresses lead to the same place.
+    pub wrap: Option<Wrap>,
 }
 
 impl State {
@@ -162,6 +171,7 @@ impl State {
             position,
             bad: Arc::new(checkpoint.bad.clone()),
             mismatches: Arc::new(checkpoint.mismatches.clone()),
+            wrap: checkpoint.wrap,
         }
     }
 
@@ -176,6 +186,7 @@ impl State {
             position: 0,
             bad: Arc::default(),
             mismatches: Arc::default(),
+            wrap: None,
         }
     }
 }
@@ -192,6 +203,7 @@ pub struct Settings {
     interval: u64,
     // > 0
     rate: Option<u64>,
+    stall: Option<Duration>,
 }
 
 impl Settings {
@@ -211,7 +223,15 @@ impl Settings {
             workers,
             interval,
             rate,
+            stall: None,
         }
+    }
+
+    /// The same, but a target that does not answer for so long is called
+    /// hanging.
+    #[must_use]
+    pub fn with_stall(self, stall: Option<Duration>) -> Self {
+        Self { stall, ..self }
     }
 
     /// Bytes of a chunk.
@@ -269,6 +289,14 @@ pub enum Op {
     Allocate,
 }
 
+impl Error {
+    /// Doing this at that offset failed.
+    pub fn new(op: Op, offset: u64, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { op, offset, why }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { op, offset, why } = self;
@@ -303,12 +331,7 @@ impl Engine<'_> {
         let mut buffers = match Buffers::new(self.settings) {
             Ok(buffers) => buffers,
             Err(error) => {
-                let why = reason(&error);
-                let end = End::Failed(Error {
-                    op: Op::Allocate,
-                    offset: 0,
-                    why,
-                });
+                let end = End::Failed(Error::new(Op::Allocate, 0, reason(&error)));
                 return Ended {
                     state,
                     unsaved: None,

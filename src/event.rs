@@ -1,5 +1,8 @@
 //! What the engine tells while it works.
 
+use std::time::Duration;
+
+use crate::difference::Difference;
 use crate::extent::{Bad, Extent};
 use crate::plan::Step;
 
@@ -13,7 +16,24 @@ pub enum Event {
     /// A range cannot be written or read.
     BadExtent(Extent, Bad),
     /// A range read back differs from what was written.
-    Mismatch(Extent),
+    Mismatch(Difference),
+    /// Areas in which the search for bad blocks took too long are tried again:
+    /// so many of them, of so many bytes together.
+    Retrying {
+        /// Their number.
+        areas: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Nothing came back from the drive for so long.
+    NoAnswer(Duration),
+    /// The drive has been far below its own earlier speed for minutes.
+    Slow {
+        /// Bytes a second now.
+        now: u64,
+        /// Bytes a second at its best.
+        best: u64,
+    },
     /// The drive's flush failed; what came after the last good one is written
     /// again from this offset.
     SyncFailed {

@@ -123,6 +123,13 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
             .filter_map(|(&start, &(end, value))| Some((Extent::between(start, end)?, value)))
     }
 
+    /// The range in which an offset lies.
+    #[must_use]
+    pub fn range_at(&self, offset: u64) -> Option<Extent> {
+        let (&start, &(end, _)) = self.ranges.range(..=offset).next_back()?;
+        Extent::between(start, end).filter(|range| offset < range.end())
+    }
+
     /// The parts of `within` that are in the map, clipped to it, in order.
     pub fn overlaps(&self, within: Extent) -> impl Iterator<Item = Extent> + '_ {
         let first = self
@@ -207,8 +214,11 @@ pub struct Bad {
 pub enum BadState {
     /// Tried down to the logical block; cannot be written or read.
     Failed,
-    /// Left for a later retry.
+    /// Left for the end of the step: the search took too long.
     Deferred,
+    /// Given up as a whole at the end of the step: the search took too long
+    /// again. Some of its blocks may be good, but were not tried one by one.
+    Abandoned,
 }
 
 /// The operation that failed.
@@ -251,10 +261,20 @@ impl BadMap {
 
     /// Takes out what a pass recorded within a range that it does again.
     pub fn retry(&mut self, within: Extent, pass: usize) {
-        let again: Vec<Extent> = self
+        self.take_out(within, |bad| bad.pass == pass);
+    }
+
+    /// Takes out what was left for the end of a step within a range that is
+    /// tried again.
+    pub fn settle(&mut self, within: Extent) {
+        self.take_out(within, |bad| bad.state == BadState::Deferred);
+    }
+
+    fn take_out(&mut self, within: Extent, which: impl Fn(Bad) -> bool) {
+        let out: Vec<Extent> = self
             .0
             .iter()
-            .filter(|(_, bad)| bad.pass == pass)
+            .filter(|(_, bad)| which(*bad))
             .filter_map(|(extent, _)| {
                 let (start, end) = (
                     extent.start().max(within.start()),
@@ -263,9 +283,21 @@ impl BadMap {
                 Extent::between(start, end)
             })
             .collect();
-        for extent in again {
+        for extent in out {
             self.0.remove(extent);
         }
+    }
+
+    /// What a pass left for its end, in order; neighbours are one.
+    #[must_use]
+    pub fn deferred(&self, pass: usize) -> Vec<Extent> {
+        let mut areas = ExtentMap::default();
+        for (extent, bad) in self.0.iter() {
+            if bad.state == BadState::Deferred && bad.pass == pass {
+                areas.insert(extent, ());
+            }
+        }
+        areas.iter().map(|(extent, ())| extent).collect()
     }
 
     /// Whether nothing is bad.
@@ -307,58 +339,6 @@ impl TryFrom<Vec<BadEntry>> for BadMap {
             map.add(extent, entry.bad);
         }
         Ok(map)
-    }
-}
-
-/// Extents without a value, such as those that differ from what was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Extent>", into = "Vec<Extent>")]
-pub struct ExtentSet(ExtentMap<()>);
-
-impl ExtentSet {
-    /// The underlying map.
-    #[must_use]
-    pub fn map(&self) -> &ExtentMap<()> {
-        &self.0
-    }
-
-    /// Adds a range.
-    pub fn insert(&mut self, extent: Extent) {
-        self.0.insert(extent, ());
-    }
-
-    /// Whether it has no range.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Bytes in it.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.bytes()
-    }
-}
-
-impl From<ExtentSet> for Vec<Extent> {
-    fn from(set: ExtentSet) -> Self {
-        set.0.iter().map(|(extent, ())| extent).collect()
-    }
-}
-
-impl TryFrom<Vec<Extent>> for ExtentSet {
-    type Error = &'static str;
-    fn try_from(extents: Vec<Extent>) -> Result<Self, Self::Error> {
-        let mut set = Self::default();
-        let mut end = 0;
-        for extent in extents {
-            if extent.start() < end {
-                return Err("extents overlap or are out of order");
-            }
-            end = extent.end();
-            set.insert(extent);
-        }
-        Ok(set)
     }
 }
 
@@ -447,8 +427,14 @@ mod tests {
 
     #[test]
     fn extents_on_disk_that_overlap_are_refused() {
-        let overlapping = r#"[{"start":0,"length":10},{"start":5,"length":10}]"#;
-        assert!(serde_json::from_str::<ExtentSet>(overlapping).is_err());
-        assert!(serde_json::from_str::<ExtentSet>(r#"[{"start":0,"length":0}]"#).is_err());
+        let entry = |start, length| {
+            format!(
+                r#"{{"start":{start},"length":{length},"pass":1,"state":"failed","during":"write","errno":5}}"#
+            )
+        };
+        let read = |list: &str| serde_json::from_str::<BadMap>(&format!("[{list}]"));
+        assert!(read(&format!("{},{}", entry(0, 10), entry(10, 10))).is_ok());
+        assert!(read(&format!("{},{}", entry(0, 10), entry(5, 10))).is_err());
+        assert!(read(&entry(0, 0)).is_err());
     }
 }

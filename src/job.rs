@@ -88,7 +88,9 @@ pub fn decide(
         display::say(&format!("wipeit: {line}"));
     }
     Ok(Decision::Work(Box::new(Job {
-        plan: request.wish.plan(new_random)?,
+        plan: request
+            .wish
+            .plan(new_random, u64::from_le_bytes(random_bytes()?))?,
         state: State::start(),
         chunk: request.buffer_size.unwrap_or(DEFAULT_CHUNK),
         continued: None,
@@ -212,9 +214,10 @@ fn continuation(
     older: Vec<Unfinished>,
 ) -> Result<Job, Outcome> {
     let checkpoint = &continued.checkpoint;
+    let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request
         .wish
-        .reconcile(&checkpoint.plan)
+        .reconcile(&checkpoint.plan, checkpoint.step().pass, seed)
         .map_err(|contradiction| {
             Outcome::Usage(format!(
                 "{}: contradicts the wipe that is continued ({}); leave it out, or --restart",

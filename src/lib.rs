@@ -3,8 +3,8 @@
 //! The house, from the facts up; a module may use only what stands above it
 //! (an architecture test keeps it so):
 //!
-//! - facts: [`size`], [`text`], [`extent`], [`strategy`], [`plan`],
-//!   [`identity`], [`checkpoint`], [`event`], [`outcome`]
+//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`sample`],
+//!   [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
@@ -18,6 +18,7 @@ pub mod closing;
 pub mod confirm;
 pub mod consent;
 pub mod device;
+pub mod difference;
 pub mod display;
 pub mod engine;
 pub mod event;
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod resume;
+pub mod sample;
 pub mod session;
 pub mod signal;
 pub mod size;
@@ -114,6 +116,8 @@ mod architecture {
         "size",
         "text",
         "extent",
+        "difference",
+        "sample",
         "strategy",
         "plan",
         "identity",

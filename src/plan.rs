@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample;
 use crate::size;
+use crate::text::{from_hex, to_hex};
 
 /// Most passes that a plan may have; the longest known scheme has 35.
 pub const MAX_PASSES: usize = 99;
@@ -43,7 +45,7 @@ impl fmt::Debug for Key {
 impl TryFrom<String> for Key {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bytes = parse_hex(&text).ok_or("key is not hexadecimal")?;
+        let bytes = from_hex(&text).ok_or("key is not hexadecimal")?;
         let bytes = bytes.try_into().map_err(|_| "key is not 32 bytes")?;
         Ok(Self(bytes))
     }
@@ -89,7 +91,7 @@ impl std::str::FromStr for Pattern {
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err("is not hexadecimal; give pairs of the digits 0-9 and a-f, such as 55aa");
         }
-        let bytes = parse_hex(digits)
+        let bytes = from_hex(digits)
             .ok_or("has an odd number of digits; give pairs of digits, such as 55aa")?;
         if bytes.len() > MAX_PATTERN {
             return Err("is longer than 4096 bytes; give a shorter one");
@@ -102,26 +104,6 @@ impl From<Pattern> for String {
     fn from(pattern: Pattern) -> Self {
         to_hex(&pattern.0)
     }
-}
-
-fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let digits = digits?;
-    let pairs = digits.chunks_exact(2);
-    let whole = pairs.remainder().is_empty();
-    whole.then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The generator of a random stream; named in the checkpoint, so that another
@@ -176,14 +158,74 @@ impl Content {
     }
 }
 
+/// How a pass is read back and compared afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verify", rename_all = "lowercase")]
+pub enum Verify {
+    /// Not at all.
+    None,
+    /// The places that [`sample`](crate::sample) draws with this seed.
+    Sample {
+        /// Drawn from the kernel.
+        seed: u64,
+    },
+    /// Every byte.
+    Full,
+}
+
+impl Verify {
+    /// As it is typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sample { .. } => "sample",
+            Self::Full => "full",
+        }
+    }
+
+    /// Bytes that it reads of a target of `size` bytes.
+    #[must_use]
+    pub fn bytes(self, size: u64) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Sample { seed } => sample::bytes(seed, size),
+            Self::Full => size,
+        }
+    }
+
+    /// How much it shows: the more the higher.
+    fn strength(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Sample { .. } => 1,
+            Self::Full => 2,
+        }
+    }
+}
+
+/// What `--verify` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Nothing is read back.
+    None,
+    /// Samples of the last pass.
+    Sample,
+    /// The last pass.
+    Full,
+    /// Every pass.
+    All,
+}
+
 /// One pass over the whole target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
     /// What is written.
     #[serde(flatten)]
     pub content: Content,
-    /// Whether the pass is read back and compared in full afterwards.
-    pub verify: bool,
+    /// How it is read back.
+    #[serde(flatten)]
+    pub verify: Verify,
 }
 
 /// The passes of a wipe.
@@ -215,17 +257,26 @@ impl Plan {
         &self.passes[index.min(self.passes.len() - 1)]
     }
 
-    /// Whether the last pass is read back.
+    /// How the last pass is read back.
     #[must_use]
-    pub fn verifies(&self) -> bool {
+    pub fn verify(&self) -> Verify {
         self.pass(usize::MAX).verify
     }
 
-    /// The same passes, with the last one read back or not.
+    /// The same passes, read back otherwise from pass `from` (counted from 0)
+    /// on: what was done with earlier ones cannot be changed any more. `seed`
+    /// draws samples, unless some are drawn already.
     #[must_use]
-    pub fn with_verify(mut self, verify: bool) -> Self {
-        if let Some(last) = self.passes.last_mut() {
-            last.verify = verify;
+    pub fn with_read_back(mut self, how: ReadBack, from: usize, seed: u64) -> Self {
+        let last = self.passes.len() - 1;
+        for (index, pass) in self.passes.iter_mut().enumerate().skip(from.min(last)) {
+            pass.verify = match (how, pass.verify) {
+                (ReadBack::All, _) => Verify::Full,
+                (ReadBack::Full, _) if index == last => Verify::Full,
+                (ReadBack::Sample, drawn @ Verify::Sample { .. }) if index == last => drawn,
+                (ReadBack::Sample, _) if index == last => Verify::Sample { seed },
+                _ => Verify::None,
+            };
         }
         self
     }
@@ -240,7 +291,7 @@ impl Plan {
                 pass,
                 phase: Phase::Write,
             });
-            if what.verify {
+            if what.verify != Verify::None {
                 steps.push(Step {
                     pass,
                     phase: Phase::Verify,
@@ -254,7 +305,7 @@ impl Plan {
     #[must_use]
     pub fn after(&self, step: Step) -> Step {
         let Step { pass, phase } = step;
-        if phase == Phase::Write && self.pass(pass).verify {
+        if phase == Phase::Write && self.pass(pass).verify != Verify::None {
             Step {
                 pass,
                 phase: Phase::Verify,
@@ -273,34 +324,46 @@ impl Plan {
     }
 
     /// Where this plan goes on when `step` of `begun` was done up to `position`
-    /// bytes. The two differ in whether the last pass is read back at most.
+    /// bytes. The two differ in how passes are read back at most.
     #[must_use]
     pub fn entry(&self, begun: &Self, step: Step, position: u64) -> (Step, u64) {
-        let verify = self.pass(step.pass).verify;
+        let (now, before) = (self.pass(step.pass).verify, begun.pass(step.pass).verify);
+        let more = now.strength() > before.strength();
+        let from_the_start = Step {
+            pass: step.pass,
+            phase: Phase::Verify,
+        };
         match step.phase {
-            Phase::Verify if !verify => (self.after(step), 0),
-            Phase::Complete if verify && !begun.verifies() => (
-                Step {
-                    pass: step.pass,
-                    phase: Phase::Verify,
-                },
-                0,
-            ),
+            Phase::Verify if now == Verify::None => (self.after(step), 0),
+            Phase::Verify | Phase::Complete if more => (from_the_start, 0),
             _ => (step, position),
         }
     }
 
-    /// Bytes of all steps that are finished when `done` bytes of `step` are, and
-    /// bytes of all steps together, for a target of `size` bytes.
+    /// Bytes that a step moves on a target of `size` bytes.
+    #[must_use]
+    pub fn step_bytes(&self, step: Step, size: u64) -> u64 {
+        match step.phase {
+            Phase::Write => size,
+            Phase::Verify => self.pass(step.pass).verify.bytes(size),
+            Phase::Complete => 0,
+        }
+    }
+
+    /// Bytes of all steps that are moved when `done` bytes of `step` are done,
+    /// and bytes of all steps together, for a target of `size` bytes.
     #[must_use]
     pub fn work(&self, step: Step, done: u64, size: u64) -> (u128, u128) {
-        let steps = self.steps();
-        let total = steps.len() as u128 * u128::from(size);
-        let before = steps.iter().take_while(|known| **known != step).count();
-        if before == steps.len() {
-            return (total, total);
+        let (mut total, mut moved) = (0_u128, None);
+        for known in self.steps() {
+            let bytes = u128::from(self.step_bytes(known, size));
+            if known == step {
+                let share = bytes * u128::from(done.min(size));
+                moved = Some(total + share.checked_div(u128::from(size)).unwrap_or(bytes));
+            }
+            total += bytes;
         }
-        (before as u128 * u128::from(size) + u128::from(done), total)
+        (moved.unwrap_or(total), total)
     }
 }
 
@@ -421,8 +484,8 @@ pub struct Wish {
     pub pattern: Option<Pattern>,
     /// `--passes`.
     pub passes: Option<usize>,
-    /// `--verify`: whether the last pass is read back.
-    pub verify: Option<bool>,
+    /// `--verify`.
+    pub verify: Option<ReadBack>,
 }
 
 /// A strategy as typed.
@@ -450,11 +513,15 @@ impl Choice {
 
 impl Wish {
     /// The plan of a fresh wipe. `random` makes the content of a random pass,
-    /// with a new key each time.
+    /// with a new key each time; `seed` draws samples.
     ///
     /// # Errors
     /// Those of `random`.
-    pub fn plan<E>(&self, mut random: impl FnMut() -> Result<Content, E>) -> Result<Plan, E> {
+    pub fn plan<E>(
+        &self,
+        mut random: impl FnMut() -> Result<Content, E>,
+        seed: u64,
+    ) -> Result<Plan, E> {
         let mut passes = Vec::new();
         for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {
             let content = match (self.strategy, &self.pattern) {
@@ -466,18 +533,25 @@ impl Wish {
             };
             passes.push(Pass {
                 content,
-                verify: false,
+                verify: Verify::None,
             });
         }
-        Ok(Plan { passes }.with_verify(self.verify.unwrap_or(true)))
+        let how = self.verify.unwrap_or(ReadBack::Full);
+        Ok(Plan { passes }.with_read_back(how, 0, seed))
     }
 
-    /// The plan with which a wipe is continued: its own, except that the
-    /// read-back may be changed.
+    /// The plan with which a wipe that is in pass `current` (counted from 0) is
+    /// continued: its own, except that the read-back may be changed; `seed`
+    /// draws samples.
     ///
     /// # Errors
     /// The option that contradicts it, and what the wipe was begun with.
-    pub fn reconcile(&self, begun: &Plan) -> Result<Plan, Contradiction> {
+    pub fn reconcile(
+        &self,
+        begun: &Plan,
+        current: usize,
+        seed: u64,
+    ) -> Result<Plan, Contradiction> {
         let first = &begun.pass(0).content;
         let contradiction = |option, begun| Err(Contradiction { option, begun });
         if let Some(choice) = self.strategy
@@ -500,7 +574,7 @@ impl Wish {
             return contradiction("--passes", begun.passes().len().to_string());
         }
         Ok(match self.verify {
-            Some(verify) => begun.clone().with_verify(verify),
+            Some(how) => begun.clone().with_read_back(how, current, seed),
             None => begun.clone(),
         })
     }
@@ -537,12 +611,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plan(passes: usize, verify: bool) -> Plan {
+    fn plan(passes: usize, how: ReadBack) -> Plan {
         let pass = Pass {
             content: Content::Zero,
-            verify: false,
+            verify: Verify::None,
         };
-        Plan::new(vec![pass; passes]).unwrap().with_verify(verify)
+        let plan = Plan::new(vec![pass; passes]).unwrap();
+        plan.with_read_back(how, 0, 7)
     }
 
     #[test]
@@ -560,7 +635,7 @@ mod tests {
 
     #[test]
     fn the_steps_follow_each_other_to_complete() {
-        let plan = plan(2, true);
+        let plan = plan(2, ReadBack::Full);
         let steps = plan.steps();
         assert_eq!(steps.len(), 3);
         for pair in steps.windows(2) {
@@ -581,7 +656,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_entered_where_the_one_before_stopped() {
-        let (with, without) = (plan(1, true), plan(1, false));
+        let (with, without) = (plan(1, ReadBack::Full), plan(1, ReadBack::None));
         let at = |phase| Step { pass: 0, phase };
         assert_eq!(
             with.entry(&with, at(Phase::Verify), 7),
@@ -602,6 +677,51 @@ mod tests {
         assert_eq!(
             with.entry(&with, at(Phase::Complete), 7).0,
             at(Phase::Complete)
+        );
+        // What was only sampled is not read back in full.
+        let sampled = plan(1, ReadBack::Sample);
+        let from_the_start = (at(Phase::Verify), 0);
+        assert_eq!(with.entry(&sampled, at(Phase::Verify), 7), from_the_start);
+        assert_eq!(with.entry(&sampled, at(Phase::Complete), 7), from_the_start);
+        assert_eq!(
+            sampled.entry(&with, at(Phase::Verify), 7),
+            (at(Phase::Verify), 7)
+        );
+    }
+
+    #[test]
+    fn a_read_back_is_changed_only_for_passes_that_are_not_over() {
+        let names = |plan: &Plan| -> Vec<&str> {
+            plan.passes()
+                .iter()
+                .map(|pass| pass.verify.name())
+                .collect()
+        };
+        let all = plan(3, ReadBack::All);
+        assert_eq!(names(&all), ["full", "full", "full"]);
+        let less = all.clone().with_read_back(ReadBack::None, 1, 7);
+        assert_eq!(names(&less), ["full", "none", "none"]);
+        let more = plan(3, ReadBack::None).with_read_back(ReadBack::All, 1, 7);
+        assert_eq!(names(&more), ["none", "full", "full"]);
+        let sampled = plan(3, ReadBack::Sample);
+        assert_eq!(names(&sampled), ["none", "none", "sample"]);
+        let again = sampled.clone().with_read_back(ReadBack::Sample, 0, 8);
+        assert_eq!(again, sampled, "the samples that are drawn stay");
+    }
+
+    #[test]
+    fn a_sample_is_a_tenth_of_the_work_of_a_read_back() {
+        let size = 1 << 40;
+        let plan = plan(1, ReadBack::Sample);
+        let step = plan.steps()[1];
+        let tenth = plan.verify().bytes(size);
+        assert!((size / 10..size / 9).contains(&tenth));
+        let (none, total) = plan.work(step, 0, size);
+        assert_eq!((none, total), (u128::from(size), u128::from(size + tenth)));
+        assert_eq!(plan.work(step, size, size).0, total);
+        assert_eq!(
+            plan.work(step, size / 2, size).0,
+            none + u128::from(tenth / 2)
         );
     }
 
@@ -627,36 +747,40 @@ mod tests {
 
     #[test]
     fn a_wish_for_nothing_is_one_random_pass_read_back() {
-        let plan = Wish::default().plan(random).unwrap();
+        let plan = Wish::default().plan(random, 7).unwrap();
         assert_eq!(plan.passes().len(), 1);
         assert_eq!(plan.pass(0).content.name(), "random");
-        assert!(plan.verifies());
+        assert_eq!(plan.verify(), Verify::Full);
     }
 
     #[test]
     fn options_that_contradict_a_wipe_are_named_and_verify_may_be_changed() {
-        let begun = Wish::default().plan(random).unwrap();
+        let begun = Wish::default().plan(random, 7).unwrap();
         let wish = Wish {
             strategy: Some(Choice::Zero),
             ..Wish::default()
         };
-        assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--strategy");
+        assert_eq!(
+            wish.reconcile(&begun, 0, 7).unwrap_err().option,
+            "--strategy"
+        );
         let wish = Wish {
             passes: Some(3),
             ..Wish::default()
         };
-        assert_eq!(wish.reconcile(&begun).unwrap_err().option, "--passes");
+        assert_eq!(wish.reconcile(&begun, 0, 7).unwrap_err().option, "--passes");
         let wish = Wish {
             pattern: "55".parse().ok(),
             ..Wish::default()
         };
-        assert_eq!(wish.reconcile(&begun).unwrap_err().begun, "random");
+        assert_eq!(wish.reconcile(&begun, 0, 7).unwrap_err().begun, "random");
         let wish = Wish {
-            verify: Some(false),
+            verify: Some(ReadBack::None),
             strategy: Some(Choice::Random),
             ..Wish::default()
         };
-        assert!(!wish.reconcile(&begun).unwrap().verifies());
+        let plan = wish.reconcile(&begun, 0, 7).unwrap();
+        assert_eq!(plan.verify(), Verify::None);
     }
 
     proptest! {

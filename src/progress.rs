@@ -427,12 +427,18 @@ impl Saver {
     }
 }
 
+/// Writes a state of the engine into a checkpoint.
+pub fn take_in(checkpoint: &mut Checkpoint, state: &State) {
+    checkpoint.set_position(state.step, state.position);
+    checkpoint.bad = (*state.bad).clone();
+    checkpoint.mismatches = (*state.mismatches).clone();
+    checkpoint.wrap = state.wrap;
+}
+
 impl Journal for Saver {
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.sample(state);
-        self.checkpoint.set_position(state.step, state.position);
-        self.checkpoint.bad = (*state.bad).clone();
-        self.checkpoint.mismatches = (*state.mismatches).clone();
+        take_in(&mut self.checkpoint, state);
         self.checkpoint.timestamp = self.clock.stamp();
         self.write()
     }

@@ -15,7 +15,7 @@ use crate::device::Medium;
 use crate::extent::{During, Extent};
 use crate::identity::{Kind, Transport};
 use crate::outcome::Outcome;
-use crate::plan::{Content, Phase};
+use crate::plan::{Content, Phase, Verify};
 use crate::size;
 use crate::text::{clean, count, field, octal, shown, span};
 
@@ -72,13 +72,11 @@ pub fn line(ending: &Ending<'_>) -> String {
     match outcome {
         Outcome::Wiped | Outcome::Differs => {
             let differ = checkpoint.mismatches.bytes();
-            let read_back = if checkpoint.plan.verifies() {
-                format!("full, {differ} differ")
-            } else if differ > 0 {
+            let read_back = match checkpoint.plan.verify() {
                 // It was switched off when some of it was done.
-                format!("partial, {differ} differ")
-            } else {
-                "none".into()
+                Verify::None if differ > 0 => format!("partial, {differ} differ"),
+                Verify::None => "none".into(),
+                how => format!("{}, {differ} differ", how.name()),
             };
             format!("{head} {size} bytes, {bad} bad, read-back {read_back}")
         }
@@ -153,13 +151,8 @@ pub fn record_json(checkpoint: &Checkpoint, outcome: &Outcome) -> serde_json::Re
 
 /// What was done and how far, as `write 43.0%`, rounded down.
 fn position(checkpoint: &Checkpoint) -> String {
-    let points = size::basis_points(checkpoint.position(), checkpoint.total_size);
-    format!(
-        "{} {}.{}%",
-        checkpoint.phase.name(),
-        points / 100,
-        points / 10 % 10
-    )
+    let share = size::percent_text(checkpoint.position(), checkpoint.total_size);
+    format!("{} {share}", checkpoint.phase.name())
 }
 
 fn serial_field(checkpoint: &Checkpoint) -> String {
@@ -202,13 +195,10 @@ fn method(ending: &Ending<'_>) -> Vec<String> {
     } else {
         "Clear (overwrite)"
     };
-    let read_back = match (checkpoint.plan.verifies(), checkpoint.page_cache) {
-        (false, _) => "not read back",
-        (true, false) => "every byte read back",
-        (true, true) => {
-            "every byte read back, but through the page cache: the file system refuses direct I/O"
-        }
-    };
+    let mut read_back = read_back(checkpoint);
+    if checkpoint.plan.verify() != Verify::None && checkpoint.page_cache {
+        read_back += ", but through the page cache: the file system refuses direct I/O";
+    }
     field(
         "Method",
         &format!(
@@ -217,6 +207,19 @@ fn method(ending: &Ending<'_>) -> Vec<String> {
             passes(checkpoint)
         ),
     )
+}
+
+/// What was read back of the last pass.
+fn read_back(checkpoint: &Checkpoint) -> String {
+    let size = checkpoint.total_size;
+    match checkpoint.plan.verify() {
+        Verify::None => "not read back".into(),
+        Verify::Full => "every byte read back".into(),
+        how @ Verify::Sample { .. } => format!(
+            "samples read back: {} of it",
+            size::percent_text(how.bytes(size), size)
+        ),
+    }
 }
 
 /// An overwritten file is never Clear: its file system may have written
@@ -357,11 +360,14 @@ fn limits(ending: &Ending<'_>) -> Vec<String> {
 fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let mut lines = bad(checkpoint);
-    let rest = if checkpoint.plan.verifies() {
-        let differ = checkpoint.mismatches.bytes();
-        format!("everything else is written and read back, {differ} differ")
-    } else {
-        "everything else is written; not read back".into()
+    let differ = checkpoint.mismatches.bytes();
+    let rest = match checkpoint.plan.verify() {
+        Verify::None => "everything else is written; not read back".into(),
+        Verify::Full => format!("everything else is written and read back, {differ} differ"),
+        Verify::Sample { .. } => format!(
+            "everything else is written; {}, {differ} differ",
+            read_back(checkpoint)
+        ),
     };
     lines.extend(field("Rest", &rest));
     lines.extend(pull(ending, "; do not reuse or sell"));
@@ -516,9 +522,10 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::device::example::disk;
+    use crate::difference::example::difference;
     use crate::extent::{Bad, BadState};
     use crate::outcome::Signal;
-    use crate::plan::{Pass, Plan, Step};
+    use crate::plan::{Pass, Plan, ReadBack, Step};
     use crate::text::COLUMNS;
 
     const SIZE: u64 = 18_000_207_937_536;
@@ -529,7 +536,7 @@ mod tests {
                 generator: crate::plan::Generator::Aes256,
                 key: crate::plan::Key::new([7; 32]),
             },
-            verify: true,
+            verify: Verify::Full,
         };
         let plan = Plan::new(vec![pass]).unwrap();
         let begun = "2026-01-14T02:10:00+01:00";
@@ -608,7 +615,7 @@ mod tests {
     #[test]
     fn a_wipe_that_was_not_read_back_says_none() {
         let mut checkpoint = checkpoint();
-        checkpoint.plan = checkpoint.plan.with_verify(false);
+        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::None, 0, 7);
         let ending = ending(&Outcome::Wiped, &checkpoint);
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back none"));
         assert!(details(&ending)[0].ends_with("not read back"));
@@ -684,7 +691,7 @@ mod tests {
             phase: Phase::Verify,
         };
         checkpoint.set_position(step, SIZE - 1);
-        checkpoint.mismatches.insert(Extent::new(512, 512).unwrap());
+        checkpoint.mismatches.insert(difference(512, 1024));
         let outcome = Outcome::Failed("read at byte 5: I/O error".into());
         let ending = ending(&outcome, &checkpoint);
         assert_eq!(
@@ -736,9 +743,7 @@ mod tests {
     #[test]
     fn bytes_that_differ_are_counted_and_shown() {
         let mut checkpoint = checkpoint();
-        checkpoint
-            .mismatches
-            .insert(Extent::new(4096, 1024).unwrap());
+        checkpoint.mismatches.insert(difference(4096, 5120));
         let ending = ending(&Outcome::Differs, &checkpoint);
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back full, 1024 differ"));
         let all = details(&ending).join("\n");

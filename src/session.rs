@@ -1,8 +1,8 @@
 //! One run of the program: from the request to the outcome, step by step.
 
-use std::cell::OnceCell;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use crate::confirm;
 use crate::consent::Consent;
 use crate::device::Host;
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{Control, Engine, Settings};
+use crate::engine::{Control, Engine, Settings, State};
 use crate::job::{self, Decision, Job};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
-use crate::progress::{Clock, Record, Saver, StateDir};
+use crate::progress::{self, Clock, Record, Saver, StateDir};
 use crate::report::{self, Ending};
 use crate::resume;
 use crate::signal::{self, Stop};
@@ -32,13 +32,15 @@ pub struct Session {
     stop: Stop,
     // who answers USR1 now
     status: Arc<Mutex<Option<StatusHandle>>>,
-    handlers: OnceCell<()>,
+    handlers: OnceLock<()>,
 }
 
 /// What the engine sees of the world.
 struct World<'a> {
     stop: &'a Stop,
     begun: Instant,
+    // ends the program
+    hung: &'a (dyn Fn(&State, Duration) + Sync),
 }
 
 impl Control for World<'_> {
@@ -47,6 +49,9 @@ impl Control for World<'_> {
     }
     fn now(&self) -> Duration {
         self.begun.elapsed()
+    }
+    fn hangs(&self, state: &State, silence: Duration) {
+        (self.hung)(state, silence);
     }
 }
 
@@ -76,7 +81,7 @@ impl Session {
             host: Host::real(),
             stop: Stop::new(),
             status: Arc::default(),
-            handlers: OnceCell::new(),
+            handlers: OnceLock::new(),
         }
     }
 
@@ -218,7 +223,8 @@ impl Session {
             rate_limit,
             ..
         } = self.request;
-        let settings = Settings::new(job.chunk, threads, checkpoint_every, rate_limit);
+        let settings = Settings::new(job.chunk, threads, checkpoint_every, rate_limit)
+            .with_stall(self.request.stall_timeout);
         let watch = Watch(begun);
         let checkpoint = job.checkpoint(opened, &watch.stamp())?;
         let name = job.file_name(device, &checkpoint);
@@ -236,6 +242,22 @@ impl Session {
             },
         );
         self.answer_status(Some(display.handle()));
+        let closing = || Closing {
+            host: &self.host,
+            device,
+            quiet: self.request.quiet,
+            stopped_by: self.stop.requested(),
+            active: begun.elapsed(),
+            resume_command: resume_command(self.request.state_dir.as_deref()),
+        };
+        let before = saver.checkpoint().clone();
+        let pending = saver.pending_path();
+        let hung = |state: &State, silence| {
+            let mut checkpoint = before.clone();
+            progress::take_in(&mut checkpoint, state);
+            let outcome = closing().hung(&checkpoint, &pending, silence, &display);
+            signal::leave_hanging(self.stop.requested(), outcome.code());
+        };
         let engine = Engine {
             plan: &job.plan,
             settings,
@@ -244,19 +266,12 @@ impl Session {
             control: &World {
                 stop: &self.stop,
                 begun,
+                hung: &hung,
             },
         };
         let ended = engine.run(job.state, &mut saver);
         self.answer_status(None);
-        let closing = Closing {
-            host: &self.host,
-            device,
-            quiet: self.request.quiet,
-            stopped_by: self.stop.requested(),
-            active: begun.elapsed(),
-            resume_command: resume_command(self.request.state_dir.as_deref()),
-        };
-        Ok(closing.close(&ended, saver, display))
+        Ok(closing().close(&ended, saver, &display))
     }
 
     fn answer_status(&self, handle: Option<StatusHandle>) {

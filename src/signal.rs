@@ -108,6 +108,15 @@ fn leave(signal: Signal) {
     signal_hook::low_level::exit(128 + signal.number());
 }
 
+/// Ends the program while calls hang in the kernel, without waiting for other
+/// threads: by the signal that asked for it, else with this exit code.
+pub fn leave_hanging(signal: Option<Signal>, code: u8) {
+    if let Some(signal) = signal {
+        leave(signal);
+    }
+    signal_hook::low_level::exit(i32::from(code));
+}
+
 /// Dies by a signal, so that a shell's loop around the program stops. Returns
 /// only if that is impossible: the first process of a container is not killed
 /// by a signal's default action.

@@ -115,6 +115,13 @@ fn digits(bytes: u64, divisor: u64) -> String {
     }
 }
 
+/// Part of a whole as `43.0%`, rounded down: never 100 before the end.
+#[must_use]
+pub fn percent_text(part: u64, whole: u64) -> String {
+    let points = basis_points(part, whole);
+    format!("{}.{}%", points / 100, points / 10 % 10)
+}
+
 /// Exact bytes with separators, as `18,000,207,937,536`.
 #[must_use]
 pub fn grouped(bytes: u64) -> String {

@@ -33,6 +33,14 @@ pub trait WipeStrategy: Send + Sync {
     fn period(&self) -> Option<NonZeroU64> {
         None
     }
+
+    /// The offset in a target of `size` bytes to which `found` belongs, 16
+    /// bytes that were read at `at`, a multiple of 16; `None` where that cannot
+    /// be told, as where the output repeats.
+    fn origin(&self, found: &[u8], at: u64, size: u64) -> Option<u64> {
+        let _ = (found, at, size);
+        None
+    }
 }
 
 /// The strategy that writes this content.
@@ -117,6 +125,26 @@ mod tests {
             strategy.fill(7 + period.get() * 1000, &mut there);
             assert_eq!(here, there);
         }
+    }
+
+    #[test]
+    fn a_keystream_tells_where_its_bytes_belong() {
+        let size = 1 << 36;
+        for content in contents().into_iter().filter(Content::is_keystream) {
+            let strategy = of(&content);
+            for (at, from) in [(0, 8 << 20), (48, (3 << 30) + 48), (60 << 30, 16 << 30)] {
+                let mut found = [0; 16];
+                strategy.fill(from, &mut found);
+                assert_eq!(strategy.origin(&found, at, size), Some(from));
+                found[3] ^= 1;
+                assert_eq!(strategy.origin(&found, at, size), None);
+                assert_eq!(strategy.origin(&found[..8], at, size), None);
+            }
+            let mut beyond = [0; 16];
+            strategy.fill(size, &mut beyond);
+            assert_eq!(strategy.origin(&beyond, 0, size), None);
+        }
+        assert_eq!(of(&Content::Zero).origin(&[0; 16], 0, size), None);
     }
 
     #[test]

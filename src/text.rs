@@ -39,6 +39,30 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// Bytes as pairs of hexadecimal digits.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes that pairs of hexadecimal digits stand for; `None` where they are
+/// none.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits?;
+    let pairs = digits.chunks_exact(2);
+    let whole = pairs.remainder().is_empty();
+    whole.then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
 /// A name as one field of a line: white space, the backslash, what is not
 /// UTF-8 and what a terminal would not simply show become `\ooo`, as in
 /// `/proc/mounts`.

@@ -45,7 +45,7 @@ pub fn line(
         progress.steps,
         progress.step.phase.name()
     );
-    let short = format!("{}.{}%", points / 100, points / 10 % 10);
+    let short = size::percent_text(progress.done, progress.size);
     let percent = format!("{short:>7}");
     let sizes = sizes(progress);
     let speed = estimate

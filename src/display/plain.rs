@@ -132,8 +132,7 @@ fn step(progress: &Progress) -> String {
 }
 
 fn percent(progress: &Progress) -> String {
-    let points = size::basis_points(progress.done, progress.size);
-    format!("{}.{}%", points / 100, points / 10 % 10)
+    size::percent_text(progress.done, progress.size)
 }
 
 fn speed(estimate: &Estimate, before: &str) -> String {

@@ -7,16 +7,19 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use super::chunk::{ChunkResult, Shared, Task, Unfinished};
+use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
 use super::cycle::{self, Request};
-use super::gate::Gate;
+use super::gate::{Gate, Work};
 use super::message::{Alarm, Done, Message};
+use super::pace::{Pace, Slow};
+use super::retry::{Leftover, Retry};
 use super::worker;
 use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, State};
+use crate::difference::{Differences, Wrap};
 use crate::event::{Event, Progress};
-use crate::extent::{Bad, BadMap, BadState, Extent, ExtentSet};
+use crate::extent::{Bad, BadMap, BadState, Extent};
 use crate::outcome::Signal;
-use crate::plan::{Cursor, Phase, Step};
+use crate::plan::{Cursor, Phase, Step, Verify};
 use crate::size::MIB;
 use crate::text::reason;
 
@@ -56,11 +59,7 @@ pub fn run_step(
         && let Err(error) = engine.target.begin_read_back()
     {
         let why = reason(&error);
-        let end = End::Failed(Error {
-            op: Op::Read,
-            offset: state.position,
-            why,
-        });
+        let end = End::Failed(Error::new(Op::Read, state.position, why));
         return Ended {
             state,
             unsaved: before.unsaved,
@@ -88,11 +87,13 @@ pub fn run_step(
     let skip = Arc::clone(&state.bad);
     let task = Task {
         phase: step.phase,
+        verify: engine.plan.pass(step.pass).verify,
         target: engine.target,
         control: engine.control,
         strategy: strategy.as_ref(),
         shared,
         skip: &skip,
+        jump: Jump::default(),
     };
     let (replies, messages) = mpsc::channel();
     thread::scope(|scope| {
@@ -111,12 +112,8 @@ pub fn run_step(
             cycle::serve(target, journal, &inbox, &alarm.0);
         });
         if workers == 0 || cycles.is_err() {
-            let why = "the system gives no more threads; see ulimit -u".into();
-            let end = End::Failed(Error {
-                op: Op::Allocate,
-                offset: 0,
-                why,
-            });
+            let why = "the system gives no more threads; see ulimit -u";
+            let end = End::Failed(Error::new(Op::Allocate, 0, why));
             return Ended {
                 state,
                 unsaved: before.unsaved,
@@ -155,7 +152,12 @@ struct Coordinator<'a> {
     // the last state whose sync succeeded
     saved_state: State,
     bad: Arc<BadMap>,
-    mismatches: Arc<ExtentSet>,
+    mismatches: Arc<Differences>,
+    wrap: Option<Wrap>,
+    leftover: Leftover,
+    pace: Pace,
+    // bytes of completed chunks, ever
+    moved: u64,
     // why `saved_state` is not on disk
     unsaved: Option<String>,
     // the mark of the cycle under way
@@ -197,8 +199,15 @@ impl<'a> Coordinator<'a> {
             size,
             ahead: BTreeMap::new(),
             completed: 0,
+            leftover: Leftover {
+                any: !state.bad.deferred(state.step.pass + 1).is_empty(),
+                ..Leftover::default()
+            },
+            pace: Pace::new(now),
+            moved: 0,
             bad: Arc::clone(&state.bad),
             mismatches: Arc::clone(&state.mismatches),
+            wrap: state.wrap,
             saved_state: state,
             unsaved,
             cycle: None,
@@ -230,6 +239,7 @@ impl<'a> Coordinator<'a> {
             self.dispense();
             self.start_due_cycle();
             self.tell_progress();
+            self.watch();
             match messages.recv_timeout(TICK) {
                 Ok(message) => self.hear(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -243,10 +253,12 @@ impl<'a> Coordinator<'a> {
     }
 
     fn hear(&mut self, message: Message) {
+        self.pace.heard(self.engine.control.now());
         match message {
-            Message::Chunk { extent, result } => {
+            Message::Chunk { work, result } => {
                 self.completed += 1;
-                self.take_in(extent, result);
+                self.moved += work.extent.length();
+                self.take_in(work, result);
             }
             Message::Cycle(done) => self.cycle_ended(done),
             Message::Panicked => self.panicked = true,
@@ -254,36 +266,58 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Takes in what came of a chunk.
-    fn take_in(&mut self, extent: Extent, result: ChunkResult) {
-        let pass = self.step.pass + 1;
-        if self.step.phase == Phase::Write && self.bad.map().overlaps(extent).next().is_some() {
-            // Done again, after a resume or a failed sync.
-            Arc::make_mut(&mut self.bad).retry(extent, pass);
+    fn take_in(&mut self, work: Work, result: ChunkResult) {
+        if let Some(Unfinished::Fatal(error)) = &result.end {
+            self.halt_for(Halt::Fail(error.clone()));
         }
-        for (range, during, errno) in result.bad {
-            let state = BadState::Failed;
+        if work.again {
+            if result.end.is_some() {
+                // It stays deferred.
+                return;
+            }
+            self.leftover.tried = true;
+            Arc::make_mut(&mut self.bad).settle(work.extent);
+        } else if self.step.phase == Phase::Write
+            && self.bad.map().overlaps(work.extent).next().is_some()
+        {
+            // Done again, after a resume or a failed sync.
+            Arc::make_mut(&mut self.bad).retry(work.extent, self.step.pass + 1);
+        }
+        let left = if work.again {
+            BadState::Abandoned
+        } else {
+            BadState::Deferred
+        };
+        self.leftover.any |= !work.again && !result.deferred.is_empty();
+        self.add_bad(result.bad, BadState::Failed);
+        self.add_bad(result.deferred, left);
+        for difference in result.differences {
+            let first = &difference.first;
+            if let Some(later) = first.written_for.filter(|origin| *origin > first.at) {
+                let (distance, bytes) = (later - first.at, difference.extent.length());
+                self.wrap = Some(Wrap::and(self.wrap, distance, bytes));
+            }
+            Arc::make_mut(&mut self.mismatches).insert(difference.clone());
+            self.tell(Event::Mismatch(difference));
+        }
+        if result.end.is_none() && !work.again {
+            self.ahead.insert(work.extent.start(), work.extent.end());
+            while let Some(end) = self.ahead.remove(&self.cursor.done()) {
+                self.cursor.advance_done(end);
+            }
+        }
+    }
+
+    fn add_bad(&mut self, ranges: Vec<BadRange>, state: BadState) {
+        for (range, during, errno) in ranges {
             let bad = Bad {
-                pass,
+                pass: self.step.pass + 1,
                 state,
                 during,
                 errno,
             };
             Arc::make_mut(&mut self.bad).add(range, bad);
             self.tell(Event::BadExtent(range, bad));
-        }
-        for range in result.mismatches {
-            Arc::make_mut(&mut self.mismatches).insert(range);
-            self.tell(Event::Mismatch(range));
-        }
-        match result.end {
-            None => {
-                self.ahead.insert(extent.start(), extent.end());
-                while let Some(end) = self.ahead.remove(&self.cursor.done()) {
-                    self.cursor.advance_done(end);
-                }
-            }
-            Some(Unfinished::Stopped) => {}
-            Some(Unfinished::Fatal(error)) => self.halt_for(Halt::Fail(error)),
         }
     }
 
@@ -296,7 +330,7 @@ impl<'a> Coordinator<'a> {
                 state,
                 unsaved,
             } => {
-                if mark > self.cursor.durable() {
+                if mark > self.cursor.durable() || self.leftover.in_cycle {
                     self.sync_failures = 0;
                 }
                 self.cursor.advance_durable(mark);
@@ -319,18 +353,12 @@ impl<'a> Coordinator<'a> {
         self.sync_failures += 1;
         self.tainted = true;
         match self.engine.target.presence(error) {
-            Presence::Gone(why) => self.halt_for(Halt::Fail(Error {
-                op: Op::Sync,
-                offset,
-                why,
-            })),
+            Presence::Gone(why) => {
+                self.halt_for(Halt::Fail(Error::new(Op::Sync, offset, why)));
+            }
             Presence::Present if self.sync_failures >= SYNC_ATTEMPTS => {
-                let why = reason(error);
-                self.halt_for(Halt::Fail(Error {
-                    op: Op::Sync,
-                    offset,
-                    why,
-                }));
+                let error = Error::new(Op::Sync, offset, reason(error));
+                self.halt_for(Halt::Fail(error));
             }
             Presence::Present => {
                 let errno = error.raw_os_error().unwrap_or(0);
@@ -399,7 +427,8 @@ impl<'a> Coordinator<'a> {
             return None;
         }
         // One last cycle for what was done since the one before.
-        if self.cursor.done() > self.cursor.durable() && !self.tainted {
+        let more = self.cursor.done() > self.cursor.durable() || self.leftover.tried;
+        if more && !self.tainted {
             self.start_cycle();
             return None;
         }
@@ -427,6 +456,12 @@ impl<'a> Coordinator<'a> {
         self.tainted = false;
         self.cursor.rewind();
         self.ahead.clear();
+        // What was good when it was tried again is as unknown.
+        self.bad = Arc::clone(&self.saved_state.bad);
+        self.leftover = Leftover {
+            any: !self.bad.deferred(self.step.pass + 1).is_empty(),
+            ..Leftover::default()
+        };
         let from = self.cursor.done();
         if let Some(unknown) = Extent::between(from, self.size) {
             Arc::make_mut(&mut self.bad).retry(unknown, self.step.pass + 1);
@@ -454,9 +489,10 @@ impl<'a> Coordinator<'a> {
             // suspended, which was announced.
             u64::MAX
         } else {
-            self.cursor.saved() + self.engine.settings.interval
+            self.cursor.saved() + self.interval()
         };
         let now = self.engine.control.now();
+        let again = self.next_retry(now);
         // The tail is written alone, after everything else.
         let tail_next = self.cursor.done() >= self.aligned_end();
         let (credit, size) = (&mut self.credit, self.size);
@@ -464,11 +500,54 @@ impl<'a> Coordinator<'a> {
             if tail_next {
                 gate.end = size;
             }
+            if again.is_some() {
+                gate.again = again;
+            }
             gate.limit = bound.min(
                 gate.next
                     .saturating_add(credit.left(now, gate.dispensed_bytes)),
             );
         });
+    }
+
+    /// The next chunk of an area that was left for the end of the step, one at
+    /// a time.
+    fn next_retry(&mut self, now: Duration) -> Option<Work> {
+        if !self.leftover.any || self.cursor.done() < self.size || self.in_flight() {
+            return None;
+        }
+        if self.leftover.retry.is_none() {
+            let areas = self.bad.deferred(self.step.pass + 1);
+            let bytes = areas.iter().map(|area| area.length()).sum();
+            let number = areas.len();
+            if number > 0 {
+                self.tell(Event::Retrying {
+                    areas: number,
+                    bytes,
+                });
+            }
+            let chunk = self.engine.settings.chunk;
+            self.leftover.retry = Some(Retry::new(areas, chunk, self.aligned_end()));
+        }
+        let next = self.leftover.retry.as_mut()?.next(now);
+        if next.is_none() {
+            self.leftover.retry = None;
+            self.leftover.any = false;
+        }
+        next
+    }
+
+    /// Bytes of the step between two checkpoints at most.
+    fn interval(&self) -> u64 {
+        let interval = self.engine.settings.interval;
+        match (
+            self.step.phase,
+            self.engine.plan.pass(self.step.pass).verify,
+        ) {
+            // Of which a tenth is read.
+            (Phase::Verify, Verify::Sample { .. }) => interval.saturating_mul(10),
+            _ => interval,
+        }
     }
 
     /// Whether the bound may be suspended. At the start of a later pass a resume
@@ -483,15 +562,15 @@ impl<'a> Coordinator<'a> {
         }
         let done = self.cursor.done();
         let since = self.engine.control.now().saturating_sub(self.last_cycle);
-        let far = done - self.mark >= self.engine.settings.interval / 2;
-        let long = done > self.mark && since >= CYCLE_EVERY;
+        let far = done - self.mark >= self.interval() / 2;
+        let long = (done > self.mark || self.leftover.tried) && since >= CYCLE_EVERY;
         let idle = !self.in_flight();
-        let last = idle && done == self.size && self.saved_state.step == self.step;
+        let over = done == self.size && !self.leftover.any;
+        let last = idle && over && self.saved_state.step == self.step;
         if last && let Err(why) = self.engine.target.is_whole() {
-            let (op, offset) = (op_of(self.step), self.size);
             // Nothing more may be claimed of it, least of all its end.
             self.tainted = true;
-            self.halt_for(Halt::Fail(Error { op, offset, why }));
+            self.halt_for(Halt::Fail(Error::new(op_of(self.step), self.size, why)));
             return;
         }
         // Nothing goes on without a checkpoint that could not be saved.
@@ -510,6 +589,7 @@ impl<'a> Coordinator<'a> {
         let state = self.state_at(mark);
         self.mark = mark;
         self.cycle = Some(mark);
+        self.leftover.in_cycle = std::mem::take(&mut self.leftover.tried);
         self.last_cycle = self.engine.control.now();
         let sync = self.step.phase == Phase::Write;
         if self.requests.send(Request { sync, state, mark }).is_err() {
@@ -519,18 +599,21 @@ impl<'a> Coordinator<'a> {
 
     /// What is saved when everything below `mark` is durable. At the end of a
     /// step that is the start of the next one: nothing of the next pass may be
-    /// written while the checkpoint speaks of this one.
+    /// written while the checkpoint speaks of this one. While areas are left
+    /// for the end of the step, its last block counts as not done.
     fn state_at(&self, mark: u64) -> State {
-        let (step, position) = if mark == self.size {
+        let (step, position) = if mark == self.size && !self.leftover.any {
             (self.engine.plan.after(self.step), 0)
         } else {
-            (self.step, mark)
+            let last = (self.size - 1) / self.engine.target.alignment();
+            (self.step, mark.min(last * self.engine.target.alignment()))
         };
         State {
             step,
             position,
             bad: Arc::clone(&self.bad),
             mismatches: Arc::clone(&self.mismatches),
+            wrap: self.wrap,
         }
     }
 
@@ -565,6 +648,33 @@ impl<'a> Coordinator<'a> {
         if now.saturating_sub(self.last_progress) >= PROGRESS_EVERY {
             self.last_progress = now;
             self.tell(Event::Progress(self.progress()));
+        }
+    }
+
+    /// Points out a target that does not answer, or has become slow.
+    fn watch(&mut self) {
+        let now = self.engine.control.now();
+        if self.cycle.is_none() && !self.in_flight() {
+            self.pace.heard(now);
+        }
+        if let Some(silence) = self.pace.silence(now) {
+            self.tell(Event::NoAnswer(silence));
+        }
+        if let Some(limit) = self.engine.settings.stall
+            && let Some(silence) = self.pace.hang(now, limit)
+        {
+            self.engine.control.hangs(&self.saved_state, silence);
+        }
+        // The gaps between samples cost no time.
+        let all = !matches!(
+            (
+                self.step.phase,
+                self.engine.plan.pass(self.step.pass).verify
+            ),
+            (Phase::Verify, Verify::Sample { .. })
+        );
+        if all && let Some(Slow { now, best }) = self.pace.moved(now, self.moved) {
+            self.tell(Event::Slow { now, best });
         }
     }
 
@@ -621,10 +731,5 @@ fn op_of(step: Step) -> Op {
 }
 
 fn panic_error(step: Step) -> Error {
-    let why = "internal error in a thread".into();
-    Error {
-        op: op_of(step),
-        offset: 0,
-        why,
-    }
+    Error::new(op_of(step), 0, "internal error in a thread")
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Control, Journal, Presence, State, Target};
@@ -24,6 +24,14 @@ pub struct Faults {
     pub gone_after: Option<u64>,
     /// Bytes whose lowest bit is flipped when they are written.
     pub flipped: BTreeSet<u64>,
+    /// Blocks for which a write is acknowledged and dropped.
+    pub dropped: BTreeSet<u64>,
+    /// Writes (counted from 0) from which on unwritable blocks can be written.
+    pub healed_after: Option<u64>,
+    /// The drive has only this much memory, in bytes, and starts again at 0.
+    pub wraps_at: Option<u64>,
+    /// Every error takes this many ticks of this clock.
+    pub slow_errors: Option<(Arc<AtomicU64>, u64)>,
 }
 
 struct Inside {
@@ -104,19 +112,46 @@ impl FakeDrive {
         if self.gone(&inside) {
             return Err(io::Error::from_raw_os_error(28));
         }
-        let at = usize::try_from(offset).unwrap();
+        let healed = self
+            .faults
+            .healed_after
+            .is_some_and(|after| inside.writes > after);
         let bad = self
             .blocks(offset, data.len())
-            .find(|block| self.faults.unwritable.contains(block));
+            .find(|block| !healed && self.faults.unwritable.contains(block));
         // Blocks before the bad one land, as on a real drive.
         let good = bad.map_or(data.len(), |block| {
             usize::try_from((block * self.block).saturating_sub(offset)).unwrap()
         });
-        inside.platter[at..at + good].copy_from_slice(&data[..good]);
+        let memory = usize::try_from(self.block).unwrap();
+        for (number, piece) in data[..good].chunks(memory).enumerate() {
+            let address = offset + number as u64 * self.block;
+            if !self.faults.dropped.contains(&(address / self.block)) {
+                let at = self.place(address);
+                inside.platter[at..at + piece.len()].copy_from_slice(piece);
+            }
+        }
         for &flip in self.faults.flipped.range(offset..offset + good as u64) {
             inside.platter[usize::try_from(flip).unwrap()] ^= 1;
         }
-        if bad.is_some() { Err(eio()) } else { Ok(()) }
+        if bad.is_some() {
+            Err(self.slowly(eio()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Where an address leads.
+    fn place(&self, address: u64) -> usize {
+        let memory = self.faults.wraps_at.unwrap_or(u64::MAX);
+        usize::try_from(address % memory).unwrap()
+    }
+
+    fn slowly(&self, error: io::Error) -> io::Error {
+        if let Some((clock, ticks)) = &self.faults.slow_errors {
+            clock.fetch_add(*ticks, Ordering::Relaxed);
+        }
+        error
     }
 
     fn get(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
@@ -128,10 +163,13 @@ impl FakeDrive {
             .blocks(offset, data.len())
             .any(|block| self.faults.unreadable.contains(&block))
         {
-            return Err(eio());
+            return Err(self.slowly(eio()));
         }
-        let at = usize::try_from(offset).unwrap();
-        data.copy_from_slice(&inside.platter[at..at + data.len()]);
+        let memory = usize::try_from(self.block).unwrap();
+        for (number, piece) in data.chunks_mut(memory).enumerate() {
+            let at = self.place(offset + number as u64 * self.block);
+            piece.copy_from_slice(&inside.platter[at..at + piece.len()]);
+        }
         Ok(())
     }
 
@@ -242,7 +280,7 @@ impl Journal for FakeJournal<'_> {
 /// A clock that ticks 50 milliseconds a look, and a signal at a set look.
 #[derive(Default)]
 pub struct FakeControl {
-    pub looks: AtomicU64,
+    pub looks: Arc<AtomicU64>,
     pub stop_at: Option<u64>,
 }
 
@@ -254,6 +292,7 @@ impl Control for FakeControl {
     fn now(&self) -> Duration {
         Duration::from_millis(50 * self.looks.fetch_add(1, Ordering::Relaxed))
     }
+    fn hangs(&self, _state: &State, _silence: Duration) {}
 }
 
 /// Keeps what it hears.

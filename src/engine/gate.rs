@@ -1,8 +1,21 @@
 //! Hands chunks to the workers, in order, as far as the coordinator lets it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::extent::Extent;
+
+/// A chunk that a worker is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Where.
+    pub extent: Extent,
+    /// Whether it is tried again, at the end of the step.
+    pub again: bool,
+    /// When the search for bad blocks in it is given up; without it, some time
+    /// after it was begun.
+    pub until: Option<Duration>,
+}
 
 /// The gate that workers take chunks from.
 pub struct Gate {
@@ -23,6 +36,8 @@ pub struct State {
     pub dispensed: u64,
     /// Bytes handed out, ever.
     pub dispensed_bytes: u64,
+    /// What is handed out before anything else.
+    pub again: Option<Work>,
     closed: bool,
     chunk: u64,
 }
@@ -37,6 +52,7 @@ impl Gate {
                 limit: start,
                 dispensed: 0,
                 dispensed_bytes: 0,
+                again: None,
                 closed: false,
                 chunk,
             }),
@@ -45,7 +61,7 @@ impl Gate {
     }
 
     /// The next chunk, as soon as there is one; `None` when the gate is closed.
-    pub fn take(&self) -> Option<Extent> {
+    pub fn take(&self) -> Option<Work> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -65,7 +81,7 @@ impl Gate {
     pub fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
-        if state.available().is_some() {
+        if state.again.is_some() || state.available().is_some() {
             self.opened.notify_all();
         }
         result
@@ -89,16 +105,26 @@ impl State {
         Extent::between(self.next, end).filter(|extent| extent.end() <= self.limit)
     }
 
-    fn dispense(&mut self) -> Option<Extent> {
-        let extent = self.available()?;
-        self.next = extent.end();
+    fn dispense(&mut self) -> Option<Work> {
+        let work = if let Some(again) = self.again.take() {
+            again
+        } else {
+            let extent = self.available()?;
+            self.next = extent.end();
+            Work {
+                extent,
+                again: false,
+                until: None,
+            }
+        };
         self.dispensed += 1;
-        self.dispensed_bytes += extent.length();
-        Some(extent)
+        self.dispensed_bytes += work.extent.length();
+        Some(work)
     }
 
     /// Hands nothing out until a new limit is set.
     pub fn pause(&mut self) {
         self.limit = 0;
+        self.again = None;
     }
 }

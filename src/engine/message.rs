@@ -6,12 +6,12 @@ use std::thread;
 
 use super::State;
 use super::chunk::ChunkResult;
-use crate::extent::Extent;
+use super::gate::Work;
 
 /// What the coordinator hears.
 pub enum Message {
     /// A worker has done a chunk.
-    Chunk { extent: Extent, result: ChunkResult },
+    Chunk { work: Work, result: ChunkResult },
     /// A checkpoint cycle has ended.
     Cycle(Done),
     /// A thread panicked; the run ends at once.

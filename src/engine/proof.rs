@@ -91,17 +91,18 @@ pub fn prove(
                     Presence::Gone(_) => return Err(error),
                 }
             }
-            for differs in verify::differing(strategy.as_ref(), piece.start(), data) {
+            for difference in verify::differing(strategy.as_ref(), piece.start(), data) {
+                let differs = difference.extent;
                 let part =
                     &data[offset_in(piece, differs.start())..offset_in(piece, differs.end())];
                 let unknown = match &older {
                     Some((older, from)) if differs.start() >= *from => {
                         verify::differing(older.as_ref(), differs.start(), part)
                     }
-                    _ => vec![differs],
+                    _ => vec![difference],
                 };
                 if let Some(first) = unknown.first() {
-                    return Ok(Proof::Differs(first.start()));
+                    return Ok(Proof::Differs(first.extent.start()));
                 }
             }
             samples += 1;

@@ -7,13 +7,19 @@ use proptest::prelude::*;
 
 use super::fake::{FakeControl, FakeDrive, FakeJournal, Faults, Recorder};
 use super::{End, Ended, Engine, MIN_CHUNK, Proof, Settings, State};
+use crate::difference::Wrap;
+use crate::difference::example::difference;
 use crate::event::Event;
-use crate::extent::Extent;
-use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step};
+use crate::extent::{BadState, Extent, ExtentMap};
+use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step, Verify};
 use crate::size::{self, MIB};
 use crate::strategy;
 
 fn random(verify: bool) -> Plan {
+    random_with(if verify { Verify::Full } else { Verify::None })
+}
+
+fn random_with(verify: Verify) -> Plan {
     let content = Content::Random {
         generator: Generator::Aes256,
         key: Key::new([3; KEY_BYTES]),
@@ -144,7 +150,7 @@ fn a_pattern_keeps_its_phase_where_chunks_and_tail_do_not_divide_it() {
             content: Content::Pattern {
                 pattern: pattern.parse().unwrap(),
             },
-            verify: true,
+            verify: Verify::Full,
         };
         let plan = Plan::new(vec![pass]).unwrap();
         // 12 KiB is a multiple of 3 and 4096; the size leaves part of a chunk
@@ -273,6 +279,262 @@ fn a_drive_that_goes_away_ends_the_run_and_keeps_the_checkpoint() {
     );
 }
 
+/// A drive on which every error takes ten seconds.
+fn slow_drive(size: u64, faults: Faults) -> (FakeDrive, FakeControl) {
+    let control = FakeControl::default();
+    let slow_errors = Some((Arc::clone(&control.looks), 200));
+    let faults = Faults {
+        slow_errors,
+        ..faults
+    };
+    (FakeDrive::new(size, 512, faults), control)
+}
+
+/// Runs a plan with this control, and checks every save.
+fn run_under(
+    plan: &Plan,
+    drive: &FakeDrive,
+    control: &FakeControl,
+    state: State,
+) -> (Ended, Vec<State>, Vec<Event>) {
+    let check = |state: &State| check_saved(plan, drive, state);
+    let mut journal = FakeJournal::new(&check);
+    let observer = Recorder::default();
+    let engine = Engine {
+        plan,
+        settings: Settings::new(16 * MIN_CHUNK, 2, MIB, None),
+        target: drive,
+        observer: &observer,
+        control,
+    };
+    let ended = engine.run(state, &mut journal);
+    (ended, journal.saved, observer.0.into_inner().unwrap())
+}
+
+fn states(state: &State) -> Vec<(u64, u64, BadState)> {
+    let map = state.bad.map().iter();
+    map.map(|(e, bad)| (e.start() / 512, e.end() / 512, bad.state))
+        .collect()
+}
+
+#[test]
+fn a_dense_area_is_left_for_the_end_and_what_healed_by_then_is_wiped() {
+    let faults = Faults {
+        unwritable: (1024..1400).collect(),
+        // By then everything else is written.
+        healed_after: Some(40),
+        ..Faults::default()
+    };
+    let (drive, control) = slow_drive(4 * MIB, faults);
+    let plan = random(true);
+    let (ended, saved, events) = run_under(&plan, &drive, &control, State::start());
+    assert!(matches!(ended.end, End::Complete), "{ended:?}");
+    assert_eq!(states(&ended.state), []);
+    assert_eq!(wrong_bytes(&plan, 0, 0, &drive.platter()), [0; 0]);
+    let deferred = |state: &State| !state.bad.deferred(1).is_empty();
+    assert!(saved.iter().any(deferred), "the checkpoint knows of it");
+    assert!(
+        saved
+            .iter()
+            .all(|s| !deferred(s) || s.step.phase == Phase::Write)
+    );
+    let again = |event: &Event| matches!(event, Event::Retrying { .. });
+    assert_eq!(events.iter().filter(|event| again(event)).count(), 1);
+}
+
+#[test]
+fn the_time_for_one_area_is_capped_and_what_is_left_of_it_counts_as_bad() {
+    let unwritable: BTreeSet<u64> = (1024..1400).collect();
+    let faults = Faults {
+        unwritable: unwritable.clone(),
+        ..Faults::default()
+    };
+    let (drive, control) = slow_drive(4 * MIB, faults);
+    let plan = random(true);
+    let (ended, _, _) = run_under(&plan, &drive, &control, State::start());
+    assert!(matches!(ended.end, End::Complete), "{ended:?}");
+    let states = states(&ended.state);
+    assert!(
+        states
+            .iter()
+            .any(|(.., state)| *state == BadState::Abandoned)
+    );
+    assert!(
+        states
+            .iter()
+            .all(|(.., state)| *state != BadState::Deferred)
+    );
+    let bad = |block: &u64| {
+        states
+            .iter()
+            .any(|(start, end, _)| (start..end).contains(&block))
+    };
+    assert!(unwritable.iter().all(bad));
+    for at in wrong_bytes(&plan, 0, 0, &drive.platter()) {
+        assert!(bad(&(at / 512)), "{at} holds old data and nobody says so");
+    }
+    // 376 errors of ten seconds each would be more than an hour.
+    let ticks = control.looks.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(ticks / 20 < 1500, "took {} s", ticks / 20);
+}
+
+#[test]
+fn a_retry_that_is_interrupted_is_done_by_the_next_run() {
+    let faults = |healed_after| Faults {
+        unwritable: (1024..1400).collect(),
+        healed_after,
+        ..Faults::default()
+    };
+    let plan = random(true);
+    let mut interrupted_in_retry = false;
+    for stop_at in (500..6000).step_by(250) {
+        let (drive, control) = slow_drive(4 * MIB, faults(None));
+        let control = FakeControl {
+            stop_at: Some(stop_at),
+            ..control
+        };
+        let (ended, _, events) = run_under(&plan, &drive, &control, State::start());
+        let retried = |event: &Event| matches!(event, Event::Retrying { .. });
+        let interrupted = matches!(ended.end, End::Interrupted(_));
+        interrupted_in_retry |= interrupted && events.iter().any(retried);
+        let drive = drive.restarted(drive.after_power_cut(), faults(Some(0)));
+        let control = FakeControl::default();
+        let (ended, _, _) = run_under(&plan, &drive, &control, ended.state);
+        assert!(matches!(ended.end, End::Complete), "{ended:?}");
+        if interrupted {
+            assert_eq!(states(&ended.state), [], "stopped at {stop_at}");
+            assert_eq!(wrong_bytes(&plan, 0, 0, &drive.platter()), [0; 0]);
+        }
+    }
+    assert!(interrupted_in_retry, "no stop hit the retry");
+}
+
+#[test]
+fn a_flush_that_fails_in_the_retry_makes_it_be_done_again() {
+    for failing in 1..6 {
+        let faults = Faults {
+            unwritable: (1024..1400).collect(),
+            healed_after: Some(40),
+            failing_syncs: BTreeSet::from([failing]),
+            ..Faults::default()
+        };
+        let (drive, control) = slow_drive(4 * MIB, faults);
+        let plan = random(true);
+        let (ended, _, _) = run_under(&plan, &drive, &control, State::start());
+        assert!(matches!(ended.end, End::Complete), "{failing}: {ended:?}");
+        assert_eq!(states(&ended.state), []);
+        assert_eq!(wrong_bytes(&plan, 0, 0, &drive.after_power_cut()), [0; 0]);
+    }
+}
+
+#[test]
+fn a_dense_area_that_cannot_be_read_back_is_left_for_the_end_too() {
+    let faults = Faults {
+        unreadable: (1024..1032).collect(),
+        ..Faults::default()
+    };
+    let (drive, control) = slow_drive(4 * MIB, faults);
+    let (ended, _, events) = run_under(&random(true), &drive, &control, State::start());
+    assert!(matches!(ended.end, End::Complete), "{ended:?}");
+    assert_eq!(states(&ended.state), [(1024, 1032, BadState::Failed)]);
+    let again = |event: &Event| matches!(event, Event::Retrying { .. });
+    assert!(events.iter().any(again));
+}
+
+#[test]
+fn a_drive_with_less_memory_than_it_says_is_told_by_its_read_back() {
+    for generator in [Generator::Aes256, Generator::ChaCha20] {
+        let faults = Faults {
+            wraps_at: Some(2 * MIB),
+            ..Faults::default()
+        };
+        let drive = FakeDrive::new(16 * MIB, 512, faults);
+        let content = Content::Random {
+            generator,
+            key: Key::new([3; KEY_BYTES]),
+        };
+        let verify = Verify::Full;
+        let plan = Plan::new(vec![Pass { content, verify }]).unwrap();
+        let mut journal = FakeJournal::new(&|_| {});
+        let engine = Engine {
+            plan: &plan,
+            settings: Settings::new(MIB, 2, 100 * MIB, None),
+            target: &drive,
+            observer: &Recorder::default(),
+            control: &FakeControl::default(),
+        };
+        let ended = engine.run(State::start(), &mut journal);
+        assert!(matches!(ended.end, End::Complete), "{ended:?}");
+        assert_eq!(ended.state.mismatches.bytes(), 14 * MIB);
+        let wrap = ended.state.wrap.and_then(Wrap::capacity);
+        assert_eq!(wrap, Some(2 * MIB), "{generator:?}");
+    }
+}
+
+#[test]
+fn a_write_that_is_dropped_is_found_with_the_bytes_that_stand_there() {
+    let faults = Faults {
+        dropped: BTreeSet::from([700]),
+        ..Faults::default()
+    };
+    let drive = FakeDrive::new(MIB, 512, faults);
+    let plan = random(true);
+    let mut journal = FakeJournal::new(&|_| {});
+    let engine = Engine {
+        plan: &plan,
+        settings: settings(),
+        target: &drive,
+        observer: &Recorder::default(),
+        control: &FakeControl::default(),
+    };
+    let ended = engine.run(State::start(), &mut journal);
+    let found: Vec<_> = ended.state.mismatches.iter().collect();
+    let mut expected = vec![0; 16];
+    strategy::of(&plan.pass(0).content).fill(700 * 512, &mut expected);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].extent.start(), found[0].extent.length()),
+        (700 * 512, 512)
+    );
+    assert_eq!(found[0].first.at, 700 * 512);
+    assert_eq!(found[0].first.expected, expected);
+    assert_eq!(found[0].first.found, [0xA5; 16]);
+}
+
+#[test]
+fn a_read_back_by_samples_reads_its_samples_and_nothing_else() {
+    let plan = random_with(Verify::Sample { seed: 11 });
+    let size = 8 * MIB;
+    let all = Extent::new(0, size).unwrap();
+    let sampled = crate::sample::pieces(11, size, all);
+    let mut outside = ExtentMap::default();
+    for piece in &sampled {
+        outside.insert(*piece, ());
+    }
+    let outside = outside.gaps(all);
+    assert!(!outside.is_empty() && !sampled.is_empty());
+    for (places, found) in [(&sampled, true), (&outside, false)] {
+        let flipped: BTreeSet<u64> = places.iter().map(|place| place.end() - 1).collect();
+        let faults = Faults {
+            flipped: flipped.clone(),
+            ..Faults::default()
+        };
+        let drive = FakeDrive::new(size, 512, faults);
+        let mut journal = FakeJournal::new(&|_| {});
+        let engine = Engine {
+            plan: &plan,
+            settings: Settings::new(64 * MIN_CHUNK, 2, MIB, None),
+            target: &drive,
+            observer: &Recorder::default(),
+            control: &FakeControl::default(),
+        };
+        let ended = engine.run(State::start(), &mut journal);
+        assert!(matches!(ended.end, End::Complete), "{ended:?}");
+        let seen = ended.state.mismatches.map().len();
+        assert_eq!(seen, if found { flipped.len() } else { 0 });
+    }
+}
+
 #[test]
 fn without_a_first_checkpoint_nothing_is_written() {
     let drive = FakeDrive::new(MIB, 512, Faults::default());
@@ -303,7 +565,7 @@ fn a_pass_is_not_begun_while_the_checkpoint_speaks_of_the_one_before() {
             generator: Generator::ChaCha20,
             key: Key::new([n; KEY_BYTES]),
         },
-        verify: false,
+        verify: Verify::None,
     };
     let plan = Plan::new(vec![pass(1), pass(2)]).unwrap();
     // The check runs at every attempt, on what was saved last.
@@ -358,7 +620,8 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
             Proof::Differs(changed / 512 * 512)
         );
         let mut known = at(Phase::Verify, 8 * MIB);
-        Arc::make_mut(&mut known.mismatches).insert(Extent::new(changed / 512 * 512, 512).unwrap());
+        let at = changed / 512 * 512;
+        Arc::make_mut(&mut known.mismatches).insert(difference(at, at + 512));
         assert!(
             matches!(prove(&known, &drive), Proof::Matches { .. }),
             "{changed}"
@@ -373,7 +636,7 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
         plan.pass(0).clone(),
         Pass {
             content: second,
-            verify: true,
+            verify: Verify::Full,
         },
     ])
     .unwrap();
@@ -480,7 +743,7 @@ proptest! {
     ) {
         let pass = |n: usize| {
             let content = Content::Random { generator: Generator::ChaCha20, key: Key::new([u8::try_from(n).unwrap(); KEY_BYTES]) };
-            Pass { content, verify: true }
+            Pass { content, verify: Verify::Full }
         };
         let plan = Plan::new((0..passes).map(pass).collect()).unwrap();
         let unwritable: BTreeSet<u64> = unwritable.into_iter().filter(|b| b * block < size).collect();

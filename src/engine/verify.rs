@@ -1,7 +1,11 @@
 //! Reads chunks back and compares them with what was written.
 
 use super::chunk::{ChunkResult, Task, narrow};
+use super::gate::Work;
+use crate::difference::{Difference, First};
 use crate::extent::{During, Extent};
+use crate::plan::Verify;
+use crate::sample;
 use crate::size;
 use crate::strategy::WipeStrategy;
 
@@ -12,26 +16,31 @@ const TILE: usize = 16 * 1024;
 /// Mismatches are located down to this many bytes, the smallest logical block.
 const GRAIN: usize = 512;
 
-/// Reads one chunk back.
-pub fn chunk(task: &Task, extent: Extent, buffer: &mut [u8]) -> ChunkResult {
-    let mut result = ChunkResult::default();
-    // What could not be written is known to be bad, and is not read.
-    for piece in task.skip.map().gaps(extent) {
-        if result.end.is_some() {
-            break;
+/// Reads one chunk back, or the parts of it that are sampled.
+pub fn chunk(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
+    let mut result = ChunkResult::of(work);
+    let parts = match task.verify {
+        Verify::Sample { seed } => sample::pieces(seed, task.target.size(), work.extent),
+        Verify::Full | Verify::None => vec![work.extent],
+    };
+    for part in parts {
+        // What could not be written is known to be bad, and is not read.
+        let pieces = if work.again {
+            vec![part]
+        } else {
+            task.skip.map().gaps(part)
+        };
+        for piece in pieces {
+            if result.end.is_some() {
+                return result;
+            }
+            read_back(task, piece, work, buffer, &mut result);
         }
-        read_back(task, piece, extent, buffer, &mut result);
     }
     result
 }
 
-fn read_back(
-    task: &Task,
-    piece: Extent,
-    chunk: Extent,
-    buffer: &mut [u8],
-    result: &mut ChunkResult,
-) {
+fn read_back(task: &Task, piece: Extent, work: Work, buffer: &mut [u8], result: &mut ChunkResult) {
     let alignment = task.target.alignment();
     let mut differ = Vec::new();
     let mut attempt = |part: Extent| {
@@ -43,8 +52,8 @@ fn read_back(
             task.target.read_tail(block, part.start(), length)?;
         }
         let data = &buffer[..length];
-        let from = size::memory(part.start() - chunk.start());
-        match task.shared_at(chunk) {
+        let from = size::memory(part.start() - work.extent.start());
+        match task.shared_at(work.extent) {
             Some(shared) => collect(
                 part.start(),
                 data,
@@ -56,13 +65,18 @@ fn read_back(
         Ok(())
     };
     narrow(task, piece, During::Read, &mut attempt, result);
-    result.mismatches.extend(differ);
+    for one in &mut differ {
+        let First { at, ref found, .. } = one.first;
+        let origin = task.strategy.origin(found, at, task.target.size());
+        one.first.written_for = origin.filter(|origin| *origin != at);
+    }
+    result.differences.extend(differ);
 }
 
 /// The ranges of `data`, read at `offset`, that are not what the strategy
 /// writes there; located to 512 bytes.
 #[must_use]
-pub fn differing(strategy: &dyn WipeStrategy, offset: u64, data: &[u8]) -> Vec<Extent> {
+pub fn differing(strategy: &dyn WipeStrategy, offset: u64, data: &[u8]) -> Vec<Difference> {
     let mut differ = Vec::new();
     let mut expected = [0; TILE];
     let mut at = offset;
@@ -76,18 +90,19 @@ pub fn differing(strategy: &dyn WipeStrategy, offset: u64, data: &[u8]) -> Vec<E
 }
 
 /// Appends the ranges that differ, merging neighbours.
-fn collect(offset: u64, data: &[u8], expected: &[u8], differ: &mut Vec<Extent>) {
+fn collect(offset: u64, data: &[u8], expected: &[u8], differ: &mut Vec<Difference>) {
     if data == expected {
         return;
     }
     let mut at = offset;
     for (found, wanted) in data.chunks(GRAIN).zip(expected.chunks(GRAIN)) {
         let end = at + found.len() as u64;
-        if found != wanted {
-            let start = differ
-                .pop_if(|last| last.end() == at)
-                .map_or(at, Extent::start);
-            differ.extend(Extent::between(start, end));
+        if let Some(first) = First::of(at, wanted, found) {
+            let before = differ.pop_if(|last| last.extent.end() == at);
+            let (start, first) =
+                before.map_or((at, first), |last| (last.extent.start(), last.first));
+            let extent = Extent::between(start, end);
+            differ.extend(extent.map(|extent| Difference { extent, first }));
         }
         at = end;
     }

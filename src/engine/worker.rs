@@ -3,27 +3,32 @@
 use std::sync::mpsc::Sender;
 
 use super::chunk::{ChunkResult, Task, narrow};
-use super::gate::Gate;
+use super::gate::{Gate, Work};
 use super::message::Message;
 use super::verify;
 use crate::extent::{During, Extent};
-use crate::plan::Phase;
 use crate::size;
 
 /// Takes chunks until the gate is closed.
 pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>) {
-    while let Some(extent) = gate.take() {
-        let result = match task.phase {
-            Phase::Verify => verify::chunk(task, extent, buffer),
-            Phase::Write | Phase::Complete => write(task, extent, buffer),
+    while let Some(work) = gate.take() {
+        let during = task.during();
+        let result = match task.jump.over(work.extent) {
+            Some(errno) if !work.again => ChunkResult::skipped(work.extent, during, errno),
+            _ => match during {
+                During::Read => verify::chunk(task, work, buffer),
+                During::Write => write(task, work, buffer),
+            }
+            .teach(task, work),
         };
-        if replies.send(Message::Chunk { extent, result }).is_err() {
+        if replies.send(Message::Chunk { work, result }).is_err() {
             return;
         }
     }
 }
 
-fn write(task: &Task, extent: Extent, buffer: &mut [u8]) -> ChunkResult {
+fn write(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
+    let extent = work.extent;
     let length = size::memory(extent.length());
     let data = if let Some(shared) = task.shared_at(extent) {
         shared
@@ -32,7 +37,7 @@ fn write(task: &Task, extent: Extent, buffer: &mut [u8]) -> ChunkResult {
         task.strategy.fill(extent.start(), own);
         &*own
     };
-    let mut result = ChunkResult::default();
+    let mut result = ChunkResult::of(work);
     let mut attempt = |piece: Extent| {
         let from = size::memory(piece.start() - extent.start());
         let bytes = &data[from..from + size::memory(piece.length())];

@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::Fact;
 use crate::device::example::{SIZE as BYTES, disk as device};
-use crate::plan::{Content as Written, Pass, Plan};
+use crate::plan::{Content as Written, Pass, Plan, Verify};
 
 fn now() -> Timestamp {
     "2026-01-14T12:00:00Z".parse().unwrap()
@@ -30,7 +30,7 @@ fn row(disk: Disk) -> Row {
 fn checkpoint() -> Checkpoint {
     let pass = Pass {
         content: Written::Zero,
-        verify: true,
+        verify: Verify::Full,
     };
     let (plan, begun) = (Plan::new(vec![pass]).unwrap(), "2026-01-14T01:00:00Z");
     let mut checkpoint = Checkpoint::begin(device().identity, plan, 1 << 20, "7f3a".into(), begun);

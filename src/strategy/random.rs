@@ -1,12 +1,17 @@
 //! Keystreams: random data that can be made again from its key.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use aes::Aes256;
-use aes::cipher::{InnerIvInit, KeyInit, KeyIvInit, StreamCipher, StreamCipherSeek};
+use aes::cipher::{
+    BlockCipherDecrypt, InnerIvInit, KeyInit, KeyIvInit, StreamCipher, StreamCipherSeek,
+};
 use chacha20::ChaCha20Legacy;
 use ctr::{Ctr64LE, CtrCore};
 
 use super::WipeStrategy;
 use crate::plan::{Generator, Key};
+use crate::size::MIB;
 
 /// The generator that is fastest on this CPU: AES where it has instructions for
 /// it, as the software form runs at a hundredth of their speed.
@@ -57,16 +62,36 @@ impl WipeStrategy for Aes256Stream {
         stream.seek(offset);
         stream.write_keystream(chunk);
     }
+
+    fn origin(&self, found: &[u8], _at: u64, size: u64) -> Option<u64> {
+        // A block of the stream is the encryption of its number.
+        let mut block = <[u8; 16]>::try_from(found).ok()?.into();
+        self.0.decrypt_block(&mut block);
+        let (number, zero) = block.split_first_chunk()?;
+        let offset = u64::from_le_bytes(*number).checked_mul(16)?;
+        (zero.iter().all(|byte| *byte == 0) && offset < size).then_some(offset)
+    }
 }
 
+/// How many places of a target are tried at most to find where bytes belong.
+const MOST_PLACES: u64 = 1 << 20;
+/// How often they are tried: each time takes a fraction of a second.
+const MOST_SEARCHES: u32 = 16;
+
 /// The original `ChaCha20` with a 64-bit counter and a zero nonce.
-pub struct ChaCha20Stream(Key);
+pub struct ChaCha20Stream {
+    key: Key,
+    searches: AtomicU32,
+}
 
 impl ChaCha20Stream {
     /// The stream of this key.
     #[must_use]
     pub fn new(key: &Key) -> Self {
-        Self(*key)
+        Self {
+            key: *key,
+            searches: AtomicU32::new(0),
+        }
     }
 }
 
@@ -76,9 +101,28 @@ impl WipeStrategy for ChaCha20Stream {
     }
 
     fn fill(&self, offset: u64, chunk: &mut [u8]) {
-        let mut stream = ChaCha20Legacy::new(&(*self.0.bytes()).into(), &[0; 8].into());
+        let mut stream = ChaCha20Legacy::new(&(*self.key.bytes()).into(), &[0; 8].into());
         stream.seek(offset);
         stream.write_keystream(chunk);
+    }
+
+    fn origin(&self, found: &[u8], at: u64, size: u64) -> Option<u64> {
+        // The stream cannot be run backwards: places are tried that are a
+        // multiple of 1 MiB, or more on large targets, away.
+        if found.len() != 16 || self.searches.fetch_add(1, Ordering::Relaxed) >= MOST_SEARCHES {
+            return None;
+        }
+        let step = (size / MOST_PLACES).next_power_of_two().max(MIB);
+        let mut stream = ChaCha20Legacy::new(&(*self.key.bytes()).into(), &[0; 8].into());
+        (0..MOST_PLACES)
+            .map_while(|n| (at % step).checked_add(n.checked_mul(step)?))
+            .take_while(|place| *place < size)
+            .find(|place| {
+                let mut bytes = [0; 16];
+                stream.seek(*place);
+                stream.write_keystream(&mut bytes);
+                bytes == found
+            })
     }
 }
 

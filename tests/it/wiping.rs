@@ -323,7 +323,7 @@ fn both_streams_are_openssls_at_every_offset() {
     let key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
     for generator in ["aes256-ctr64le", "chacha20-ctr64"] {
         let plan = serde_json::json!({"plan": [
-            {"strategy": "random", "generator": generator, "key": key, "verify": false}
+            {"strategy": "random", "generator": generator, "key": key, "verify": "none"}
         ]});
         let theirs = Content::of(&plan, 1);
         let ours = serde_json::from_value(plan["plan"].clone()).unwrap();
