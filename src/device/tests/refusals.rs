@@ -364,6 +364,22 @@ fn a_neighbour_on_the_same_drive_does_not_count() {
 }
 
 #[test]
+fn a_device_that_a_program_mounted_through_fuse_is_refused() {
+    let machine = Machine::usual();
+    let node = machine.host.dev.join("sda1");
+    machine.mounts_besides_root(&format!(
+        "2 1 0:71 / /mnt/old ro - fuse.fuse2fs {} ro\n\
+         3 1 0:72 / /mnt/share rw - cifs //server/sda2 rw\n\
+         4 1 0:73 / /mnt/memory rw - tmpfs sda2 rw\n",
+        node.display()
+    ));
+    let old = ["sda1 is mounted at /mnt/old; run `umount /mnt/old` first"];
+    assert_eq!(machine.said("sda1"), old);
+    assert_eq!(machine.said("sda"), old);
+    assert_eq!(machine.said("sda2"), NOTHING);
+}
+
+#[test]
 fn an_sd_card_with_a_mounted_partition_is_refused() {
     let machine = Machine::new();
     machine.disk_at(
