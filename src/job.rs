@@ -14,7 +14,7 @@ use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::plan::{Content, Key, Plan};
 use crate::progress::{self, Record, StateDir};
-use crate::resume::{self, Known, Unfinished};
+use crate::resume::{self, Finished, Known, Unfinished};
 use crate::strategy;
 use crate::text::shown;
 
@@ -74,8 +74,8 @@ pub fn decide(
         mode = Mode::Fresh;
         if !known.of_it.is_empty() {
             mode = Mode::Resume;
-        } else if let Some((record, proof)) = resume::finished(state, opened, subject)? {
-            return wiped_already(record, proof, subject);
+        } else if let Some(finished) = resume::finished(state, opened, subject)? {
+            return wiped_already(finished, subject);
         }
     }
     if mode == Mode::Resume {
@@ -99,10 +99,19 @@ pub fn decide(
 }
 
 /// What `--ensure` says of a drive that has the record of a finished wipe.
-fn wiped_already(record: Record, proof: Proof, subject: &str) -> Result<Decision, Outcome> {
+fn wiped_already(finished: Finished, subject: &str) -> Result<Decision, Outcome> {
+    let Finished {
+        record,
+        proof,
+        sure,
+    } = finished;
     let when = record.checkpoint.timestamp.clone();
     match proof {
         Proof::Matches { .. } => Ok(Decision::Done(Box::new(record))),
+        Proof::Differs(at) if !sure => Err(Outcome::Refused(format!(
+            "{subject}: reports the same as the drive that was wiped on {when}, and does not hold \
+             what was written then (at byte {at}); --restart wipes it; not touched"
+        ))),
         Proof::Differs(at) => Err(Outcome::Refused(format!(
             "{subject}: was wiped on {when}, and written to since (at byte {at}); --restart \
              wipes it again; not touched"

@@ -106,8 +106,21 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
     Ok(known)
 }
 
-/// The newest record of a finished wipe that is surely of this drive, and what
-/// the drive's content says of it now. Reads only.
+/// A finished wipe that has a record, and a drive at hand.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was done.
+    pub record: Record,
+    /// What the drive's content says of it now.
+    pub proof: Proof,
+    /// Whether it is surely of this drive. If not, nothing says that it is of
+    /// another, but the content differs.
+    pub sure: bool,
+}
+
+/// The newest record of a finished wipe that is surely of this drive, or else
+/// that may be: a drive which nothing identifies looks like another one as soon
+/// as new data is on it. Reads only.
 ///
 /// # Errors
 /// A refusal when the state directory or the drive cannot be read.
@@ -115,8 +128,8 @@ pub fn finished(
     state: &StateDir,
     opened: &Opened,
     subject: &str,
-) -> Result<Option<(Record, Proof)>, Outcome> {
-    let mut newest: Option<(Option<Timestamp>, Record, Proof)> = None;
+) -> Result<Option<Finished>, Outcome> {
+    let mut newest: Option<((bool, Option<Timestamp>), Finished)> = None;
     for record in state.records().map_err(|error| unreadable(state, &error))? {
         let comparison = opened
             .device()
@@ -133,13 +146,23 @@ pub fn finished(
                 ..
             }
         );
+        let sure = comparison == Comparison::Same || cryptographic;
         let at = record.checkpoint.timestamp.parse::<Timestamp>().ok();
-        let is_its = comparison == Comparison::Same || cryptographic;
-        if is_its && newest.as_ref().is_none_or(|(before, ..)| at >= *before) {
-            newest = Some((at, record, proof));
+        let counts = sure || matches!(proof, Proof::Differs(_));
+        if counts
+            && newest
+                .as_ref()
+                .is_none_or(|(before, _)| (sure, at) >= *before)
+        {
+            let finished = Finished {
+                record,
+                proof,
+                sure,
+            };
+            newest = Some(((sure, at), finished));
         }
     }
-    Ok(newest.map(|(_, record, proof)| (record, proof)))
+    Ok(newest.map(|(_, finished)| finished))
 }
 
 fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::sysfs::cannot_read;
+use super::sysfs::{Found, cannot_read, find};
 use super::{DevId, Host};
 
 /// A line of mountinfo.
@@ -116,6 +116,19 @@ impl Host {
         let path = self.proc.join("self/mountinfo");
         let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
         parse(&text, &path)
+    }
+
+    /// The device that a program serves a file system from (FUSE): its number
+    /// is anonymous, and its source the node. Nothing outside of `/dev` is asked
+    /// for, as that may lie on a server that does not answer.
+    pub(super) fn served_from(&self, entry: &Entry) -> Option<DevId> {
+        if entry.dev.major != 0 || !entry.source.starts_with(&self.dev) {
+            return None;
+        }
+        match find(&entry.source) {
+            Ok(Found::Block(dev)) => Some(dev),
+            _ => self.device_of_node(&entry.source),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl Stack {
             paths: Vec::new(),
         };
         stack.put_under(host, target)?;
+        stack.put_past(host, target)?;
         for block in stack.base.clone() {
             stack.climb(&block)?;
         }
@@ -41,10 +42,21 @@ impl Stack {
         self.base.push(target.clone());
         self.base.extend(target.partitions()?);
         if target.is_partition() {
-            self.base.push(target.whole()?);
+            let whole = target.whole()?;
+            // Partitions may share bytes, as on a stick with a live system.
+            for other in whole.partitions()? {
+                if other.dev != target.dev && overlap(target, &other)? {
+                    self.base.push(other);
+                }
+            }
+            self.base.push(whole);
         }
-        self.put_paths(host, target)?;
-        // A loop device may lie over another block device, and does not hold it.
+        self.put_paths(host, target, &[])?;
+        self.put_below_loop(host, target)
+    }
+
+    /// A loop device may lie over another block device, and does not hold it.
+    fn put_below_loop(&mut self, host: &Host, target: &Block) -> Result<(), String> {
         if let Some(Found::Block(dev)) = target.loop_file()?.and_then(|file| file.found)
             && let Some(below) = host.block(dev)?
         {
@@ -53,16 +65,37 @@ impl Stack {
         Ok(())
     }
 
+    /// What the target is made of is held by it, but may be used past it: by
+    /// another path, or below a loop device. What else lies on the same drives
+    /// through holders does not count: other volumes of a group.
+    fn put_past(&mut self, host: &Host, target: &Block) -> Result<(), String> {
+        let mut below: Vec<Block> = Vec::new();
+        let mut rest = target.slaves()?;
+        while let Some(block) = rest.pop() {
+            if !below.iter().any(|known| known.dev == block.dev) {
+                rest.extend(block.slaves()?);
+                below.push(block);
+            }
+        }
+        for block in &below {
+            self.put_paths(host, block, &below)?;
+            self.put_below_loop(host, block)?;
+        }
+        Ok(())
+    }
+
     /// A drive that is attached through two cables or ports is two disks to the
-    /// kernel: who uses one of them, uses the other.
-    fn put_paths(&mut self, host: &Host, target: &Block) -> Result<(), String> {
+    /// kernel: who uses one of them, uses the other. `held`: disks that the
+    /// target is made of, whose use is its own.
+    fn put_paths(&mut self, host: &Host, target: &Block, held: &[Block]) -> Result<(), String> {
         let drive = drive::identity(&target.whole()?)?;
         if !drive.can_have_paths() {
             return Ok(());
         }
         for other in host.disks()? {
             let same = || drive::identity(&other).is_ok_and(|id| drive.is_other_path_to(&id));
-            if other.dir == target.whole_dir || !same() {
+            let is_held = || held.iter().any(|block| block.whole_dir == other.dir);
+            if other.dir == target.whole_dir || is_held() || !same() {
                 continue;
             }
             for partition in other.partitions()? {

@@ -157,7 +157,10 @@ impl Host {
         if let Some(name) = stack.name_of(entry.dev) {
             return Ok(Some(name));
         }
-        for dev in self.members(entry).unwrap_or_default() {
+        let sources = self
+            .members(entry)
+            .unwrap_or_else(|| self.served_from(entry).into_iter().collect());
+        for dev in sources {
             if let Some(name) = stack.name_of(dev) {
                 return Ok(Some(name));
             }

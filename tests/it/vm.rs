@@ -61,10 +61,27 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
         )
         .finished();
     boot.ended("list", 0, &[]);
-    for (kind, _, serial, _) in kinds {
-        let row = format!("\"serial\": \"{serial}\"");
-        let shown = boot.excerpt("list").replace("\":\"", "\": \"");
-        assert!(shown.contains(&row), "{kind} is not listed: {shown}");
+    let listed = boot.excerpt("list");
+    let listed = &listed[..=listed.rfind('}').expect("an object")];
+    let listed: serde_json::Value = serde_json::from_str(listed).unwrap();
+    let rows = listed["disks"].as_array().unwrap();
+    for (kind, transport, serial, slot) in kinds {
+        let row = rows.iter().find(|row| row["serial"] == serial);
+        let row = row.unwrap_or_else(|| panic!("{kind} is not listed: {listed}"));
+        let shown = match transport {
+            "nvme" => "NVMe",
+            "usb" => "USB",
+            "mmc" => "SD",
+            "virtio" => "virtio",
+            // What QEMU's say of themselves.
+            _ => "HDD",
+        };
+        assert_eq!(row["kind"], shown, "{row}");
+        assert_eq!(row["state"], "free", "{row}");
+        assert_eq!(row["device"], boot.value(serial), "{row}");
+        let place = slot.strip_prefix("slot ").unwrap_or(slot);
+        let place = place.trim_end_matches(", ");
+        assert_eq!(row["slot"].as_str().unwrap_or_default(), place, "{row}");
     }
     for (kind, transport, serial, slot) in kinds {
         let line = format!(

@@ -22,6 +22,7 @@ cases![
     LOOP => restart_leaves_the_checkpoint_of_a_like_drive_alone,
     LOOP => a_third_like_drive_is_wiped_beside_two_unfinished_ones,
     LOOP => zeros_and_patterns_prove_nothing_without_an_answer,
+    LOOP => ensure_asks_for_a_word_where_a_wiped_drive_may_have_new_data,
 ];
 
 const SIZE: u64 = 10 * MIB + 1536;
@@ -218,4 +219,24 @@ fn zeros_and_patterns_prove_nothing_without_an_answer() {
         run.wait().code(0);
         bay.assert_wiped(&checkpoint);
     }
+}
+
+fn ensure_asks_for_a_word_where_a_wiped_drive_may_have_new_data() {
+    let bay = Bay::new();
+    let ensure = || bay.scratch.wipe(bay.path()).words("--ensure --yes");
+    ensure().run().wiped(bay.path(), SIZE);
+    ensure().code(0).says(&["nothing was written"]);
+    let first = bay.take();
+    // New data on it, or another drive: nothing tells.
+    bay.put(&other(6));
+    unchanged(&[bay.path(), bay.state().path()], || {
+        let says = ["as the drive that was wiped on", "(at byte", "--restart"];
+        ensure().code(4).one_line().says(&says);
+    });
+    let restart = bay.scratch.wipe(bay.path()).words("--restart --yes");
+    restart.run().code(0);
+    // The record that fits counts, not the newest.
+    ensure().code(0).says(&["nothing was written"]);
+    bay.put(&first);
+    ensure().code(0).says(&["nothing was written"]);
 }

@@ -299,6 +299,87 @@ fn a_loop_device_over_the_target_or_over_a_file_on_it_is_a_refusal() {
 }
 
 #[test]
+fn a_partition_that_shares_bytes_with_one_in_use_is_refused() {
+    // The image of a live system on a stick: its EFI partition lies in the other.
+    let machine = Machine::usual();
+    machine.set("sda1", &[("start", "64"), ("size", "1000")]);
+    machine.set("sda2", &[("start", "100"), ("size", "20")]);
+    machine.mounts_besides_root("2 1 1008:1 / /run/live/medium ro - iso9660 /dev/sda1 ro\n");
+    let live = ["sda1 is mounted at /run/live/medium; run `umount /run/live/medium` first"];
+    assert_eq!(machine.said("sda2"), live);
+    assert_eq!(machine.said("sda"), live);
+    // Side by side they are two.
+    machine.set("sda2", &[("start", "1064")]);
+    assert_eq!(machine.said("sda2"), NOTHING);
+    machine.set("sda2", &[("start", "1063")]);
+    assert_eq!(machine.said("sda2"), live);
+}
+
+#[test]
+fn what_uses_the_drive_below_past_the_target_is_seen() {
+    // A multipath map that got one of two paths; the other is mounted by itself.
+    let machine = Machine::usual();
+    machine.mapped(
+        "dm-3",
+        3,
+        "mpatha",
+        "mpath-3600a098038303053453f463045727654",
+    );
+    san(&machine, "sda");
+    san(&machine, "sdaa");
+    machine.hold("sdaa", "dm-3");
+    machine.mapped("dm-4", 4, "vg0-data", "LVM-abc");
+    machine.hold("dm-3", "dm-4");
+    machine.mounts_besides_root("2 1 1008:1 / /lun rw - ext4 /dev/sda1 rw\n");
+    let other = "(another path to the same drive)";
+    let lun = format!("sda1 {other} is mounted at /lun; run `umount /lun` first");
+    assert_eq!(machine.said("dm-4"), std::slice::from_ref(&lun));
+    assert_eq!(machine.said("dm-3")[0], lun);
+    // With both paths in the map nothing passes by it.
+    machine.mounts_besides_root("");
+    machine.hold("sda", "dm-3");
+    assert_eq!(machine.said("dm-4"), NOTHING);
+    assert_eq!(
+        machine.said("dm-3"),
+        [
+            "dm-3 is held by dm-4 (vg0-data); close it (`lvchange -an`, `cryptsetup close` or \
+          `dmsetup remove`) first"
+        ]
+    );
+}
+
+#[test]
+fn a_neighbour_on_the_same_drive_does_not_count() {
+    // Two volumes of a group.
+    let machine = Machine::usual();
+    machine.mapped("dm-0", 0, "vg0-a", "LVM-abc");
+    machine.mapped("dm-1", 1, "vg0-b", "LVM-def");
+    machine.hold("sda2", "dm-0");
+    machine.hold("sda2", "dm-1");
+    machine.mounts_besides_root(
+        "2 1 20252:1 / /b rw - ext4 /dev/mapper/vg0-b rw\n\
+         3 1 1008:1 / /boot rw - ext4 /dev/sda1 rw\n",
+    );
+    assert_eq!(machine.said("dm-0"), NOTHING);
+}
+
+#[test]
+fn a_device_that_a_program_mounted_through_fuse_is_refused() {
+    let machine = Machine::usual();
+    let node = machine.host.dev.join("sda1");
+    machine.mounts_besides_root(&format!(
+        "2 1 0:71 / /mnt/old ro - fuse.fuse2fs {} ro\n\
+         3 1 0:72 / /mnt/share rw - cifs //server/sda2 rw\n\
+         4 1 0:73 / /mnt/memory rw - tmpfs sda2 rw\n",
+        node.display()
+    ));
+    let old = ["sda1 is mounted at /mnt/old; run `umount /mnt/old` first"];
+    assert_eq!(machine.said("sda1"), old);
+    assert_eq!(machine.said("sda"), old);
+    assert_eq!(machine.said("sda2"), NOTHING);
+}
+
+#[test]
 fn an_sd_card_with_a_mounted_partition_is_refused() {
     let machine = Machine::new();
     machine.disk_at(
