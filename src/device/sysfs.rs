@@ -1,11 +1,14 @@
 //! Block devices as sysfs shows them.
 
 use crate::text::reason;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
@@ -205,7 +208,7 @@ impl Block {
             return Ok(None);
         }
         let path = PathBuf::from(OsStr::from_bytes(bytes));
-        let found = find(&path).ok();
+        let found = find_in_time(&path);
         Ok(Some(LoopFile { path, found }))
     }
 }
@@ -217,6 +220,31 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
         Found::Block(DevId::from_raw(metadata.rdev()))
     } else {
         Found::File(metadata.dev(), metadata.ino())
+    })
+}
+
+/// How long a file may take to be found. What takes longer lies on a server
+/// that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// [`find`] for a file of somebody else's, which must not hang this program;
+/// `None` where it cannot be found in time, then and ever after.
+fn find_in_time(path: &Path) -> Option<Found> {
+    static SILENT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let silent = || SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if silent().contains(path) {
+        return None;
+    }
+    let (sender, receiver) = mpsc::channel();
+    let theirs = path.to_path_buf();
+    let looked = std::thread::Builder::new().spawn(move || {
+        // Nobody listens any more after the timeout.
+        let _ = sender.send(find(&theirs).ok());
+    });
+    looked.ok()?;
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        silent().insert(path.to_path_buf());
+        None
     })
 }
 

@@ -1,12 +1,16 @@
 //! Slow and faulty block devices.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGSTOP};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::support::content::{Content, check};
 use crate::support::device::{SlowDisk, Traits, size_of};
 use crate::support::pty::Terminal;
+use crate::support::run::Running;
 use crate::support::state::{Watcher, number};
 use crate::support::{MIB, Scratch, cases};
 
@@ -15,6 +19,7 @@ cases![
     SlowDisk::NEEDS => sectors_that_cannot_be_written_are_named_and_the_rest_is_wiped,
     SlowDisk::NEEDS => bad_sectors_found_before_an_interrupt_are_not_forgotten,
     SlowDisk::NEEDS => a_second_ctrl_c_leaves_a_device_that_takes_its_time,
+    SlowDisk::NEEDS => a_drive_that_hangs_ends_the_run_and_holds_up_no_other,
 ];
 
 /// The case that this project began with.
@@ -143,31 +148,84 @@ fn bad_sectors_found_before_an_interrupt_are_not_forgotten() {
     assert_eq!(number(&state.report()["bad"][0], "start"), 51_200);
 }
 
-fn a_second_ctrl_c_leaves_a_device_that_takes_its_time() {
-    let scratch = Scratch::new();
-    let size = 64 * MIB;
-    let image = scratch.tagged("old.img", size);
-    let disk = SlowDisk::over(
-        &scratch,
-        &image,
-        &Traits {
+/// A wipe of a slow disk that has stopped answering after a first megabyte.
+struct Hanging {
+    image: PathBuf,
+    disk: SlowDisk,
+    daemon: Pid,
+    run: Running,
+}
+
+impl Hanging {
+    fn new(scratch: &Scratch, options: &str) -> Self {
+        let image = scratch.tagged("old.img", 64 * MIB);
+        let traits = Traits {
             write_speed: Some(2 * MIB),
             ..Traits::default()
-        },
-    );
+        };
+        let disk = SlowDisk::over(scratch, &image, &traits);
+        let state = scratch.state();
+        let wipe = scratch.wipe(disk.path()).yes().words(options);
+        let mut run = wipe.words("-b 64K --checkpoint-every 1M").start();
+        run.until("a first megabyte", |_| {
+            let checkpoint = state.try_checkpoint();
+            checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
+        });
+        let daemon = Pid::from_raw(disk.daemon().cast_signed());
+        // The writes in flight cannot be finished.
+        kill(daemon, SIGSTOP).unwrap();
+        Self {
+            image,
+            disk,
+            daemon,
+            run,
+        }
+    }
+}
+
+fn a_drive_that_hangs_ends_the_run_and_holds_up_no_other() {
+    let scratch = Scratch::new();
+    let hanging = Hanging::new(&scratch, "--stall-timeout 5");
+    let Hanging {
+        image,
+        disk,
+        daemon,
+        mut run,
+    } = hanging;
+    run.until("the result", |run| run.stdout().ends_with('\n'));
+    // Another run looks at all loop devices of the machine, this one among them.
+    let other = Scratch::new();
+    let fine = other.tagged("fine.img", MIB);
+    other.wipe(&fine).yes().run().wiped(&fine, MIB);
+    // What hangs in the kernel cannot be left: let it end.
+    kill(daemon, SIGCONT).unwrap();
+    let done = run.wait().code(1);
+    assert!(done.stdout.starts_with("FAILED /dev/loop"), "{done:?}");
+    assert_eq!(done.stdout.lines().count(), 1, "{done:?}");
+    done.says(&[
+        "nothing has come back",
+        "--stall-timeout",
+        "wipeit --resume",
+    ]);
+    let checkpoint = scratch.state().checkpoint();
+    let written = number(&checkpoint, "written");
+    check(&image, 0, written, &Content::of(&checkpoint, 1));
+    let size = size_of(&image);
+    let resume = scratch.wipe(disk.path()).words("--resume --yes");
+    resume.run().wiped(disk.path(), size);
+    check(&image, 0, size, &Content::of(&checkpoint, 1));
+}
+
+fn a_second_ctrl_c_leaves_a_device_that_takes_its_time() {
+    let scratch = Scratch::new();
     let state = scratch.state();
-    let mut run = scratch
-        .wipe(disk.path())
-        .yes()
-        .words("-b 64K --checkpoint-every 1M")
-        .start();
-    run.until("a first megabyte", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
-    });
-    // The disk stops answering; the writes in flight cannot be finished.
-    let daemon = nix::unistd::Pid::from_raw(disk.daemon().cast_signed());
-    nix::sys::signal::kill(daemon, SIGSTOP).unwrap();
+    let hanging = Hanging::new(&scratch, "");
+    let Hanging {
+        image,
+        daemon,
+        mut run,
+        disk: _disk,
+    } = hanging;
     run.signal(SIGINT);
     run.until("a word that it is stopping", |run| {
         run.stderr().contains("stopping")
@@ -178,7 +236,7 @@ fn a_second_ctrl_c_leaves_a_device_that_takes_its_time() {
     run.signal(SIGINT);
     std::thread::sleep(Duration::from_millis(500));
     // A write that hangs in the kernel cannot be left: let it end.
-    nix::sys::signal::kill(daemon, SIGCONT).unwrap();
+    kill(daemon, SIGCONT).unwrap();
     run.wait().killed_by(SIGINT);
     let checkpoint = state.checkpoint();
     assert_eq!(
