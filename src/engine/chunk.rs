@@ -50,7 +50,7 @@ impl Task<'_> {
     /// the phase that it was filled for.
     pub fn shared_at(&self, extent: Extent) -> Option<&[u8]> {
         let shared = self.shared.as_ref()?;
-        let in_phase = (extent.start() - shared.base).is_multiple_of(shared.period.get());
+        let in_phase = extent.start() % shared.period == shared.base % shared.period;
         in_phase.then(|| &shared.bytes[..size::memory(extent.length())])
     }
 }

@@ -447,7 +447,8 @@ impl<'a> Coordinator<'a> {
     }
 
     fn in_flight(&self) -> bool {
-        self.gate.with(|gate| gate.dispensed) != self.completed
+        self.gate
+            .with(|gate| gate.dispensed != self.completed || gate.again.is_some())
     }
 
     /// Goes back to the last good sync. Only while nothing is in flight.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Control, Journal, Presence, State, Target};
 use crate::event::{Event, Observer};
@@ -73,6 +73,14 @@ impl FakeDrive {
     /// What the drive holds.
     pub fn platter(&self) -> Vec<u8> {
         self.inside.lock().unwrap().platter.clone()
+    }
+
+    /// What every address of the drive leads to.
+    pub fn contents(&self) -> Vec<u8> {
+        let platter = self.platter();
+        (0..platter.len() as u64)
+            .map(|address| platter[self.place(address)])
+            .collect()
     }
 
     /// What the drive holds after a power cut.
@@ -277,11 +285,22 @@ impl Journal for FakeJournal<'_> {
     }
 }
 
-/// A clock that ticks 50 milliseconds a look, and a signal at a set look.
-#[derive(Default)]
+/// A clock that ticks 50 milliseconds a look, and a signal at a set look. A run
+/// that is looked at for a minute hangs, and fails its test.
 pub struct FakeControl {
     pub looks: Arc<AtomicU64>,
     pub stop_at: Option<u64>,
+    pub end: Instant,
+}
+
+impl Default for FakeControl {
+    fn default() -> Self {
+        Self {
+            looks: Arc::default(),
+            stop_at: None,
+            end: Instant::now() + Duration::from_secs(60),
+        }
+    }
 }
 
 impl Control for FakeControl {
@@ -290,6 +309,7 @@ impl Control for FakeControl {
         self.stop_at.filter(|at| seen >= *at).map(|_| Signal::Int)
     }
     fn now(&self) -> Duration {
+        assert!(Instant::now() < self.end, "the engine hangs");
         Duration::from_millis(50 * self.looks.fetch_add(1, Ordering::Relaxed))
     }
     fn hangs(&self, _state: &State, _silence: Duration) {}

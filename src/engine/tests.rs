@@ -57,6 +57,27 @@ fn run(
     (ended, journal.saved, events)
 }
 
+/// Runs a plan without a look at what is saved.
+fn run_plain(
+    plan: &Plan,
+    settings: Settings,
+    drive: &FakeDrive,
+    state: State,
+) -> (Ended, Vec<State>, Vec<Event>) {
+    let mut journal = FakeJournal::new(&|_| {});
+    let observer = Recorder::default();
+    let engine = Engine {
+        plan,
+        settings,
+        target: drive,
+        observer: &observer,
+        control: &FakeControl::default(),
+    };
+    let ended = engine.run(state, &mut journal);
+    let events = observer.0.into_inner().unwrap();
+    (ended, journal.saved, events)
+}
+
 /// Runs a plan from its start while these saves (counted from 0) fail.
 fn run_with_saves_failing(
     plan: &Plan,
@@ -455,15 +476,8 @@ fn a_drive_with_less_memory_than_it_says_is_told_by_its_read_back() {
         };
         let verify = Verify::Full;
         let plan = Plan::new(vec![Pass { content, verify }]).unwrap();
-        let mut journal = FakeJournal::new(&|_| {});
-        let engine = Engine {
-            plan: &plan,
-            settings: Settings::new(MIB, 2, 100 * MIB, None),
-            target: &drive,
-            observer: &Recorder::default(),
-            control: &FakeControl::default(),
-        };
-        let ended = engine.run(State::start(), &mut journal);
+        let settings = Settings::new(MIB, 2, 100 * MIB, None);
+        let (ended, _, _) = run_plain(&plan, settings, &drive, State::start());
         assert!(matches!(ended.end, End::Complete), "{ended:?}");
         assert_eq!(ended.state.mismatches.bytes(), 14 * MIB);
         let wrap = ended.state.wrap.and_then(Wrap::capacity);
@@ -479,15 +493,7 @@ fn a_write_that_is_dropped_is_found_with_the_bytes_that_stand_there() {
     };
     let drive = FakeDrive::new(MIB, 512, faults);
     let plan = random(true);
-    let mut journal = FakeJournal::new(&|_| {});
-    let engine = Engine {
-        plan: &plan,
-        settings: settings(),
-        target: &drive,
-        observer: &Recorder::default(),
-        control: &FakeControl::default(),
-    };
-    let ended = engine.run(State::start(), &mut journal);
+    let (ended, _, _) = run_plain(&plan, settings(), &drive, State::start());
     let found: Vec<_> = ended.state.mismatches.iter().collect();
     let mut expected = vec![0; 16];
     strategy::of(&plan.pass(0).content).fill(700 * 512, &mut expected);
@@ -520,15 +526,8 @@ fn a_read_back_by_samples_reads_its_samples_and_nothing_else() {
             ..Faults::default()
         };
         let drive = FakeDrive::new(size, 512, faults);
-        let mut journal = FakeJournal::new(&|_| {});
-        let engine = Engine {
-            plan: &plan,
-            settings: Settings::new(64 * MIN_CHUNK, 2, MIB, None),
-            target: &drive,
-            observer: &Recorder::default(),
-            control: &FakeControl::default(),
-        };
-        let ended = engine.run(State::start(), &mut journal);
+        let settings = Settings::new(64 * MIN_CHUNK, 2, MIB, None);
+        let (ended, _, _) = run_plain(&plan, settings, &drive, State::start());
         assert!(matches!(ended.end, End::Complete), "{ended:?}");
         let seen = ended.state.mismatches.map().len();
         assert_eq!(seen, if found { flipped.len() } else { 0 });
@@ -783,5 +782,137 @@ proptest! {
         prop_assert!(wrong.is_subset(&unwritable));
         let bad: BTreeSet<u64> = state.bad.map().iter().flat_map(|(e, _)| e.start() / block..e.end().div_ceil(block)).collect();
         prop_assert_eq!(bad, unwritable);
+    }
+}
+
+/// Everything that a drive may do wrong.
+fn faults(size: u64, block: u64) -> impl Strategy<Value = Faults> {
+    use proptest::collection::btree_set;
+    use proptest::option::weighted;
+    let blocks = size.div_ceil(block);
+    let run = (0..blocks, 1_u64..200).prop_map(move |(start, length)| {
+        (start..(start + length).min(blocks)).collect::<BTreeSet<u64>>()
+    });
+    let unwritable = prop_oneof![
+        4 => Just(BTreeSet::new()),
+        2 => btree_set(0..blocks, 1..6),
+        1 => run.clone(),
+    ];
+    let unreadable = prop_oneof![
+        4 => Just(BTreeSet::new()),
+        1 => btree_set(0..blocks, 1..4),
+        1 => run,
+    ];
+    let rare = |at: std::ops::Range<u64>| btree_set(at, 0..3);
+    let wraps = weighted(0.1, (1..blocks + 1).prop_map(move |n| n * block));
+    (
+        (unwritable, unreadable, btree_set(0_u64..6, 0..3)),
+        (weighted(0.1, 0_u64..400), weighted(0.3, 0_u64..200), wraps),
+        prop_oneof![3 => Just(BTreeSet::new()).boxed(), 1 => rare(0..size).boxed()],
+        prop_oneof![3 => Just(BTreeSet::new()).boxed(), 1 => rare(0..blocks).boxed()],
+        proptest::option::weighted(0.3, 1_u64..300),
+    )
+        .prop_map(|(errors, life, flipped, dropped, slow)| Faults {
+            unwritable: errors.0,
+            unreadable: errors.1,
+            failing_syncs: errors.2,
+            gone_after: life.0,
+            healed_after: life.1,
+            wraps_at: life.2,
+            flipped,
+            dropped,
+            slow_errors: slow.map(|ticks| (Arc::default(), ticks)),
+        })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let random = |generator| Content::Random {
+        generator,
+        key: Key::new([3; KEY_BYTES]),
+    };
+    prop_oneof![
+        3 => Just(random(Generator::Aes256)),
+        2 => Just(random(Generator::ChaCha20)),
+        1 => Just(Content::Zero),
+        1 => "([0-9a-f]{2}){1,40}".prop_map(|hex| Content::Pattern { pattern: hex.parse().unwrap() }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_a_drive_does_wrong_wiped_is_said_only_where_every_byte_is_right(
+        (size, block, faults) in (1_u64..400_000, prop_oneof![Just(512_u64), Just(4096)])
+            .prop_flat_map(|(size, block)| (Just(size), Just(block), faults(size, block))),
+        contents in proptest::collection::vec(content(), 1..3),
+        stops in proptest::collection::vec(0_u64..400, 0..3),
+        (pages, workers) in (1_u64..9, 1_usize..5),
+    ) {
+        let pass = |content| Pass { content, verify: Verify::Full };
+        let plan = Plan::new(contents.into_iter().map(pass).collect()).unwrap();
+        let clock = faults.slow_errors.as_ref().map(|(clock, _)| Arc::clone(clock));
+        let mut drive = FakeDrive::new(size, block, faults.clone());
+        let mut state = State::start();
+        for stop_at in stops.into_iter().map(Some).chain([None]) {
+            let mut control = FakeControl { stop_at, ..FakeControl::default() };
+            if let Some(clock) = &clock {
+                clock.store(0, std::sync::atomic::Ordering::Relaxed);
+                control.looks = Arc::clone(clock);
+            }
+            let mut journal = FakeJournal::new(&|_| {});
+            let engine = Engine {
+                plan: &plan,
+                settings: Settings::new(pages * MIN_CHUNK, workers, MIB, None),
+                target: &drive,
+                observer: &Recorder::default(),
+                control: &control,
+            };
+            let ended = engine.run(state, &mut journal);
+            state = journal.saved.last().unwrap().clone();
+            if matches!(ended.end, End::Failed(_)) || state.step.phase == Phase::Complete {
+                break;
+            }
+            drive = drive.restarted(drive.platter(), faults.clone());
+        }
+        if state.step.phase == Phase::Complete {
+            let wrong = wrong_bytes(&plan, plan.passes().len() - 1, 0, &drive.contents());
+            let told = |at: &u64| {
+                let byte = Extent::new(*at, 1).unwrap();
+                let bad = state.bad.map().overlaps(byte).next().is_some();
+                bad || state.mismatches.map().overlaps(byte).next().is_some()
+            };
+            let silent = wrong.iter().find(|at| !told(at));
+            prop_assert_eq!(silent, None, "wrong, and nobody says so");
+            prop_assert!(state.bad.deferred(plan.passes().len()).is_empty());
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_is_found_wherever_it_is(
+        size in 1_u64..1_200_000, place: u64, bit in 0_u32..8,
+        content in content(), block in prop_oneof![Just(512_u64), Just(4096)],
+        (pages, workers) in (1_u64..80, 1_usize..5),
+    ) {
+        let plan = Plan::new(vec![Pass { content, verify: Verify::Full }]).unwrap();
+        let mut platter = vec![0; size::memory(size)];
+        strategy::of(&plan.pass(0).content).fill(0, &mut platter);
+        let at = place % size;
+        platter[size::memory(at)] ^= 1 << bit;
+        let drive = FakeDrive::new(size, block, Faults::default());
+        let drive = drive.restarted(platter, Faults::default());
+        let begun = State {
+            step: Step { pass: 0, phase: Phase::Verify },
+            ..State::start()
+        };
+        let settings = Settings::new(pages * MIN_CHUNK, workers, MIB, None);
+        let (ended, _, _) = run_plain(&plan, settings, &drive, begun);
+        prop_assert!(matches!(ended.end, End::Complete));
+        let found: Vec<_> = ended.state.mismatches.iter().collect();
+        prop_assert_eq!(found.len(), 1);
+        let (extent, first) = (found[0].extent, &found[0].first);
+        prop_assert!((extent.start()..extent.end()).contains(&at) && extent.length() <= 512);
+        prop_assert_eq!(first.at, at / 16 * 16);
+        let differ = first.expected.iter().zip(&first.found).map(|(a, b)| (a ^ b).count_ones());
+        prop_assert_eq!(differ.sum::<u32>(), 1);
     }
 }
