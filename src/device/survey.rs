@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::sysfs::{Block, attribute, base_name};
-use super::{Device, Fact, Host, Medium, drive, usage};
+use super::{Device, Fact, Host, Medium, drive};
 use crate::identity::{Identity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same

@@ -37,6 +37,7 @@ cases![
     MOUNT => refuses_a_loop_device_over_another_whose_file_is_mounted_by_a_third,
     MOUNT => refuses_a_loop_device_two_above_one_that_is_unmounted_lazily,
     LOOP => refuses_a_loop_device_over_another_whose_file_is_open_for_writing,
+    NOTHING => refuses_a_program_that_is_running,
     NOTHING => refuses_a_file_in_the_state_directory,
     NOTHING => refuses_when_records_have_no_folder_to_go_to,
     NOTHING => refuses_when_the_folder_of_records_leads_nowhere,
@@ -302,6 +303,19 @@ fn refuses_a_loop_device_over_another_whose_file_is_open_for_writing() {
     drop(file);
     let wipe = scratch.wipe(upper.path()).yes();
     wipe.run().wiped(upper.path(), MIB);
+}
+
+fn refuses_a_program_that_is_running() {
+    let scratch = Scratch::new();
+    let program = scratch.join("program");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut running = std::process::Command::new(&program)
+        .arg("60")
+        .spawn()
+        .unwrap();
+    refused(&scratch, &program, 4, &["a program that is running"]);
+    running.kill().unwrap();
+    running.wait().unwrap();
 }
 
 fn refuses_a_file_in_the_state_directory() {
