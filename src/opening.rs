@@ -115,6 +115,9 @@ fn open_cleared(cleared: &Cleared, lock: Lock, subject: &str) -> Result<Writer, 
             OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "permission denied; run as root".into()
             }
+            OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                "is a program that is running; end it first".into()
+            }
             OpenError::Io(error) => {
                 format!(
                     "cannot be opened for writing: {}; see dmesg",

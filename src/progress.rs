@@ -70,6 +70,15 @@ pub struct Record {
     pub outcome: Outcome,
 }
 
+/// What is in `reports/`.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// The records of finished wipes.
+    pub usable: Vec<Record>,
+    /// Files that cannot be used, and why.
+    pub unusable: Vec<(PathBuf, LoadError)>,
+}
+
 impl StateDir {
     /// The directory at this path; nothing is created yet.
     #[must_use]
@@ -145,26 +154,24 @@ impl StateDir {
         Ok(self.files("pending")?.into_iter().map(load).collect())
     }
 
-    /// Every record of a finished wipe that can be understood; others are no
-    /// reason to stop.
+    /// Every record of a finished wipe that can be understood, and the files
+    /// that cannot.
     ///
     /// # Errors
     /// When the folder is there but cannot be read.
-    pub fn records(&self) -> io::Result<Vec<Record>> {
-        let load = |path: PathBuf| {
-            let bytes = read(&path).ok()?;
-            let value: Value = serde_json::from_slice(&bytes).ok()?;
-            Some(Record {
-                outcome: Outcome::of_record(value.get("outcome")?.as_str()?)?,
-                checkpoint: Checkpoint::parse(&bytes).ok()?,
-                path,
-            })
-        };
-        Ok(self
-            .files("reports")?
-            .into_iter()
-            .filter_map(load)
-            .collect())
+    pub fn records(&self) -> io::Result<Records> {
+        let mut found = Records::default();
+        for path in self.files("reports")? {
+            match load_record(&path) {
+                Ok((checkpoint, outcome)) => found.usable.push(Record {
+                    path,
+                    checkpoint,
+                    outcome,
+                }),
+                Err(error) => found.unusable.push((path, error)),
+            }
+        }
+        Ok(found)
     }
 
     /// The JSON files in a folder, sorted; none where it is not there.
@@ -230,13 +237,30 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 fn load(path: &Path) -> Result<Checkpoint, LoadError> {
     let bytes = read(path).map_err(LoadError::Unreadable)?;
-    Checkpoint::parse(&bytes).map_err(|why| LoadError::Invalid {
+    Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
+}
+
+fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
+    let bytes = read(path).map_err(LoadError::Unreadable)?;
+    let checkpoint = Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))?;
+    let outcome = serde_json::from_slice::<Value>(&bytes)
+        .ok()
+        .and_then(|value| Outcome::of_record(value.get("outcome")?.as_str()?));
+    if let Some(outcome) = outcome {
+        return Ok((checkpoint, outcome));
+    }
+    let why = Invalid::Corrupt("field outcome says nothing that is known".into());
+    Err(invalid(why, &bytes))
+}
+
+fn invalid(why: Invalid, bytes: &[u8]) -> LoadError {
+    LoadError::Invalid {
         why,
-        device_id: serde_json::from_slice::<Value>(&bytes)
+        device_id: serde_json::from_slice::<Value>(bytes)
             .ok()
             .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
             .map(Box::new),
-    })
+    }
 }
 
 /// Replaces a file so that at every moment the old or the new one is whole.

@@ -8,6 +8,7 @@ use nix::unistd::User;
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Host, Node, Place};
+use crate::display;
 use crate::engine::{self, Proof, State};
 use crate::identity::{self, Comparison, Kind};
 use crate::opening::Opened;
@@ -123,14 +124,17 @@ pub struct Finished {
 /// as new data is on it. Reads only.
 ///
 /// # Errors
-/// A refusal when the state directory or the drive cannot be read.
+/// A refusal when the state directory or the drive cannot be read, or when the
+/// only record that speaks of the drive cannot be used: the drive may have been
+/// put to use since.
 pub fn finished(
     state: &StateDir,
     opened: &Opened,
     subject: &str,
 ) -> Result<Option<Finished>, Outcome> {
     let mut newest: Option<((bool, Option<Timestamp>), Finished)> = None;
-    for record in state.records().map_err(|error| unreadable(state, &error))? {
+    let records = state.records().map_err(|error| unreadable(state, &error))?;
+    for record in records.usable {
         let comparison = opened
             .device()
             .identity
@@ -160,6 +164,18 @@ pub fn finished(
                 sure,
             };
             newest = Some(((sure, at), finished));
+        }
+    }
+    if newest.as_ref().is_none_or(|(_, finished)| !finished.sure) {
+        for (path, error) in &records.unusable {
+            let why = unusable(path, error);
+            if speaks_of(error, opened.device()) {
+                return Err(Outcome::Refused(format!(
+                    "{subject}: has the record of a finished wipe that cannot be used ({why}); \
+                     --restart wipes it again; not touched"
+                )));
+            }
+            display::say(&format!("wipeit: {why}"));
         }
     }
     Ok(newest.map(|(_, finished)| finished))

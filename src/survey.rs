@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use nix::unistd::Uid;
 
 use crate::device::{Attached, Disk, Fact, Host, Place};
+use crate::display;
 use crate::identity::Comparison;
 use crate::list::{self, Listing, Past, Row, Unfinished};
 use crate::outcome::Outcome;
-use crate::progress::{Pending, Record, StateDir};
+use crate::progress::{Pending, Record, Records, StateDir};
 use crate::resume;
 use crate::session;
 use crate::text::{reason, shown};
@@ -27,7 +28,10 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
     let now = Timestamp::now();
     let found = match look(&Host::real(), state.as_ref(), &resume, now) {
         Ok(found) => found,
-        Err(why) => return Outcome::Failed(why),
+        Err(why) => {
+            display::message("--list", &format!("{why}; nothing can be listed"));
+            return Outcome::Failed(why);
+        }
     };
     let text = if json {
         found.json().unwrap_or_default()
@@ -73,10 +77,12 @@ pub fn look(
         unfinished(host, state, &here, &disks, resume, &mut notes)
     });
     let records = state.map_or_else(Vec::new, |state| {
-        state.records().unwrap_or_else(|error| {
+        // Why a record is of no use is said where it matters.
+        let records = state.records().unwrap_or_else(|error| {
             notes.push(unreadable(state, &error));
-            Vec::new()
-        })
+            Records::default()
+        });
+        records.usable
     });
     let denied = disks.iter().any(|disk| disk.denied);
     let disks = disks

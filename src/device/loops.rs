@@ -46,35 +46,34 @@ impl Host {
         certain_first(over, unknown)
     }
 
-    /// Loop devices over this device, or over the same file: the kernel's
-    /// exclusive access knows of neither.
-    pub(super) fn loops_over_block(
-        &self,
-        stack: &Stack,
-        target: &Block,
-    ) -> Result<Vec<String>, String> {
-        let own = target.loop_file()?;
+    /// Loop devices over this device, or over a file that keeps its bytes: the
+    /// kernel's exclusive access knows of neither.
+    pub(super) fn loops_over_block(&self, stack: &Stack) -> Result<Vec<String>, String> {
         let is_over = |found: Option<Found>| {
             let over = |block: &Block| found == Some(Found::Block(block.dev));
             stack.base.iter().any(over)
         };
         let (mut over, mut unknown) = (Vec::new(), None);
         for (block, path, found) in self.loops()? {
-            if block.dir == target.whole_dir {
+            // The target itself, or what it lies over.
+            if stack.below.iter().any(|below| below.dir == block.dir) {
                 continue;
             }
-            let twin = match (&own, found) {
-                (Some(own), Some(found)) if own.found.is_some() => own.found == Some(found),
-                // One of the two cannot be found: the other may be another name
-                // of the same file.
-                (Some(own), _) if own.path == path => true,
-                (Some(_), _) if block.size()? == target.whole()?.size()? => {
-                    unknown = Some(hidden(&path, &self.shown(&block)));
-                    false
+            let mut is_twin = false;
+            for below in &stack.below {
+                let own = &below.file;
+                match found {
+                    Some(_) if own.found.is_some() => is_twin |= own.found == found,
+                    // One of the two cannot be found: the other may be another
+                    // name of the same file.
+                    _ if own.path == path => is_twin = true,
+                    _ if block.size()? == below.size => {
+                        unknown = Some(hidden(&path, &self.shown(&block)));
+                    }
+                    _ => {}
                 }
-                _ => false,
-            };
-            if twin || is_over(found) {
+            }
+            if is_twin || is_over(found) {
                 over.push(self.shown(&block));
             }
         }

@@ -1,9 +1,10 @@
 //! A target and everything that is built on it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::drive;
-use super::sysfs::{Block, Found, attribute, number};
+use super::sysfs::{Block, Found, LoopFile, attribute, number};
 use super::{DevId, Holder, Host};
 
 /// A target, what else are the same bytes, and everything that is built on
@@ -15,8 +16,20 @@ pub(super) struct Stack {
     pub all: Vec<Block>,
     /// Who holds what; who must let go first comes first.
     pub holders: Vec<Holder>,
+    /// What the target's bytes are kept in, where that is files.
+    pub below: Vec<Below>,
     /// Those of the base that are the same drive by another path.
     paths: Vec<DevId>,
+}
+
+/// A loop device that the target is or lies over, at any depth, and its file.
+pub(super) struct Below {
+    /// Its directory in sysfs.
+    pub dir: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What is behind it.
+    pub file: LoopFile,
 }
 
 impl Stack {
@@ -25,10 +38,12 @@ impl Stack {
             base: Vec::new(),
             all: Vec::new(),
             holders: Vec::new(),
+            below: Vec::new(),
             paths: Vec::new(),
         };
         stack.put_under(host, target)?;
         stack.put_past(host, target)?;
+        stack.put_files(host, target, &mut BTreeSet::new())?;
         for block in stack.base.clone() {
             stack.climb(&block)?;
         }
@@ -82,6 +97,46 @@ impl Stack {
             self.put_below_loop(host, block)?;
         }
         Ok(())
+    }
+
+    /// Finds the files below a device. The devices between are not those of the
+    /// base: who uses a neighbour on the same disk does not use the target.
+    fn put_files(
+        &mut self,
+        host: &Host,
+        target: &Block,
+        seen: &mut BTreeSet<DevId>,
+    ) -> Result<(), String> {
+        let whole = target.whole()?;
+        if !seen.insert(whole.dev) {
+            return Ok(());
+        }
+        for slave in whole.slaves()? {
+            self.put_files(host, &slave, seen)?;
+        }
+        let Some(file) = whole.loop_file()? else {
+            return Ok(());
+        };
+        let found = file.found;
+        self.below.push(Below {
+            size: whole.size()?,
+            dir: whole.dir,
+            file,
+        });
+        match found {
+            Some(Found::Block(dev)) => match host.block(dev)? {
+                Some(block) => self.put_files(host, &block, seen),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something is, by its name, a file that keeps the target's bytes.
+    pub(super) fn is_kept_in(&self, found: Found) -> bool {
+        self.below
+            .iter()
+            .any(|below| below.file.found == Some(found))
     }
 
     /// A drive that is attached through two cables or ports is two disks to the

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::sysfs::{Block, attribute, base_name};
-use super::{Device, Fact, Host, Medium, drive, usage};
+use super::{Device, Fact, Host, Medium, drive};
 use crate::identity::{Identity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same
@@ -122,7 +122,7 @@ impl Host {
         let denied = matches!(&opened, Err(e) if e.kind() == io::ErrorKind::PermissionDenied);
         let facts = block.size().and_then(|size| {
             let mut device = self.block_facts(path, None, block, size, state_dir)?;
-            device.usage.busy = is_busy(opened, path, block).into();
+            device.usage.busy = self.is_busy_now(opened, path, block).into();
             Ok(device)
         });
         let held = match facts.as_ref().map(|device| &device.usage.holders) {
@@ -139,6 +139,30 @@ impl Host {
             denied,
             held,
         }
+    }
+
+    /// Whether a disk is in use. A wipe locks its disk before it asks for exclusive
+    /// access: our own asking must not be what makes it fail. The lock is held for
+    /// this only, not while the disk is read.
+    fn is_busy_now(
+        &self,
+        opened: io::Result<File>,
+        path: &Path,
+        block: &Block,
+    ) -> Result<bool, String> {
+        let _lock = match opened.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
+            Ok(Ok(lock)) => Some(lock),
+            Ok(Err((_, Errno::EWOULDBLOCK))) => return Ok(true),
+            // What is asked next says why.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        for _ in 1..TRIES {
+            if !self.is_busy(Some(path), block)? {
+                return Ok(false);
+            }
+            thread::yield_now();
+        }
+        self.is_busy(Some(path), block)
     }
 
     /// What a holder is to people, from what `Holder::by` says.
@@ -161,25 +185,6 @@ impl Host {
             format!("held by {by}")
         }
     }
-}
-
-/// Whether a disk is in use. A wipe locks its disk before it asks for exclusive
-/// access: our own asking must not be what makes it fail. The lock is held for
-/// this only, not while the disk is read.
-fn is_busy(opened: io::Result<File>, path: &Path, block: &Block) -> Result<bool, String> {
-    let _lock = match opened.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
-        Ok(Ok(lock)) => Some(lock),
-        Ok(Err((_, Errno::EWOULDBLOCK))) => return Ok(true),
-        // What is asked next says why.
-        Ok(Err(_)) | Err(_) => None,
-    };
-    for _ in 1..TRIES {
-        if !usage::is_busy(Some(path), block)? {
-            return Ok(false);
-        }
-        thread::yield_now();
-    }
-    usage::is_busy(Some(path), block)
 }
 
 /// The group in `group-volume`, where a hyphen of a name is doubled.

@@ -15,7 +15,7 @@ use super::content;
 use super::mounts::{Entry, unescape};
 use super::processes::{Elsewhere, remote};
 use super::stack::{Stack, range};
-use super::sysfs::{Block, Found, base_name, cannot_read, find, number};
+use super::sysfs::{Block, Found, LoopFile, base_name, cannot_read, find, number};
 use super::{Carried, DevId, Fact, Holder, Host, Mount, Opener, Usage};
 use crate::text::reason;
 
@@ -53,15 +53,15 @@ impl Host {
         });
         let mounts = over(stack, |stack| self.mounts_on(stack, mounted.as_ref()));
         Usage {
-            busy: is_busy(path, block).into(),
+            busy: self.is_busy(path, block).into(),
             read_only: is_read_only(block).into(),
-            swaps: over(stack, |stack| self.swaps_on(stack, block)),
+            swaps: over(stack, |stack| self.swaps_on(stack)),
             holders: over(stack, |stack| {
                 self.holders_of(stack, &mounts, path.is_some())
             }),
             mounts,
-            loops: over(stack, |stack| self.loops_over_block(stack, block)),
-            openers: over(stack, |stack| self.openers_of_block(stack, block, &mounted)),
+            loops: over(stack, |stack| self.loops_over_block(stack)),
+            openers: over(stack, |stack| self.openers_of_block(stack, &mounted)),
             carries_state: over(stack, |stack| self.carries_state(stack, state_dir)),
             carries: over(stack, |stack| self.carries(stack)),
             host_managed: is_host_managed(block).into(),
@@ -198,14 +198,12 @@ impl Host {
     fn openers_of_block(
         &self,
         stack: &Stack,
-        target: &Block,
         mounted: &Result<Mounted, String>,
     ) -> Result<Vec<Opener>, String> {
-        let file = target.loop_file()?.and_then(|file| file.found);
         let remote = mounted.as_ref().map_err(String::clone)?.remote();
         self.openers(&remote, |says, link| {
             let found = find(link).ok()?;
-            if Some(found) == file {
+            if stack.is_kept_in(found) {
                 return Some(base_name(says));
             }
             // A node that lies out of sight, too.
@@ -262,11 +260,11 @@ impl Host {
             .collect()
     }
 
-    fn swaps_on(&self, stack: &Stack, target: &Block) -> Result<Vec<String>, String> {
-        let mut swaps = match target.loop_file()?.and_then(|file| file.found) {
-            Some(file) => self.swap_files(file)?,
-            None => Vec::new(),
-        };
+    fn swaps_on(&self, stack: &Stack) -> Result<Vec<String>, String> {
+        let mut swaps = Vec::new();
+        for file in stack.below.iter().filter_map(|below| below.file.found) {
+            swaps.extend(self.swap_files(file)?);
+        }
         for (path, _) in self.swaps()?.into_iter().filter(|(_, is_file)| !is_file) {
             let dev = self.named(&path).ok_or_else(|| {
                 format!("cannot tell which device the swap {} is", path.display())
@@ -394,15 +392,28 @@ fn lies_in(file: &Path, dir: &Path) -> Result<bool, String> {
     Ok(false)
 }
 
-/// Whether the kernel refuses exclusive access to the node, or to the block
-/// device below a loop device.
-pub(super) fn is_busy(path: Option<&Path>, block: &Block) -> Result<bool, String> {
-    let mut nodes: Vec<PathBuf> = path.map(Path::to_path_buf).into_iter().collect();
-    if let Some(file) = block.loop_file()?
-        && matches!(file.found, Some(Found::Block(_)))
-    {
-        nodes.push(file.path);
+impl Host {
+    /// Whether the kernel refuses exclusive access to the node, or to a block
+    /// device below a loop device, at any depth.
+    pub(super) fn is_busy(&self, path: Option<&Path>, block: &Block) -> Result<bool, String> {
+        let mut nodes: Vec<PathBuf> = path.map(Path::to_path_buf).into_iter().collect();
+        let mut below = block.loop_file()?;
+        while let Some(LoopFile {
+            path,
+            found: Some(Found::Block(dev)),
+        }) = below
+        {
+            nodes.push(path);
+            below = match self.block(dev)? {
+                Some(block) => block.loop_file()?,
+                None => None,
+            };
+        }
+        any_is_busy(nodes)
     }
+}
+
+fn any_is_busy(nodes: Vec<PathBuf>) -> Result<bool, String> {
     for node in nodes {
         match OpenOptions::new()
             .read(true)

@@ -2,11 +2,14 @@
 
 use std::os::unix::fs::FileExt;
 
+use crate::support::state::unchanged;
 use crate::support::{MIB, NOTHING, OPENSSL, Scratch, cases};
 
 cases![
     OPENSSL => ensure_wipes_once_in_a_loop_of_five_runs,
     NOTHING => ensure_refuses_what_was_written_to_since,
+    NOTHING => ensure_refuses_a_drive_whose_record_is_damaged,
+    NOTHING => ensure_names_a_record_that_tells_no_drive_and_goes_on,
     NOTHING => ensure_continues_what_is_unfinished,
     NOTHING => ensure_needs_consent_for_the_first_wipe_only,
 ];
@@ -52,6 +55,36 @@ fn ensure_refuses_what_was_written_to_since() {
     assert!(std::fs::read(&image).unwrap() == before);
     scratch.wipe(&image).arg("--restart").yes().code(0);
     scratch.wipe(&image).arg("--ensure").yes().code(0);
+}
+
+fn ensure_refuses_a_drive_whose_record_is_damaged() {
+    for (field, value) in [("outcome", "SOMETHING"), ("written", "all")] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", MIB);
+        scratch.wipe(&image).arg("--ensure").yes().code(0);
+        let file = scratch.state().reports().remove(0);
+        let mut record = scratch.state().report();
+        record[field] = value.into();
+        std::fs::write(&file, record.to_string()).unwrap();
+        // Somebody uses it again.
+        crate::support::content::fill_with_tags(&image, MIB);
+        unchanged(&[&image, scratch.state().path()], || {
+            let done = scratch.wipe(&image).arg("--ensure").yes().code(4);
+            let file = file.to_str().unwrap();
+            done.one_line().says(&[file, field, "--restart"]);
+        });
+    }
+}
+
+fn ensure_names_a_record_that_tells_no_drive_and_goes_on() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let reports = scratch.state().path().join("reports");
+    std::fs::create_dir_all(&reports).unwrap();
+    let file = reports.join("torn.json");
+    std::fs::write(&file, "{").unwrap();
+    let done = scratch.wipe(&image).arg("--ensure").yes().run();
+    done.says(&[file.to_str().unwrap()]).wiped(&image, MIB);
 }
 
 fn ensure_continues_what_is_unfinished() {

@@ -13,6 +13,7 @@ use crate::support::state::{number, unchanged};
 use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, wait_until};
 
 const MOUNT: &[Need] = &[Need::Root, Need::Loop, Need::Tool("mkfs.ext4")];
+const ROOT: &[Need] = &[Need::Root, Need::Tool("unshare")];
 const OTHER_USER: &[Need] = &[Need::Root, Need::Loop, Need::Tool("setpriv")];
 
 cases![
@@ -21,6 +22,7 @@ cases![
     NOTHING => an_unfinished_image_is_listed_until_it_is_gone,
     NOTHING => nothing_on_a_terminal_is_the_list_and_fits,
     NOTHING => a_damaged_checkpoint_is_named_and_the_rest_listed,
+    ROOT => a_list_that_cannot_be_made_says_why,
     NOTHING => a_reader_that_has_gone_is_no_failure,
     OTHER_USER => without_root_it_says_what_it_could_not_see,
     LOOP => a_running_wipe_is_told_from_one_that_was_killed,
@@ -193,6 +195,18 @@ fn a_damaged_checkpoint_is_named_and_the_rest_listed() {
         text.contains("torn.json") && text.contains("Disks:"),
         "{text}"
     );
+}
+
+fn a_list_that_cannot_be_made_says_why() {
+    let scratch = Scratch::new();
+    for options in ["--list", "--list --json"] {
+        let hidden = "mount -t tmpfs none /sys && exec \"$0\" \"$@\"";
+        let wipe = scratch.wipeit().words(options);
+        let wipe = wipe.under(["unshare", "--mount", "bash", "-c", hidden]);
+        wipe.code(1)
+            .one_line()
+            .says(&["--list", "/sys/class/block"]);
+    }
 }
 
 fn a_reader_that_has_gone_is_no_failure() {

@@ -34,6 +34,10 @@ cases![
     LOOP => refuses_an_image_whose_other_name_a_loop_device_had,
     MOUNT => refuses_an_image_whose_other_name_was_deleted_while_mounted,
     LOOP => refuses_a_loop_device_whose_file_another_one_had_by_another_name,
+    MOUNT => refuses_a_loop_device_over_another_whose_file_is_mounted_by_a_third,
+    MOUNT => refuses_a_loop_device_two_above_one_that_is_unmounted_lazily,
+    LOOP => refuses_a_loop_device_over_another_whose_file_is_open_for_writing,
+    NOTHING => refuses_a_program_that_is_running,
     NOTHING => refuses_a_file_in_the_state_directory,
     NOTHING => refuses_when_records_have_no_folder_to_go_to,
     NOTHING => refuses_when_the_folder_of_records_leads_nowhere,
@@ -264,6 +268,54 @@ fn refuses_a_loop_device_whose_file_another_one_had_by_another_name() {
     let device = Loop::over(&image);
     refused(&scratch, device.path(), 4, &[&hidden.name()]);
     refused(&scratch, hidden.path(), 4, &[&device.name()]);
+}
+
+fn refuses_a_loop_device_over_another_whose_file_is_mounted_by_a_third() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let lower = Loop::over(&image);
+    let upper = Loop::over(lower.path());
+    let third = Loop::over(&image);
+    let _mount = Mount::ext4(third.path(), scratch.join("mnt"));
+    refused(&scratch, upper.path(), 4, &[&third.name()]);
+}
+
+fn refuses_a_loop_device_two_above_one_that_is_unmounted_lazily() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let lower = Loop::over(&image);
+    let middle = Loop::over(lower.path());
+    let upper = Loop::over(middle.path());
+    let mount = Mount::ext4(lower.path(), scratch.join("mnt"));
+    // Whoever works in it keeps it alive.
+    let _open = std::fs::File::create(mount.point().join("file")).unwrap();
+    sh!("umount", "--lazy", mount.point());
+    refused(&scratch, upper.path(), 4, &["exclusive access"]);
+}
+
+fn refuses_a_loop_device_over_another_whose_file_is_open_for_writing() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let lower = Loop::over(&image);
+    let upper = Loop::over(lower.path());
+    let file = std::fs::File::options().write(true).open(&image).unwrap();
+    refused(&scratch, upper.path(), 4, &["old.img is open for writing"]);
+    drop(file);
+    let wipe = scratch.wipe(upper.path()).yes();
+    wipe.run().wiped(upper.path(), MIB);
+}
+
+fn refuses_a_program_that_is_running() {
+    let scratch = Scratch::new();
+    let program = scratch.join("program");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut running = std::process::Command::new(&program)
+        .arg("60")
+        .spawn()
+        .unwrap();
+    refused(&scratch, &program, 4, &["a program that is running"]);
+    running.kill().unwrap();
+    running.wait().unwrap();
 }
 
 fn refuses_a_file_in_the_state_directory() {
