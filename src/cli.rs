@@ -219,8 +219,9 @@ pub enum Progress {
 /// What the command line means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What is wiped; `None`: the drive of an unfinished wipe.
-    pub target: Option<PathBuf>,
+    /// What is wiped; none: the drives of unfinished wipes. Several only where
+    /// nothing is written.
+    pub targets: Vec<PathBuf>,
     /// What was asked of the plan.
     pub wish: Wish,
     /// What is done about a checkpoint that is there.
@@ -374,7 +375,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     if args.force {
         return Err(NO_FORCE.into());
     }
-    let target = target(&args)?;
+    let targets = targets(&args)?;
     let pattern = match &args.pattern {
         Some(text) => Some(
             text.parse::<Pattern>()
@@ -428,7 +429,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     };
     check_state_dir(&args)?;
     Ok(Request {
-        target,
+        targets,
         wish: Wish {
             strategy,
             pattern,
@@ -450,13 +451,14 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     })
 }
 
-fn target(args: &Args) -> Result<Option<PathBuf>, String> {
+fn targets(args: &Args) -> Result<Vec<PathBuf>, String> {
     const MISSING: &str = "usage: no TARGET; did a variable expand to nothing? see wipeit --help";
     match args.targets.as_slice() {
-        [] if args.resume => Ok(None),
+        [] if args.resume => Ok(Vec::new()),
         [] => Err(MISSING.into()),
-        [one] if one.is_empty() => Err(MISSING.into()),
-        [one] => Ok(Some(one.into())),
+        all if all.iter().any(|target| target.is_empty()) => Err(MISSING.into()),
+        [one] => Ok(vec![one.into()]),
+        several if args.dry_run => Ok(several.iter().map(PathBuf::from).collect()),
         several => Err(format!(
             "usage: {} TARGETs, but one run wipes one; run wipeit once for each",
             several.len()
@@ -556,7 +558,7 @@ mod tests {
                 "{line}"
             );
         }
-        assert_eq!(run("wipeit --resume").target, None);
+        assert!(run("wipeit --resume").targets.is_empty());
     }
 
     #[test]
@@ -616,7 +618,7 @@ mod tests {
         assert_eq!(request.wish.passes, Some(3));
         assert_eq!(request.wish.verify, Some(ReadBack::None));
         assert_eq!(request.buffer_size, Some(65536));
-        assert_eq!(request.target, Some("/dev/sdx".into()));
+        assert_eq!(request.targets, [PathBuf::from("/dev/sdx")]);
         assert_eq!(run("wipeit -r /dev/sdb").mode, Mode::Resume);
         assert_eq!(run("wipeit --serial A --serial B x").serials, ["A", "B"]);
         assert!(usage("wipeit --serial  x").contains("--serial: is empty"));

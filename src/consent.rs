@@ -58,24 +58,30 @@ impl Consent<'_> {
     }
 
     /// Whether the user named this drive by its serial, which is the answer to
-    /// the question. Each serial must be that of the one target.
+    /// the question. Each serial must be that of the one target, and of several
+    /// targets each must have one of them.
     fn named(&self, device: &Device, subject: &str) -> Result<bool, Outcome> {
         let refused =
             |why: String| Outcome::Refused(format!("{subject}: {}; not touched", clean(&why)));
-        let own = device.identity.serial.as_deref().map(str::trim);
-        for serial in &self.request.serials {
-            let serial = serial.trim();
-            if own.is_none_or(|own| !own.eq_ignore_ascii_case(serial)) {
-                let own = own.map_or("has no serial".into(), |own| {
-                    format!("has the serial {own}")
-                });
-                return Err(refused(format!(
-                    "{own}, but --serial says {serial}; look at --dry-run"
-                )));
-            }
-        }
-        if self.request.serials.is_empty() {
+        let serials = &self.request.serials;
+        if serials.is_empty() {
             return Ok(false);
+        }
+        let wrong: Vec<&str> = serials
+            .iter()
+            .filter(|serial| !device.identity.has_serial(serial))
+            .map(|serial| serial.trim())
+            .collect();
+        let enough = self.request.targets.len() > 1 && wrong.len() < serials.len();
+        if !wrong.is_empty() && !enough {
+            let own = device.identity.serial.as_deref().map(str::trim);
+            let own = own.map_or("has no serial".into(), |own| {
+                format!("has the serial {own}")
+            });
+            return Err(refused(format!(
+                "{own}, but --serial says {}; look at --dry-run",
+                wrong.join(", ")
+            )));
         }
         match resume::twin(self.host, device) {
             Some(twin) => Err(refused(format!(
@@ -108,7 +114,7 @@ impl Consent<'_> {
         );
         // As for a fresh wipe: the drive was named, or is known by its
         // identifiers, and next to nothing was written.
-        let as_fresh = !matches && (continued.same_identity || self.request.target.is_some());
+        let as_fresh = !matches && (continued.same_identity || !self.request.targets.is_empty());
         if !self.request.yes {
             return Ok(true);
         }

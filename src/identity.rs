@@ -190,6 +190,24 @@ impl Identity {
         }
     }
 
+    /// Whether this is its serial, in any case.
+    #[must_use]
+    pub fn has_serial(&self, serial: &str) -> bool {
+        let own = self.serial.as_deref().map(str::trim);
+        own.is_some_and(|own| own.eq_ignore_ascii_case(serial.trim()))
+    }
+
+    /// Whether it is what was recorded, but for its size: an image that grew, a
+    /// drive whose hidden area was changed.
+    #[must_use]
+    pub fn was_resized(&self, recorded: &Self) -> bool {
+        let as_before = Self {
+            size: recorded.size,
+            ..self.clone()
+        };
+        self.size != recorded.size && as_before.compare(recorded) == Comparison::Same
+    }
+
     /// Whether a file is known behind it. One that could not be looked at has
     /// inode 0.
     fn has_file(&self) -> bool {

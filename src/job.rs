@@ -72,10 +72,16 @@ pub fn decide(
     }
     if mode == Mode::Ensure {
         mode = Mode::Fresh;
-        if !known.of_it.is_empty() {
+        if known.of_it.is_empty() {
+            let finished = resume::finished(state, opened, subject)?;
+            if finished.as_ref().is_none_or(|finished| !finished.sure) {
+                refuse_doubtful(&known, subject)?;
+            }
+            if let Some(finished) = finished {
+                return wiped_already(finished, subject);
+            }
+        } else {
             mode = Mode::Resume;
-        } else if let Some(finished) = resume::finished(state, opened, subject)? {
-            return wiped_already(finished, subject);
         }
     }
     if mode == Mode::Resume {
@@ -96,6 +102,24 @@ pub fn decide(
         continued: None,
         supersedes: files_of(known.of_it),
     })))
+}
+
+/// A drive that nothing identifies may be one that was begun; then it may also
+/// be another one, or hold new data.
+fn refuse_doubtful(known: &Known, subject: &str) -> Result<(), Outcome> {
+    let maybe = known.maybe.iter().map(|unfinished| &unfinished.file);
+    let files: Vec<String> = maybe
+        .chain(&known.doubtful)
+        .map(|file| shown(file))
+        .collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    Err(Outcome::Refused(format!(
+        "{subject}: may be the drive of an unfinished wipe ({}), and nothing proves that it is or \
+         is not; say --resume to continue it or --restart to start over; not touched",
+        files.join(", ")
+    )))
 }
 
 /// What `--ensure` says of a drive that has the record of a finished wipe.

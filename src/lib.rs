@@ -96,11 +96,7 @@ pub fn run() -> Exit {
 /// the program dies by it whatever came of the wipe: a loop in a shell must not
 /// start on the next drive.
 fn exit(outcome: &Outcome, signal: Option<Signal>) -> Exit {
-    if let Outcome::Usage(text) | Outcome::Refused(text) | Outcome::Busy(text) = outcome {
-        for line in text.lines() {
-            display::say(&format!("wipeit: {line}"));
-        }
-    }
+    session::say_why(outcome);
     Exit {
         code: outcome.code(),
         signal,

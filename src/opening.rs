@@ -9,6 +9,8 @@ use crate::device::{Device, Host};
 use crate::guard::{self, Cleared, Refusal};
 use crate::outcome::Outcome;
 use crate::text::reason;
+use nix::unistd::Uid;
+
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
 
 /// How long another process may hold a target open for writing.
@@ -113,7 +115,11 @@ fn open_cleared(cleared: &Cleared, lock: Lock, subject: &str) -> Result<Writer, 
                 format!("is not what it was a moment ago ({what}); look again with --dry-run")
             }
             OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "permission denied; run as root".into()
+                if Uid::effective().is_root() {
+                    "permission denied, even to root; see lsattr and getenforce".into()
+                } else {
+                    "permission denied; run as root".into()
+                }
             }
             OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
                 "is a program that is running; end it first".into()

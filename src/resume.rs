@@ -40,6 +40,9 @@ pub struct Known {
     pub maybe: Vec<Unfinished>,
     /// Files that speak of this drive but cannot be used, as `SUBJECT: fact`.
     pub unusable: Vec<String>,
+    /// Those whose content is another, of drives that nothing identifies: this
+    /// one after new data came onto it, or another one.
+    pub doubtful: Vec<PathBuf>,
     /// Why others were left out, as `SUBJECT: fact`.
     pub left_out: Vec<String>,
 }
@@ -92,6 +95,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
         if unfinished.same_identity || proven {
             known.of_it.push(unfinished);
         } else if let Proof::Differs(at) = proof {
+            known.doubtful.push(unfinished.file.clone());
             known.left_out.push(format!(
                 "{}: is of another drive, or this one was written to since (byte {at} is not \
                  what was written); it is left as it is",
@@ -133,12 +137,19 @@ pub fn finished(
     subject: &str,
 ) -> Result<Option<Finished>, Outcome> {
     let mut newest: Option<((bool, Option<Timestamp>), Finished)> = None;
+    let (mut resized, mut unproved) = (None, None);
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for record in records.usable {
-        let comparison = opened
-            .device()
-            .identity
-            .compare(&record.checkpoint.device_id);
+        let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
+        if now.was_resized(then) {
+            resized = Some(format!(
+                "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
+                 it again; not touched",
+                then.size, record.checkpoint.timestamp, now.size
+            ));
+            continue;
+        }
+        let comparison = now.compare(then);
         if matches!(comparison, Comparison::Different(_)) {
             continue;
         }
@@ -153,6 +164,9 @@ pub fn finished(
         let sure = comparison == Comparison::Same || cryptographic;
         let at = record.checkpoint.timestamp.parse::<Timestamp>().ok();
         let counts = sure || matches!(proof, Proof::Differs(_));
+        if !counts {
+            unproved = Some(record.checkpoint.timestamp.clone());
+        }
         if counts
             && newest
                 .as_ref()
@@ -167,6 +181,9 @@ pub fn finished(
         }
     }
     if newest.as_ref().is_none_or(|(_, finished)| !finished.sure) {
+        if let Some(why) = resized {
+            return Err(Outcome::Refused(why));
+        }
         for (path, error) in &records.unusable {
             let why = unusable(path, error);
             if speaks_of(error, opened.device()) {
@@ -177,6 +194,14 @@ pub fn finished(
             }
             display::say(&format!("wipeit: {why}"));
         }
+    }
+    if let (None, Some(when)) = (&newest, unproved) {
+        display::message(
+            subject,
+            &format!(
+                "may be the drive that was wiped on {when}, but zeros and patterns do not prove it"
+            ),
+        );
     }
     Ok(newest.map(|(_, finished)| finished))
 }

@@ -97,9 +97,9 @@ impl Session {
             Ok(state) => state,
             Err(outcome) => return outcome,
         };
-        let targets = match &self.request.target {
-            Some(target) => Ok(vec![target.clone()]),
-            None => self.unfinished_targets(&state),
+        let targets = match self.request.targets.as_slice() {
+            [] => self.unfinished_targets(&state),
+            named => Ok(named.to_vec()),
         };
         let targets = match targets {
             Ok(targets) => targets,
@@ -108,7 +108,42 @@ impl Session {
         if let [target] = targets.as_slice() {
             return self.wipe(target, &state).unwrap_or_else(|outcome| outcome);
         }
+        if self.request.dry_run {
+            return self.dry_run(&targets, &state);
+        }
         self.one_by_one(&targets, &state)
+    }
+
+    /// What would be done with each of several targets, or why it is refused.
+    fn dry_run(&self, targets: &[PathBuf], state: &StateDir) -> Outcome {
+        let mut refused = 0;
+        for target in targets {
+            let outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
+            if outcome != Outcome::Nothing {
+                refused += 1;
+                say_why(&outcome);
+            }
+        }
+        let has = |target: &&PathBuf, serial: &str| {
+            let device = self.host.device(target, state.root());
+            device.is_ok_and(|device| device.identity.has_serial(serial))
+        };
+        for serial in &self.request.serials {
+            let subject = format!("--serial {}", clean(serial));
+            match targets.iter().filter(|target| has(target, serial)).count() {
+                1 => continue,
+                0 => display::message(&subject, "is of none of the targets; look at --list"),
+                _ => display::message(&subject, "is of several of the targets; detach one"),
+            }
+            refused += 1;
+        }
+        if refused == 0 {
+            return Outcome::Nothing;
+        }
+        Outcome::Refused(format!(
+            "--dry-run: not all of these {} targets would be wiped; nothing was written",
+            targets.len()
+        ))
     }
 
     /// Continues several wipes, one after the other.
@@ -116,10 +151,8 @@ impl Session {
         let mut worst = Outcome::Nothing;
         for target in targets {
             let mut outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
-            if let Outcome::Refused(text) | Outcome::Busy(text) = &outcome {
-                for line in text.lines() {
-                    display::say(&format!("wipeit: {line}"));
-                }
+            if matches!(outcome, Outcome::Refused(_) | Outcome::Busy(_)) {
+                say_why(&outcome);
                 // Others were or will be written, which "refused" would deny.
                 outcome = Outcome::Failed("not all drives were wiped".into());
             }
@@ -306,6 +339,15 @@ impl Session {
             display::message(subject, &text);
         }
         record.outcome.clone()
+    }
+}
+
+/// Says why a target was not touched.
+pub fn say_why(outcome: &Outcome) {
+    if let Outcome::Usage(text) | Outcome::Refused(text) | Outcome::Busy(text) = outcome {
+        for line in text.lines() {
+            display::say(&format!("wipeit: {line}"));
+        }
     }
 }
 

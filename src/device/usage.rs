@@ -245,6 +245,10 @@ impl Host {
             }
             Err(error) => return Err(cannot_read(&path, &error)),
         };
+        // The heading is there even without swap: what lacks it is another file.
+        if !text.starts_with(b"Filename") {
+            return Err(format!("cannot understand {}", path.display()));
+        }
         let lines = text.split(|byte| *byte == b'\n').skip(1);
         lines
             .filter(|line| !line.is_empty())

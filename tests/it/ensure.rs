@@ -10,6 +10,7 @@ cases![
     NOTHING => ensure_refuses_what_was_written_to_since,
     NOTHING => ensure_refuses_a_drive_whose_record_is_damaged,
     NOTHING => ensure_names_a_record_that_tells_no_drive_and_goes_on,
+    NOTHING => ensure_refuses_an_image_that_has_another_size_than_when_it_was_wiped,
     NOTHING => ensure_continues_what_is_unfinished,
     NOTHING => ensure_needs_consent_for_the_first_wipe_only,
 ];
@@ -74,6 +75,24 @@ fn ensure_refuses_a_drive_whose_record_is_damaged() {
             done.one_line().says(&[file, field, "--restart"]);
         });
     }
+}
+
+fn ensure_refuses_an_image_that_has_another_size_than_when_it_was_wiped() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let ensure = || scratch.wipe(&image).arg("--ensure").yes();
+    ensure().code(0);
+    std::fs::File::options()
+        .write(true)
+        .open(&image)
+        .and_then(|file| file.set_len(2 * MIB))
+        .unwrap();
+    unchanged(&[&image, scratch.state().path()], || {
+        let done = ensure().code(4).one_line();
+        done.says(&["had 1048576 bytes", "has 2097152 now", "--restart"]);
+    });
+    scratch.wipe(&image).arg("--restart").yes().code(0);
+    ensure().code(0).says(&["nothing was written"]);
 }
 
 fn ensure_names_a_record_that_tells_no_drive_and_goes_on() {

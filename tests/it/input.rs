@@ -17,6 +17,7 @@ cases![
     NOTHING => an_empty_variable_does_not_succeed,
     NOTHING => there_is_no_force,
     NOTHING => two_targets_are_a_usage_error_that_says_so,
+    NOTHING => a_dry_run_says_of_each_of_several_targets_what_would_be_done,
     NOTHING => help_and_version_go_to_stdout,
     NOTHING => a_loop_over_a_list_does_not_lose_its_lines,
     NOTHING => control_characters_of_a_path_do_not_reach_the_terminal,
@@ -112,6 +113,27 @@ fn two_targets_are_a_usage_error_that_says_so() {
     unchanged(&[&one, &two, scratch.state().path()], || {
         let done = scratch.wipe(&one).arg(&two).yes().code(2).one_line();
         done.says(&["one run wipes one"]);
+    });
+}
+
+fn a_dry_run_says_of_each_of_several_targets_what_would_be_done() {
+    let scratch = Scratch::new();
+    let one = scratch.tagged("one.img", MIB);
+    let two = scratch.tagged("two.img", MIB);
+    let three = scratch.join("three.img");
+    unchanged(&[&one, &two, scratch.state().path()], || {
+        let done = scratch.wipe(&one).arg(&two).arg("--dry-run").code(0);
+        done.says(&["one.img", "two.img", "nothing was written"])
+            .stdout("");
+        let done = scratch.wipe(&one).arg(&three).arg(&two).arg("-n").code(4);
+        done.says(&["one.img", "two.img", "three.img: ", "not all of these 3"])
+            .stdout("");
+        // No image has a serial.
+        let wipe = scratch.wipe(&one).arg(&two).words("-n --serial X");
+        wipe.code(4)
+            .says(&["--serial X: is of none of the targets"]);
+        let wipe = scratch.wipe(&one).arg(&two).words("--ensure -n");
+        wipe.code(0);
     });
 }
 

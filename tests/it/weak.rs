@@ -23,6 +23,8 @@ cases![
     LOOP => a_third_like_drive_is_wiped_beside_two_unfinished_ones,
     LOOP => zeros_and_patterns_prove_nothing_without_an_answer,
     LOOP => ensure_asks_for_a_word_where_a_wiped_drive_may_have_new_data,
+    LOOP => ensure_asks_for_a_word_where_an_unfinished_drive_may_have_new_data,
+    LOOP => ensure_says_why_it_wipes_again_what_only_zeros_prove,
 ];
 
 const SIZE: u64 = 10 * MIB + 1536;
@@ -219,6 +221,30 @@ fn zeros_and_patterns_prove_nothing_without_an_answer() {
         run.wait().code(0);
         bay.assert_wiped(&checkpoint);
     }
+}
+
+fn ensure_asks_for_a_word_where_an_unfinished_drive_may_have_new_data() {
+    for (options, new_data) in [("", true), ("-s zero", false)] {
+        let bay = Bay::new();
+        let (mut drive, _) = bay.stopped(options);
+        if new_data {
+            drive[..4096].fill(7);
+        }
+        bay.put(&drive);
+        unchanged(&[bay.path(), bay.state().path()], || {
+            let wipe = bay.scratch.wipe(bay.path()).words("--ensure --yes");
+            let says = ["may be the drive of an unfinished wipe", "--restart"];
+            wipe.code(4).one_line().says(&says);
+        });
+    }
+}
+
+fn ensure_says_why_it_wipes_again_what_only_zeros_prove() {
+    let bay = Bay::new();
+    let ensure = || bay.scratch.wipe(bay.path()).words("--ensure --yes -s zero");
+    ensure().run().wiped(bay.path(), SIZE);
+    let again = ensure().run().wiped(bay.path(), SIZE);
+    again.says(&["may be the drive that was wiped on", "do not prove it"]);
 }
 
 fn ensure_asks_for_a_word_where_a_wiped_drive_may_have_new_data() {
