@@ -100,8 +100,13 @@ fn hidden(file: &Path, by: &str) -> String {
 /// Whether a loop device has the size that one over a file of `size` bytes has.
 fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
     let attributes = block.dir.join("loop");
-    let offset = number(&attributes, "offset")?;
-    let limit = number(&attributes, "sizelimit")?;
+    let both = number(&attributes, "offset")
+        .and_then(|offset| Ok((offset, number(&attributes, "sizelimit")?)));
+    let (offset, limit) = match both {
+        // It was detached while we looked.
+        Err(_) if !attributes.exists() => return Ok(false),
+        both => both?,
+    };
     let rest = size.saturating_sub(offset);
     let shown = if limit == 0 { rest } else { rest.min(limit) };
     Ok(shown > 0 && block.size()? == shown / 512 * 512)

@@ -364,7 +364,7 @@ fn the_read_back_may_be_changed_on_resume_and_is_recorded() {
     let done = stopped.resume("--verify none").code(0);
     assert!(done.stdout.ends_with("read-back none\n"), "{done:?}");
     let report = stopped.scratch.state().report();
-    assert_eq!(report["plan"][0]["verify"], false, "{report}");
+    assert_eq!(report["plan"][0]["verify"], "none", "{report}");
 }
 
 fn a_fresh_wipe_of_an_unfinished_target_needs_a_word() {
