@@ -47,8 +47,15 @@ impl Consent<'_> {
             }
         } && !self.request.dry_run;
         let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
-        if !self.request.quiet && (looked_at || job.continued.is_some()) {
+        let shows = !self.request.quiet && (looked_at || job.continued.is_some());
+        if shows {
             self.show(device, job, times);
+        }
+        // The card of a fresh wipe has them.
+        if !shows || job.continued.is_some() {
+            for warning in guard::warnings(device) {
+                display::message(subject, &format!("warning: {warning}"));
+            }
         }
         if ask {
             self.ask(device, subject)

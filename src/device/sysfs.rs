@@ -264,11 +264,12 @@ impl Host {
     pub(super) fn blocks(&self) -> Result<Vec<Block>, String> {
         let all = self.sys.join("class/block");
         let links = list(&all).map_err(|error| cannot_read(&all, &error))?;
-        // One that goes away meanwhile is no longer there.
-        Ok(links
-            .iter()
-            .filter_map(|link| Block::at(link).ok())
-            .collect())
+        let block = |link: &PathBuf| match Block::at(link) {
+            // One that goes away meanwhile is no longer there.
+            Err(_) if !link.join("dev").exists() => None,
+            block => Some(block),
+        };
+        links.iter().filter_map(block).collect()
     }
 
     /// All whole disks that have a node.
