@@ -179,7 +179,7 @@ impl Consent<'_> {
     fn ask(&self, device: &Device, subject: &str) -> Result<(), Outcome> {
         let wanted = confirm::answer_wanted(device, &self.host.attached());
         // What will be lost by name, right above the answer.
-        let mut lines: Vec<String> = guard::warnings(device)
+        let mut lines: Vec<String> = guard::losses(device)
             .iter()
             .map(|warning| format!("Warning: {warning}."))
             .collect();

@@ -15,7 +15,7 @@ use crate::text;
 
 mod warning;
 
-pub use warning::{Warning, warnings};
+pub use warning::{Warning, losses, warnings};
 
 /// A device with nothing against wiping it, at the time its facts were read.
 #[derive(Debug, Clone, PartialEq, Eq)]

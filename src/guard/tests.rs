@@ -169,6 +169,21 @@ fn openers_may_pass_in_a_moment_whatever_else_there_is() {
 }
 
 #[test]
+fn a_drive_that_is_never_flushed_is_warned_of_but_nothing_is_lost_with_it() {
+    let mut device = disk();
+    assert_eq!(warnings(&device), []);
+    device.write_back = None;
+    assert_eq!(warnings(&device), []);
+    device.write_back = Some(false);
+    let lines: Vec<_> = warnings(&device).iter().map(ToString::to_string).collect();
+    assert!(
+        lines[0].contains("write-through and sends no flush"),
+        "{lines:?}"
+    );
+    assert_eq!(losses(&device), []);
+}
+
+#[test]
 fn each_kind_of_member_has_its_own_words() {
     let warned = |what: &'static str, group: Option<&str>, label: Option<&str>| {
         let mut device = disk();

@@ -18,11 +18,18 @@ pub enum Warning {
         /// The name of what it is part of.
         group: Option<String>,
     },
+    /// The kernel believes that nothing is to be flushed.
+    WriteThrough,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Member { name, what, group } = self;
+        let Self::Member { name, what, group } = self else {
+            return f.write_str(
+                "the kernel takes its cache for write-through and sends no flush: if that is \
+                 wrong, a power cut costs more than the checkpoint says",
+            );
+        };
         let name = visible(name);
         let group = group.as_ref().map(visible);
         let (inactive, of) = match *what {
@@ -46,7 +53,8 @@ impl fmt::Display for Warning {
 }
 
 /// What is worth knowing before a device is wiped: members of volumes, arrays
-/// and pools that nothing uses now, and that its other members may miss.
+/// and pools that nothing uses now, and that its other members may miss; and a
+/// drive that is never flushed.
 #[must_use]
 pub fn warnings(device: &Device) -> Vec<Warning> {
     device
@@ -54,7 +62,16 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
         .iter()
         .filter(|content| !is_held(device, content))
         .filter_map(member)
+        .chain((device.write_back == Some(false)).then_some(Warning::WriteThrough))
         .collect()
+}
+
+/// The warnings that are repeated above the question: what will be lost.
+#[must_use]
+pub fn losses(device: &Device) -> Vec<Warning> {
+    let mut warnings = warnings(device);
+    warnings.retain(|warning| *warning != Warning::WriteThrough);
+    warnings
 }
 
 /// Whether it is active, which is a refusal.
