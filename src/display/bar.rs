@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use jiff::ZonedDateTime;
 
-use crate::display::{Estimate, Paper, say, write_raw};
+use crate::display::Estimate;
+use crate::display::output::{say, write_raw};
+use crate::display::screen::Paper;
 use crate::event::Progress;
 use crate::size;
 use crate::text::{clean, clock};
