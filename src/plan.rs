@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::extent::Extent;
 use crate::sample;
 use crate::size;
 use crate::text::{from_hex, to_hex};
@@ -191,6 +192,19 @@ impl Verify {
             Self::None => 0,
             Self::Sample { seed } => sample::bytes(seed, size),
             Self::Full => size,
+        }
+    }
+
+    /// Bytes that it reads of a range of a target of `size` bytes.
+    #[must_use]
+    pub fn bytes_in(self, range: Extent, size: u64) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Sample { seed } => sample::pieces(seed, size, range)
+                .iter()
+                .map(|piece| piece.length())
+                .sum(),
+            Self::Full => range.length(),
         }
     }
 

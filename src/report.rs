@@ -281,8 +281,9 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
-    let steps = checkpoint.plan.steps().len() as u128;
-    let bytes = steps * u128::from(checkpoint.total_size);
+    let (_, bytes) = checkpoint
+        .plan
+        .work(checkpoint.step(), 0, checkpoint.total_size);
     match (bytes * 1000).checked_div(time.as_millis()) {
         // A speed over less than a second says nothing.
         Some(speed) if time >= Duration::from_secs(1) => {

@@ -73,7 +73,8 @@ pub fn run_step(
     } else {
         size
     };
-    let gate = Gate::new(start, first_end, engine.settings.chunk);
+    let part = part_of(engine, step);
+    let gate = Gate::new(start, first_end, engine.settings.chunk, (part, size));
     let strategy = engine.strategy(step);
     let (shared, own) = buffers.split();
     let shared = strategy.period().map(|period| {
@@ -87,7 +88,7 @@ pub fn run_step(
     let skip = Arc::clone(&state.bad);
     let task = Task {
         phase: step.phase,
-        verify: engine.plan.pass(step.pass).verify,
+        verify: part,
         target: engine.target,
         control: engine.control,
         strategy: strategy.as_ref(),
@@ -257,7 +258,7 @@ impl<'a> Coordinator<'a> {
         match message {
             Message::Chunk { work, result } => {
                 self.completed += 1;
-                self.moved += work.extent.length();
+                self.moved += part_of(self.engine, self.step).bytes_in(work.extent, self.size);
                 self.take_in(work, result);
             }
             Message::Cycle(done) => self.cycle_ended(done),
@@ -541,13 +542,10 @@ impl<'a> Coordinator<'a> {
     /// Bytes of the step between two checkpoints at most.
     fn interval(&self) -> u64 {
         let interval = self.engine.settings.interval;
-        match (
-            self.step.phase,
-            self.engine.plan.pass(self.step.pass).verify,
-        ) {
+        match part_of(self.engine, self.step) {
             // Of which a tenth is read.
-            (Phase::Verify, Verify::Sample { .. }) => interval.saturating_mul(10),
-            _ => interval,
+            Verify::Sample { .. } => interval.saturating_mul(10),
+            Verify::Full | Verify::None => interval,
         }
     }
 
@@ -666,15 +664,7 @@ impl<'a> Coordinator<'a> {
         {
             self.engine.control.hangs(&self.saved_state, silence);
         }
-        // The gaps between samples cost no time.
-        let all = !matches!(
-            (
-                self.step.phase,
-                self.engine.plan.pass(self.step.pass).verify
-            ),
-            (Phase::Verify, Verify::Sample { .. })
-        );
-        if all && let Some(Slow { now, best }) = self.pace.moved(now, self.moved) {
+        if let Some(Slow { now, best }) = self.pace.moved(now, self.moved) {
             self.tell(Event::Slow { now, best });
         }
     }
@@ -720,6 +710,14 @@ impl Credit {
         self.spent = dispensed;
         self.bytes = self.bytes.saturating_add(earned).min(self.most);
         self.bytes
+    }
+}
+
+/// Which part of the target a step moves.
+fn part_of(engine: &Engine, step: Step) -> Verify {
+    match step.phase {
+        Phase::Verify => engine.plan.pass(step.pass).verify,
+        Phase::Write | Phase::Complete => Verify::Full,
     }
 }
 

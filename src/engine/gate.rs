@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::extent::Extent;
+use crate::plan::Verify;
 
 /// A chunk that a worker is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +35,20 @@ pub struct State {
     pub limit: u64,
     /// Chunks handed out, ever.
     pub dispensed: u64,
-    /// Bytes handed out, ever.
+    /// Bytes to be moved of the chunks handed out, ever.
     pub dispensed_bytes: u64,
     /// What is handed out before anything else.
     pub again: Option<Work>,
     closed: bool,
     chunk: u64,
+    // which part of a chunk is moved, on a target of so many bytes
+    part: (Verify, u64),
 }
 
 impl Gate {
     /// A gate that dispenses `start..end` in chunks, and nothing at first.
-    pub fn new(start: u64, end: u64, chunk: u64) -> Self {
+    /// `part`: what is moved of a chunk on a target of so many bytes.
+    pub fn new(start: u64, end: u64, chunk: u64, part: (Verify, u64)) -> Self {
         Self {
             state: Mutex::new(State {
                 next: start,
@@ -55,6 +59,7 @@ impl Gate {
                 again: None,
                 closed: false,
                 chunk,
+                part,
             }),
             opened: Condvar::new(),
         }
@@ -118,7 +123,8 @@ impl State {
             }
         };
         self.dispensed += 1;
-        self.dispensed_bytes += work.extent.length();
+        let (verify, size) = self.part;
+        self.dispensed_bytes += verify.bytes_in(work.extent, size);
         Some(work)
     }
 
