@@ -73,6 +73,16 @@ struct Args {
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
 
+    /// Read a wiped drive back against its record; writes nothing
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "resume", "ensure", "restart", "strategy", "pattern", "passes", "verify", "dry_run",
+        ],
+        hide_short_help = true
+    )]
+    check: bool,
+
     /// Show unfinished wipes and the disks of this machine
     #[arg(short, long, conflicts_with_all = ["resume", "restart"])]
     list: bool,
@@ -261,6 +271,8 @@ pub enum Mode {
     Ensure,
     /// Drop it.
     Restart,
+    /// Nothing: a finished wipe is read back.
+    Check,
 }
 
 /// What came of the arguments.
@@ -422,6 +434,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         most,
     )?;
     let mode = match (args.resume, args.ensure, args.restart) {
+        _ if args.check => Mode::Check,
         (true, ..) => Mode::Resume,
         (_, true, _) => Mode::Ensure,
         (.., true) => Mode::Restart,

@@ -8,8 +8,8 @@ use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
 use crate::outcome::{Outcome, Signal};
-use crate::plan::Phase;
-use crate::progress::Saver;
+use crate::plan::{Phase, Plan};
+use crate::progress::{self, Record, Saver};
 use crate::report::{self, Ending};
 use crate::text::{reason, shown, span};
 
@@ -27,6 +27,8 @@ pub struct Closing<'a> {
     pub active: Duration,
     /// What continues this wipe.
     pub resume_command: String,
+    /// Whether a finished wipe is only read back.
+    pub check: bool,
 }
 
 impl Closing<'_> {
@@ -99,13 +101,37 @@ impl Closing<'_> {
         outcome
     }
 
+    /// Tells how a check of a finished wipe ended; keeps nothing.
+    pub fn check(self, ended: &Ended, plan: Plan, record: &Record, display: &Display) -> Outcome {
+        let complete = ended.state.step.phase == Phase::Complete;
+        let outcome = match &ended.end {
+            End::Failed(error) => Outcome::Failed(error.to_string()),
+            End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
+            _ => match finished(&ended.state) {
+                Outcome::Wiped => Outcome::Checked,
+                other => other,
+            },
+        };
+        display.finish(&outcome);
+        self.say_failed(&outcome);
+        let mut found = record.checkpoint.clone();
+        found.plan = plan;
+        progress::take_in(&mut found, &ended.state);
+        self.tell(&outcome, &found, &record.path, true);
+        outcome
+    }
+
     fn say_failed(&self, outcome: &Outcome) {
         if let Outcome::Failed(why) = outcome {
             let path = shown(&self.device.path);
-            let text = format!(
-                "{why}; the checkpoint is kept, go on with `{}`",
-                self.resume_command
-            );
+            let text = if self.check {
+                format!("{why}; nothing was written")
+            } else {
+                format!(
+                    "{why}; the checkpoint is kept, go on with `{}`",
+                    self.resume_command
+                )
+            };
             display::message(&path, &text);
         }
     }
@@ -125,6 +151,7 @@ impl Closing<'_> {
             state_in_memory: self.host.state_in_memory(file),
             active: self.active,
             resume_command: self.resume_command,
+            check: self.check,
         };
         // Who closed stdout does not want the line; the exit code still tells.
         let _ = display::result(&report::line(&ending));

@@ -67,7 +67,10 @@ impl Consent<'_> {
     /// Whether the user named this drive by its serial, which is the answer to
     /// the question. Each serial must be that of the one target, and of several
     /// targets each must have one of them.
-    fn named(&self, device: &Device, subject: &str) -> Result<bool, Outcome> {
+    ///
+    /// # Errors
+    /// A refusal where it is the serial of another drive.
+    pub fn named(&self, device: &Device, subject: &str) -> Result<bool, Outcome> {
         let refused =
             |why: String| Outcome::Refused(format!("{subject}: {}; not touched", clean(&why)));
         let serials = &self.request.serials;

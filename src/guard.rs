@@ -229,6 +229,21 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
     }
 }
 
+/// Whether a device may be read in peace: as [`check`], but one that may not be
+/// written is welcome. What comes of it is never opened for writing.
+///
+/// # Errors
+/// Everything that is against it.
+pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
+    let mut refusals = refusals(&device);
+    refusals.retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. }));
+    if refusals.is_empty() {
+        Ok(device)
+    } else {
+        Err(refusals)
+    }
+}
+
 /// Whether refusals may be fewer in a moment: other processes hold the device
 /// open, perhaps only to look at it. What else is against it is then told alone.
 #[must_use]

@@ -9,9 +9,10 @@
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
 //! - top: [`opening`], [`resume`], [`job`], [`consent`], [`closing`],
-//!   [`session`], [`survey`], and [`run`] here
+//!   [`check`], [`session`], [`survey`], and [`run`] here
 
 pub mod card;
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod closing;
@@ -127,7 +128,8 @@ mod architecture {
         "list",
     ];
     const TOP: &[&str] = &[
-        "opening", "resume", "job", "consent", "closing", "session", "survey", "lib", "main",
+        "opening", "resume", "job", "consent", "closing", "check", "session", "survey", "lib",
+        "main",
     ];
 
     /// Whether `from` may use `to`: arrows point up the house only.

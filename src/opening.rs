@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::device::{Device, Host};
-use crate::guard::{self, Cleared, Refusal};
+use crate::guard::{self, Refusal};
 use crate::outcome::Outcome;
 use crate::text::reason;
 use nix::unistd::Uid;
@@ -18,19 +18,19 @@ const OPENER_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked at within that time.
 const OPENER_RETRY: Duration = Duration::from_millis(50);
 
-/// A target that may be written.
+/// A target that may be written, or only read.
 #[derive(Debug)]
 pub struct Opened {
-    cleared: Cleared,
+    device: Device,
     /// The one descriptor that is used to the end.
     pub writer: Writer,
 }
 
 impl Opened {
-    /// The facts for which it was cleared.
+    /// The facts for which it was opened.
     #[must_use]
     pub fn device(&self) -> &Device {
-        self.cleared.device()
+        &self.device
     }
 
     /// Looks once more, after the user has taken the time to answer: the
@@ -48,7 +48,7 @@ impl Opened {
                 ))
             })
         };
-        clear(facts, subject).map(drop)
+        clear(facts, guard::check, subject).map(drop)
     }
 }
 
@@ -64,18 +64,46 @@ pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result
     // Before the guard, which would call another run's drive merely in use.
     let lock = lock(&facts()?, subject)?;
     // Whoever held the lock until now may have changed the facts.
-    let cleared = clear(facts, subject)?;
-    let writer = open_cleared(&cleared, lock, subject)?;
-    Ok(Opened { cleared, writer })
+    let cleared = clear(facts, guard::check, subject)?;
+    let writer = Writer::open(&cleared, lock).map_err(|error| not_opened(error, subject))?;
+    Ok(Opened {
+        device: cleared.device().clone(),
+        writer,
+    })
+}
+
+/// Opens a target for reading alone, or says why not.
+///
+/// # Errors
+/// Refused, or busy with another run.
+pub fn open_to_read(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    subject: &str,
+) -> Result<Opened, Outcome> {
+    let facts = || {
+        host.device(path, state_dir)
+            .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))
+    };
+    let lock = lock(&facts()?, subject)?;
+    let device = clear(facts, guard::check_to_read, subject)?;
+    let opened = Writer::open_to_read(&device, lock);
+    let writer = opened.map_err(|error| not_opened(error, subject))?;
+    Ok(Opened { device, writer })
 }
 
 /// Clears a device, or says what is against it; not at once where another
 /// process has it open for writing: `losetup`, udev and their kind do so for
 /// moments.
-fn clear(facts: impl Fn() -> Result<Device, Outcome>, subject: &str) -> Result<Cleared, Outcome> {
+fn clear<T>(
+    facts: impl Fn() -> Result<Device, Outcome>,
+    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    subject: &str,
+) -> Result<T, Outcome> {
     let deadline = Instant::now() + OPENER_PATIENCE;
     loop {
-        match guard::check(facts()?) {
+        match check(facts()?) {
             Ok(cleared) => return Ok(cleared),
             Err(refusals) if guard::may_pass(&refusals) && Instant::now() < deadline => {
                 thread::sleep(OPENER_RETRY);
@@ -105,32 +133,27 @@ fn lock(device: &Device, subject: &str) -> Result<Lock, Outcome> {
     })
 }
 
-fn open_cleared(cleared: &Cleared, lock: Lock, subject: &str) -> Result<Writer, Outcome> {
-    Writer::open(cleared, lock).map_err(|error| {
-        let text = match error {
-            OpenError::InUse => {
-                "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
+fn not_opened(error: OpenError, subject: &str) -> Outcome {
+    let text = match error {
+        OpenError::InUse => {
+            "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
+        }
+        OpenError::Changed(what) => {
+            format!("is not what it was a moment ago ({what}); look again with --dry-run")
+        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            if Uid::effective().is_root() {
+                "permission denied, even to root; see lsattr and getenforce".into()
+            } else {
+                "permission denied; run as root".into()
             }
-            OpenError::Changed(what) => {
-                format!("is not what it was a moment ago ({what}); look again with --dry-run")
-            }
-            OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                if Uid::effective().is_root() {
-                    "permission denied, even to root; see lsattr and getenforce".into()
-                } else {
-                    "permission denied; run as root".into()
-                }
-            }
-            OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                "is a program that is running; end it first".into()
-            }
-            OpenError::Io(error) => {
-                format!(
-                    "cannot be opened for writing: {}; see dmesg",
-                    reason(&error)
-                )
-            }
-        };
-        Outcome::Refused(format!("{subject}: {text}; not touched"))
-    })
+        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+            "is a program that is running; end it first".into()
+        }
+        OpenError::Io(error) => {
+            format!("cannot be opened: {}; see dmesg", reason(&error))
+        }
+    };
+    Outcome::Refused(format!("{subject}: {text}; not touched"))
 }

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Outcome {
     /// Every byte written, flushed, and read back where asked.
     Wiped,
+    /// A finished wipe was read back again, and every byte is right.
+    Checked,
     /// Nothing was to be done: a dry run, or help was printed.
     Nothing,
     /// Bytes of the target could not be written or read: it is not clear.
@@ -89,7 +91,7 @@ impl Outcome {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
-            Self::Wiped | Self::Nothing => 0,
+            Self::Wiped | Self::Checked | Self::Nothing => 0,
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::NotClear => 3,
@@ -115,6 +117,7 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Wiped => "WIPED",
+            Self::Checked => "CHECKED",
             Self::Nothing => "NOTHING",
             Self::NotClear => "NOT-CLEAR",
             Self::Differs => "DIFFERS",

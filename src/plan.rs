@@ -248,15 +248,18 @@ pub struct Pass {
 pub struct Plan {
     // 1..=MAX_PASSES
     passes: Vec<Pass>,
+    // they were written before and are only read back; never saved
+    only_read: bool,
 }
 
 impl Plan {
     /// `None` without a pass or with more than [`MAX_PASSES`].
     #[must_use]
     pub fn new(passes: Vec<Pass>) -> Option<Self> {
-        (1..=MAX_PASSES)
-            .contains(&passes.len())
-            .then_some(Self { passes })
+        (1..=MAX_PASSES).contains(&passes.len()).then_some(Self {
+            passes,
+            only_read: false,
+        })
     }
 
     /// The passes in order.
@@ -275,6 +278,19 @@ impl Plan {
     #[must_use]
     pub fn verify(&self) -> Verify {
         self.pass(usize::MAX).verify
+    }
+
+    /// A plan of the last pass alone, read back in full.
+    #[must_use]
+    pub fn last_read_back(&self) -> Self {
+        let last = Pass {
+            content: self.pass(usize::MAX).content.clone(),
+            verify: Verify::Full,
+        };
+        Self {
+            passes: vec![last],
+            only_read: true,
+        }
     }
 
     /// The same passes, read back otherwise from pass `from` (counted from 0)
@@ -301,10 +317,12 @@ impl Plan {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (pass, what) in self.passes.iter().enumerate() {
-            steps.push(Step {
-                pass,
-                phase: Phase::Write,
-            });
+            if !self.only_read {
+                steps.push(Step {
+                    pass,
+                    phase: Phase::Write,
+                });
+            }
             if what.verify != Verify::None {
                 steps.push(Step {
                     pass,
@@ -551,7 +569,8 @@ impl Wish {
             });
         }
         let how = self.verify.unwrap_or(ReadBack::Full);
-        Ok(Plan { passes }.with_read_back(how, 0, seed))
+        let only_read = false;
+        Ok(Plan { passes, only_read }.with_read_back(how, 0, seed))
     }
 
     /// The plan with which a wipe that is in pass `current` (counted from 0) is

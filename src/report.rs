@@ -50,6 +50,9 @@ pub struct Ending<'a> {
     pub active: Duration,
     /// What continues this wipe.
     pub resume_command: String,
+    /// Whether a finished wipe, of which `file` is the record, was only read
+    /// back.
+    pub check: bool,
 }
 
 /// The line on stdout, for people and scripts: `OUTCOME PATH SERIAL ...`.
@@ -70,7 +73,7 @@ pub fn line(ending: &Ending<'_>) -> String {
         serial_field(checkpoint)
     );
     match outcome {
-        Outcome::Wiped | Outcome::Differs => {
+        Outcome::Wiped | Outcome::Checked | Outcome::Differs => {
             let differ = checkpoint.mismatches.bytes();
             let read_back = match checkpoint.plan.verify() {
                 // It was switched off when some of it was done.
@@ -96,8 +99,10 @@ pub fn line(ending: &Ending<'_>) -> String {
 pub fn details(ending: &Ending<'_>) -> Vec<String> {
     let mut lines = match ending.outcome {
         Outcome::Wiped => wiped(ending),
+        Outcome::Checked => checked(ending),
         Outcome::NotClear => not_clear(ending),
         Outcome::Differs => differs(ending),
+        Outcome::Interrupted(_) | Outcome::Failed(_) if ending.check => unfinished_check(ending),
         Outcome::Interrupted(_) | Outcome::Failed(_) => unfinished(ending),
         Outcome::Nothing | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => {
             return Vec::new();
@@ -183,6 +188,32 @@ fn wiped(ending: &Ending<'_>) -> Vec<String> {
     lines.extend(pull(ending, ""));
     lines.extend(record(ending));
     lines.extend(limits(ending));
+    lines
+}
+
+/// A wipe that was read back again.
+fn checked(ending: &Ending<'_>) -> Vec<String> {
+    let when = &ending.checkpoint.timestamp;
+    let name = contents(ending.checkpoint);
+    let mut lines = field(
+        "Check",
+        &format!("every byte is what was written by the last pass ({name}), on {when}"),
+    );
+    lines.extend(field("Time", &span(ending.active)));
+    lines.extend(record(ending));
+    lines.extend(limits(ending));
+    lines
+}
+
+fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
+    let again = format!("wipeit --check {}", shown(ending.path));
+    let mut lines = vec!["  The check is NOT finished; nothing was written.".to_string()];
+    let differ = ending.checkpoint.mismatches.bytes();
+    if differ > 0 {
+        let bytes = count(differ, "byte", "bytes");
+        lines.push(format!("  So far {bytes} read back different."));
+    }
+    lines.push(format!("  Do it again: {}", clean(&again)));
     lines
 }
 
@@ -439,6 +470,12 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
     let bytes = size::grouped(checkpoint.mismatches.bytes());
     let what = format!("{bytes} bytes are in blocks that are not what was written");
     let mut lines = listed("Differ", &what, &ranges);
+    let first = checkpoint.mismatches.iter().next();
+    lines.extend(
+        first
+            .iter()
+            .flat_map(|one| field("First", &one.first.text())),
+    );
     lines.extend(bad(checkpoint));
     let why = format!(
         "the {} cannot be trusted, its cable, controller or this machine's memory fails, or \
@@ -578,6 +615,7 @@ mod tests {
             state_in_memory: false,
             active: Duration::from_secs(36 * 3600 + 31 * 60),
             resume_command: "wipeit --resume".into(),
+            check: false,
         }
     }
 

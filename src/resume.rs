@@ -123,30 +123,39 @@ pub struct Finished {
     pub sure: bool,
 }
 
-/// The newest record of a finished wipe that is surely of this drive, or else
-/// that may be: a drive which nothing identifies looks like another one as soon
-/// as new data is on it. Reads only.
-///
-/// # Errors
-/// A refusal when the state directory or the drive cannot be read, or when the
-/// only record that speaks of the drive cannot be used: the drive may have been
-/// put to use since.
-pub fn finished(
-    state: &StateDir,
-    opened: &Opened,
-    subject: &str,
-) -> Result<Option<Finished>, Outcome> {
-    let mut newest: Option<((bool, Option<Timestamp>), Finished)> = None;
-    let (mut resized, mut unproved) = (None, None);
+impl Finished {
+    /// The better, the higher: surely of this drive, then the newest.
+    fn rank(&self) -> (bool, Option<Timestamp>) {
+        let at = self.record.checkpoint.timestamp.parse().ok();
+        (self.sure, at)
+    }
+
+    /// Whether the content says that it is of another drive, or that new data
+    /// is on this one.
+    fn differs(&self) -> bool {
+        matches!(self.proof, Proof::Differs(_))
+    }
+}
+
+/// What the records say of one drive.
+struct Records {
+    // that may be of it, the best last
+    fitting: Vec<Finished>,
+    // why one that is of it cannot be used
+    refused: Option<Outcome>,
+}
+
+fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, Outcome> {
+    let (mut fitting, mut refused) = (Vec::new(), None);
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for record in records.usable {
         let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
         if now.was_resized(then) {
-            resized = Some(format!(
+            refused = Some(Outcome::Refused(format!(
                 "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
                  it again; not touched",
                 then.size, record.checkpoint.timestamp, now.size
-            ));
+            )));
             continue;
         }
         let comparison = now.compare(then);
@@ -161,41 +170,56 @@ pub fn finished(
                 ..
             }
         );
-        let sure = comparison == Comparison::Same || cryptographic;
-        let at = record.checkpoint.timestamp.parse::<Timestamp>().ok();
-        let counts = sure || matches!(proof, Proof::Differs(_));
-        if !counts {
-            unproved = Some(record.checkpoint.timestamp.clone());
-        }
-        if counts
-            && newest
-                .as_ref()
-                .is_none_or(|(before, _)| (sure, at) >= *before)
-        {
-            let finished = Finished {
-                record,
-                proof,
-                sure,
-            };
-            newest = Some(((sure, at), finished));
-        }
+        fitting.push(Finished {
+            sure: comparison == Comparison::Same || cryptographic,
+            record,
+            proof,
+        });
     }
-    if newest.as_ref().is_none_or(|(_, finished)| !finished.sure) {
-        if let Some(why) = resized {
-            return Err(Outcome::Refused(why));
-        }
+    fitting.sort_by_key(Finished::rank);
+    if !fitting.last().is_some_and(|best| best.sure) {
         for (path, error) in &records.unusable {
             let why = unusable(path, error);
             if speaks_of(error, opened.device()) {
-                return Err(Outcome::Refused(format!(
+                let why = format!(
                     "{subject}: has the record of a finished wipe that cannot be used ({why}); \
                      --restart wipes it again; not touched"
-                )));
+                );
+                refused.get_or_insert(Outcome::Refused(why));
+            } else {
+                display::say(&format!("wipeit: {why}"));
             }
-            display::say(&format!("wipeit: {why}"));
         }
     }
-    if let (None, Some(when)) = (&newest, unproved) {
+    Ok(Records { fitting, refused })
+}
+
+/// The newest record of a finished wipe that is surely of this drive, or else
+/// that may be: a drive which nothing identifies looks like another one as soon
+/// as new data is on it. Reads only.
+///
+/// # Errors
+/// A refusal when the state directory or the drive cannot be read, or when the
+/// only record that speaks of the drive cannot be used: the drive may have been
+/// put to use since.
+pub fn finished(
+    state: &StateDir,
+    opened: &Opened,
+    subject: &str,
+) -> Result<Option<Finished>, Outcome> {
+    let Records {
+        mut fitting,
+        refused,
+    } = records(state, opened, subject)?;
+    match (fitting.last(), refused) {
+        (Some(best), _) if best.sure => return Ok(fitting.pop()),
+        (_, Some(refused)) => return Err(refused),
+        _ => {}
+    }
+    let unproved = fitting.iter().rfind(|finished| !finished.differs());
+    let when = unproved.map(|finished| finished.record.checkpoint.timestamp.clone());
+    fitting.retain(Finished::differs);
+    if let (true, Some(when)) = (fitting.is_empty(), when) {
         display::message(
             subject,
             &format!(
@@ -203,7 +227,27 @@ pub fn finished(
             ),
         );
     }
-    Ok(newest.map(|(_, finished)| finished))
+    Ok(fitting.pop())
+}
+
+/// The record against which a drive is checked: the best that may be of it.
+/// Reads only.
+///
+/// # Errors
+/// A refusal when there is none, or when something cannot be read.
+pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Finished, Outcome> {
+    let Records {
+        mut fitting,
+        refused,
+    } = records(state, opened, subject)?;
+    let none = || {
+        Outcome::Refused(format!(
+            "{subject}: has no record of a finished wipe in {}; see --list and --state-dir; \
+             nothing was read",
+            shown(state.root())
+        ))
+    };
+    fitting.pop().ok_or_else(|| refused.unwrap_or_else(none))
 }
 
 fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {

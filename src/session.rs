@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
-use crate::cli::{Progress, Request};
+use crate::check::{Check, Nowhere};
+use crate::cli::{Mode, Progress, Request};
 use crate::closing::Closing;
 use crate::confirm;
 use crate::consent::Consent;
-use crate::device::Host;
+use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{Control, Engine, Settings, State};
+use crate::engine::{Control, DEFAULT_CHUNK, Engine, Settings, State};
 use crate::job::{self, Decision, Job};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
+use crate::plan::{Plan, Step};
 use crate::progress::{self, Clock, Record, Saver, StateDir};
 use crate::report::{self, Ending};
 use crate::resume;
@@ -189,7 +191,9 @@ impl Session {
     /// saved nothing is changed anywhere.
     fn wipe(&self, path: &Path, state_dir: &StateDir) -> Go<Outcome> {
         let subject = shown(path);
-
+        if self.request.mode == Mode::Check {
+            return self.check(path, state_dir, &subject);
+        }
         state_dir.check_writable().map_err(|(path, error)| {
             Outcome::Refused(format!(
                 "{subject}: no checkpoint can be saved, as {} cannot be written: {}; \
@@ -203,13 +207,7 @@ impl Session {
             Decision::Work(job) => *job,
             Decision::Done(record) => return Ok(self.wiped_already(&opened, &record, &subject)),
         };
-        let consent = Consent {
-            request: &self.request,
-            host: &self.host,
-            face: self.face(),
-            state: state_dir,
-        };
-        consent.obtain(&opened, &job, &subject)?;
+        self.consent(state_dir).obtain(&opened, &job, &subject)?;
         if self.request.dry_run {
             display::message(&subject, "dry run: nothing was written");
             return Ok(Outcome::Nothing);
@@ -250,30 +248,14 @@ impl Session {
     fn write(&self, opened: &Opened, job: Job, state_dir: &StateDir) -> Go<Outcome> {
         let (device, writer) = (opened.device(), &opened.writer);
         let begun = Instant::now();
-        let Request {
-            threads,
-            checkpoint_every,
-            rate_limit,
-            ..
-        } = self.request;
-        let settings = Settings::new(job.chunk, threads, checkpoint_every, rate_limit)
-            .with_stall(self.request.stall_timeout);
+        let settings = self.settings(job.chunk);
         let watch = Watch(begun);
         let checkpoint = job.checkpoint(opened, &watch.stamp())?;
         let name = job.file_name(device, &checkpoint);
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         saver.begin_run();
-        let display = Display::start(
-            self.face(),
-            Header {
-                name: device.name.clone(),
-                serial: device.identity.serial.clone(),
-                size: device.size,
-                what: job.plan.pass(job.state.step.pass).content.name().into(),
-                plan: job.plan.clone(),
-            },
-        );
+        let display = Display::start(self.face(), header(device, &job.plan, job.state.step));
         self.answer_status(Some(display.handle()));
         let closing = || Closing {
             host: &self.host,
@@ -282,6 +264,7 @@ impl Session {
             stopped_by: self.stop.requested(),
             active: begun.elapsed(),
             resume_command: resume_command(self.request.state_dir.as_deref()),
+            check: false,
         };
         let before = saver.checkpoint().clone();
         let pending = saver.pending_path();
@@ -307,6 +290,75 @@ impl Session {
         Ok(closing().close(&ended, saver, &display))
     }
 
+    /// Reads a finished wipe back against its record.
+    fn check(&self, path: &Path, state_dir: &StateDir, subject: &str) -> Go<Outcome> {
+        let opened = opening::open_to_read(&self.host, path, state_dir.root(), subject)?;
+        let finished = resume::to_check(state_dir, &opened, subject)?;
+        self.consent(state_dir).named(opened.device(), subject)?;
+        let record = &finished.record;
+        if !finished.sure && !self.request.quiet {
+            let text = format!("nothing proves whose record {} is", shown(&record.path));
+            display::message(subject, &text);
+        }
+        let Check { plan, state } = Check::of(&record.checkpoint);
+        self.install_handlers()?;
+        let (device, begun) = (opened.device(), Instant::now());
+        let closing = || Closing {
+            host: &self.host,
+            device,
+            quiet: self.request.quiet,
+            stopped_by: self.stop.requested(),
+            active: begun.elapsed(),
+            resume_command: String::new(),
+            check: true,
+        };
+        let display = Display::start(self.face(), header(device, &plan, state.step));
+        self.answer_status(Some(display.handle()));
+        let hung = |state: &State, silence| {
+            let mut found = record.checkpoint.clone();
+            found.plan = plan.clone();
+            progress::take_in(&mut found, state);
+            let outcome = closing().hung(&found, &record.path, silence, &display);
+            signal::leave_hanging(self.stop.requested(), outcome.code());
+        };
+        let chunk = self.request.buffer_size.unwrap_or(DEFAULT_CHUNK);
+        let engine = Engine {
+            plan: &plan,
+            settings: self.settings(chunk),
+            target: &opened.writer,
+            observer: &display,
+            control: &World {
+                stop: &self.stop,
+                begun,
+                hung: &hung,
+            },
+        };
+        let ended = engine.run(state, &mut Nowhere);
+        self.answer_status(None);
+        Ok(closing().check(&ended, plan.clone(), record, &display))
+    }
+
+    /// How the engine works, as far as the request says.
+    fn settings(&self, chunk: u64) -> Settings {
+        let Request {
+            threads,
+            checkpoint_every,
+            rate_limit,
+            ..
+        } = self.request;
+        Settings::new(chunk, threads, checkpoint_every, rate_limit)
+            .with_stall(self.request.stall_timeout)
+    }
+
+    fn consent<'a>(&'a self, state: &'a StateDir) -> Consent<'a> {
+        Consent {
+            request: &self.request,
+            host: &self.host,
+            face: self.face(),
+            state,
+        }
+    }
+
     fn answer_status(&self, handle: Option<StatusHandle>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
@@ -327,6 +379,7 @@ impl Session {
             state_in_memory: false,
             active: Duration::ZERO,
             resume_command: String::new(),
+            check: false,
         };
         // Who closed stdout does not want the line; the exit code still tells.
         let _ = display::result(&report::line(&ending));
@@ -339,6 +392,17 @@ impl Session {
             display::message(subject, &text);
         }
         record.outcome.clone()
+    }
+}
+
+/// What a run is about.
+fn header(device: &Device, plan: &Plan, step: Step) -> Header {
+    Header {
+        name: device.name.clone(),
+        serial: device.identity.serial.clone(),
+        size: device.size,
+        what: plan.pass(step.pass).content.name().into(),
+        plan: plan.clone(),
     }
 }
 
@@ -391,7 +455,7 @@ fn worse(a: Outcome, b: Outcome) -> Outcome {
         Outcome::NotClear => 1,
         Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => 2,
         Outcome::Interrupted(_) => 3,
-        Outcome::Wiped => 4,
+        Outcome::Wiped | Outcome::Checked => 4,
         Outcome::Nothing => 5,
     };
     if rank(&b) <= rank(&a) { b } else { a }

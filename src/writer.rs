@@ -105,7 +105,7 @@ fn wait_for_lock(file: File, deadline: Instant) -> Result<File, LockError> {
     }
 }
 
-/// A target that is open for writing.
+/// A target that is open, for writing or for reading alone.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
@@ -117,6 +117,13 @@ pub struct Writer {
     physical_block: u64,
     direct: bool,
     _lock: Lock,
+}
+
+/// What a target is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
 }
 
 /// Why a cleared device could not be opened.
@@ -143,9 +150,20 @@ impl Writer {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(cleared: &Cleared, lock: Lock) -> Result<Self, OpenError> {
-        let device = cleared.device();
+        Self::opened(cleared.device(), lock, Access::Write)
+    }
+
+    /// The same for reading alone: a write to it fails.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_to_read(device: &Device, lock: Lock) -> Result<Self, OpenError> {
+        Self::opened(device, lock, Access::Read)
+    }
+
+    fn opened(device: &Device, lock: Lock, access: Access) -> Result<Self, OpenError> {
         let is_block = matches!(device.node, Node::Block { .. });
-        let (file, direct) = open_patiently(device, is_block)?;
+        let (file, direct) = open_patiently(device, is_block, access)?;
         let meta = file.metadata()?;
         let same = match &device.node {
             Node::Block { dev, .. } => {
@@ -242,7 +260,11 @@ impl Writer {
     }
 }
 
-fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenError> {
+fn open_patiently(
+    device: &Device,
+    is_block: bool,
+    access: Access,
+) -> Result<(File, bool), OpenError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     let exclusive = if is_block {
         OFlag::O_EXCL
@@ -252,7 +274,7 @@ fn open_patiently(device: &Device, is_block: bool) -> Result<(File, bool), OpenE
     let open = |extra: OFlag| {
         OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(access == Access::Write)
             .custom_flags((exclusive | extra | OFlag::O_CLOEXEC).bits())
             .open(&device.path)
     };

@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod check;
 mod ensure;
 mod facts;
 mod faults;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         wiping::cases(),
         refusals::cases(),
         facts::cases(),
+        check::cases(),
         ensure::cases(),
         input::cases(),
         interrupts::cases(),

@@ -1,0 +1,233 @@
+//! `--check` reads a finished wipe back against its record.
+
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::signal::Signal::SIGINT;
+
+use crate::support::device::{Loop, SlowDisk, Traits};
+use crate::support::state::unchanged;
+use crate::support::trace;
+use crate::support::{LOOP, MIB, NOTHING, STRACE, Scratch, cases};
+
+cases![
+    NOTHING => a_wiped_image_is_checked_and_nothing_changes,
+    NOTHING => one_changed_byte_is_found_with_what_stands_there,
+    NOTHING => a_target_without_a_record_is_refused,
+    NOTHING => check_takes_no_option_that_says_what_is_written,
+    NOTHING => a_check_that_is_stopped_says_so_and_leaves_no_trace,
+    NOTHING => a_wipe_that_was_only_sampled_is_checked_in_full,
+    NOTHING => the_last_of_several_passes_is_checked,
+    LOOP => a_read_only_device_can_be_checked,
+    LOOP => a_mounted_device_cannot,
+    STRACE => nothing_opens_the_target_for_writing,
+    SlowDisk::NEEDS => a_drive_with_bad_sectors_stays_not_clear,
+];
+
+const SIZE: u64 = 5 * MIB + 700;
+
+fn change(path: &Path, at: u64) -> u8 {
+    let file = std::fs::File::options().read(true).write(true).open(path);
+    let file = file.unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+    file.sync_all().unwrap();
+    byte[0]
+}
+
+fn a_wiped_image_is_checked_and_nothing_changes() {
+    for options in ["", "-s zero", "--pattern 924924", "--verify none"] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", SIZE);
+        scratch.wipe(&image).yes().words(options).code(0);
+        let line = format!(
+            "CHECKED {} - {SIZE} bytes, 0 bad, read-back full, 0 differ\n",
+            image.display()
+        );
+        unchanged(&[&image, scratch.state().path()], || {
+            let done = scratch.wipe(&image).arg("--check").code(0);
+            done.stdout(&line).says(&["every byte is what was written"]);
+            scratch.wipe(&image).words("--check -q").code(0).stderr("");
+        });
+    }
+}
+
+fn one_changed_byte_is_found_with_what_stands_there() {
+    for at in [0, 511, 2 * MIB + 77, SIZE - 1] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", SIZE);
+        scratch.wipe(&image).yes().words("-s zero").code(0);
+        change(&image, at);
+        unchanged(&[&image, scratch.state().path()], || {
+            let done = scratch.wipe(&image).arg("--check").code(5);
+            assert!(done.stdout.starts_with("DIFFERS "), "{done:?}");
+            let (first, last) = (at / 512 * 512, (at / 512 * 512 + 511).min(SIZE - 1));
+            let block = format!("{first}-{last}");
+            let from = format!("at byte {}: 00", at / 16 * 16);
+            done.says(&[&block, &from, "10", "--restart"]);
+        });
+        // Put right again, it is.
+        change(&image, at);
+        scratch.wipe(&image).arg("--check").code(0);
+    }
+}
+
+fn a_target_without_a_record_is_refused() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let other = scratch.tagged("other.img", MIB);
+    scratch.wipe(&other).yes().code(0);
+    unchanged(&[&image, scratch.state().path()], || {
+        let done = scratch.wipe(&image).arg("--check").code(4).one_line();
+        done.stdout("").says(&["has no record of a finished wipe"]);
+    });
+}
+
+fn check_takes_no_option_that_says_what_is_written() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    for option in [
+        "--resume",
+        "--restart",
+        "--ensure",
+        "-s zero",
+        "--passes 2",
+        "--verify full",
+        "--list",
+    ] {
+        let wipe = scratch.wipe(&image).arg("--check").words(option);
+        wipe.code(2).one_line();
+    }
+    scratch.wipeit().arg("--check").code(2).says(&["no TARGET"]);
+}
+
+fn a_check_that_is_stopped_says_so_and_leaves_no_trace() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    scratch.wipe(&image).yes().code(0);
+    unchanged(&[&image, scratch.state().path()], || {
+        let wipe = scratch
+            .wipe(&image)
+            .words("--check -b 64K --rate-limit 256K");
+        let mut run = wipe.start();
+        run.until("the read-back", |run| {
+            run.stderr().contains("read-back 1/1")
+        });
+        run.signal(SIGINT);
+        let done = run.wait().killed_by(SIGINT);
+        assert!(done.stdout.starts_with("STOPPED "), "{done:?}");
+        done.says(&["The check is NOT finished", "--check"]);
+    });
+    assert_eq!(scratch.state().pending().len(), 0);
+}
+
+fn a_wipe_that_was_only_sampled_is_checked_in_full() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 200 * MIB);
+    let wipe = scratch.wipe(&image).yes().words("--verify sample");
+    let done = wipe.code(0);
+    assert!(
+        done.stdout.ends_with("read-back sample, 0 differ\n"),
+        "{done:?}"
+    );
+    done.says(&["samples read back: 1"]);
+    // Most places are in no sample: some of these are not.
+    let places: Vec<u64> = (1..20).map(|n| n * 10 * MIB + 777).collect();
+    for at in &places {
+        change(&image, *at);
+    }
+    let done = scratch.wipe(&image).arg("--check").code(5);
+    done.says(&["in 19"]);
+}
+
+fn the_last_of_several_passes_is_checked() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    scratch.wipe(&image).yes().words("--passes 3").code(0);
+    scratch.wipe(&image).arg("--check").code(0);
+    change(&image, 12345);
+    scratch.wipe(&image).arg("--check").code(5);
+}
+
+fn a_read_only_device_can_be_checked() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 4 * MIB + 1536);
+    let device = Loop::over(&image);
+    scratch.wipe(device.path()).yes().code(0);
+    let set = |option: &str| {
+        let status = Command::new("blockdev")
+            .arg(option)
+            .arg(device.path())
+            .status();
+        assert!(status.unwrap().success());
+    };
+    set("--setro");
+    unchanged(&[&image, scratch.state().path()], || {
+        scratch.wipe(device.path()).arg("--check").code(0);
+    });
+    scratch.wipe(device.path()).words("--yes --restart").code(4);
+    set("--setrw");
+}
+
+fn a_mounted_device_cannot() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 16 * MIB);
+    let device = Loop::over(&image);
+    scratch.wipe(device.path()).yes().code(0);
+    let mount = crate::support::device::Mount::ext4(device.path(), scratch.join("point"));
+    let done = scratch.wipe(device.path()).arg("--check").code(4);
+    done.says(&["is mounted at"]);
+    drop(mount);
+}
+
+fn nothing_opens_the_target_for_writing() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    scratch.wipe(&image).yes().code(0);
+    let log = scratch.join("trace");
+    let wipe = scratch.wipe(&image).arg("--check").under([
+        "strace",
+        "-f",
+        "-y",
+        "-o",
+        log.to_str().unwrap(),
+        "-e",
+        "trace=openat,open,pwrite64,write,pread64,ftruncate,fallocate,ioctl",
+    ]);
+    wipe.code(0);
+    let calls = trace::read(&log);
+    let name = image.to_str().unwrap();
+    let opened = calls
+        .iter()
+        .filter(|call| call.name == "openat" && call.args.contains(name));
+    let mut direct = 0;
+    for call in opened {
+        assert!(call.args.contains("O_RDONLY"), "{call:?}");
+        direct += usize::from(call.args.contains("O_DIRECT"));
+    }
+    assert!(direct >= 1);
+    let reads = |call: &&trace::Call| call.name == "pread64" && call.path() == name;
+    assert!(calls.iter().filter(reads).count() >= 5);
+    for call in calls.iter().filter(|call| call.path() == name) {
+        assert!(
+            matches!(call.name.as_str(), "pread64" | "openat"),
+            "{call:?}"
+        );
+    }
+}
+
+fn a_drive_with_bad_sectors_stays_not_clear() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let traits = Traits {
+        bad_sectors: vec![100, 5000],
+        ..Traits::default()
+    };
+    let disk = SlowDisk::over(&scratch, &image, &traits);
+    scratch.wipe(disk.path()).yes().code(3);
+    let done = scratch.wipe(disk.path()).arg("--check").code(3);
+    assert!(done.stdout.starts_with("NOT-CLEAR "), "{done:?}");
+    done.says(&["may hold old data"]);
+}
