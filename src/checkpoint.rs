@@ -50,6 +50,9 @@ pub struct Checkpoint {
     pub tool_version: String,
     /// What is written and read back.
     pub plan: Plan,
+    /// The name of the scheme that asks for these passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
     /// The current pass, from 1.
     pub pass: usize,
     /// What is done with it.
@@ -145,6 +148,7 @@ impl Checkpoint {
             runs: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             plan,
+            scheme: None,
             pass: 1,
             phase: Phase::Write,
             verified: 0,

@@ -12,6 +12,7 @@ use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use crate::engine;
 use crate::outcome::EXIT_CODES;
 use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Wish};
+use crate::scheme::{self, Scheme};
 use crate::size;
 use crate::text::clean;
 
@@ -57,6 +58,15 @@ struct Args {
     )]
     passes: Option<String>,
 
+    /// A named list of passes; `help` shows them all
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["strategy", "pattern", "passes"],
+        hide_short_help = true
+    )]
+    scheme: Option<String>,
+
     /// Read back: full, sample, all or none [default: full]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     verify: Option<Verify>,
@@ -77,7 +87,8 @@ struct Args {
     #[arg(
         long,
         conflicts_with_all = [
-            "resume", "ensure", "restart", "strategy", "pattern", "passes", "verify", "dry_run",
+            "resume", "ensure", "restart", "strategy", "pattern", "passes", "scheme", "verify",
+            "dry_run",
         ],
         hide_short_help = true
     )]
@@ -311,6 +322,9 @@ pub fn parse(
     let matches = command().try_get_matches_from(arguments);
     match matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches)) {
         Ok(args) => {
+            if args.scheme.as_deref() == Some("help") {
+                return Parsed::Show(scheme::list());
+            }
             let meaning = if args.list || args.json {
                 list(args, environment)
             } else {
@@ -410,6 +424,24 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     if args.serial.iter().any(|serial| serial.trim().is_empty()) {
         return Err("--serial: is empty; did a variable expand to nothing?".into());
     }
+    let scheme = match &args.scheme {
+        None => None,
+        Some(name) => Some(Scheme::named(name).ok_or_else(|| {
+            format!(
+                "--scheme: '{}' is not known; --scheme help lists them",
+                clean(name)
+            )
+        })?),
+    };
+    let verify = args.verify.map(ReadBack::from);
+    if let (Some(scheme), Some(how)) = (scheme, verify)
+        && !scheme.allows(how)
+    {
+        return Err(format!(
+            "--verify: {} demands a full read-back of the last pass; leave it out",
+            scheme.name
+        ));
+    }
     let passes = number("--passes", args.passes.as_deref(), 1, MAX_PASSES)?;
     let threads = number("--threads", args.threads.as_deref(), 1, engine::MAX_WORKERS)?;
     let stall_timeout = args.stall_timeout.as_deref();
@@ -447,7 +479,8 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
             strategy,
             pattern,
             passes,
-            verify: args.verify.map(ReadBack::from),
+            scheme,
+            verify,
         },
         mode,
         yes: args.yes,

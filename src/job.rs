@@ -15,6 +15,7 @@ use crate::outcome::Outcome;
 use crate::plan::{Content, Key, Plan};
 use crate::progress::{self, Record, StateDir};
 use crate::resume::{self, Finished, Known, Unfinished};
+use crate::scheme::{Draw, Scheme};
 use crate::strategy;
 use crate::text::shown;
 
@@ -23,6 +24,8 @@ use crate::text::shown;
 pub struct Job {
     /// All passes, also those that are done.
     pub plan: Plan,
+    /// The scheme that it follows.
+    pub scheme: Option<String>,
     /// Where it begins.
     pub state: State,
     /// Bytes of one write, before they are brought into range.
@@ -96,7 +99,8 @@ pub fn decide(
     Ok(Decision::Work(Box::new(Job {
         plan: request
             .wish
-            .plan(new_random, u64::from_le_bytes(random_bytes()?))?,
+            .plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
+        scheme: request.wish.scheme.map(|scheme| scheme.name.to_string()),
         state: State::start(),
         chunk: request.buffer_size.unwrap_or(DEFAULT_CHUNK),
         continued: None,
@@ -247,6 +251,24 @@ fn continuation(
     older: Vec<Unfinished>,
 ) -> Result<Job, Outcome> {
     let checkpoint = &continued.checkpoint;
+    if let Some(asked) = request.wish.scheme
+        && checkpoint.scheme.as_deref() != Some(asked.name)
+    {
+        let begun = checkpoint.scheme.as_deref().unwrap_or("without a scheme");
+        return Err(Outcome::Usage(format!(
+            "--scheme: contradicts the wipe that is continued ({begun}); leave it out, or \
+             --restart"
+        )));
+    }
+    let own = checkpoint.scheme.as_deref().and_then(Scheme::named);
+    if let (Some(scheme), Some(how)) = (own, request.wish.verify)
+        && !scheme.allows(how)
+    {
+        return Err(Outcome::Usage(format!(
+            "--verify: {} demands a full read-back of the last pass; leave it out",
+            scheme.name
+        )));
+    }
     let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request
         .wish
@@ -258,6 +280,7 @@ fn continuation(
             ))
         })?;
     Ok(Job {
+        scheme: checkpoint.scheme.clone(),
         state: State::of(checkpoint, &plan),
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
@@ -280,11 +303,18 @@ fn random_bytes<const N: usize>() -> Result<[u8; N], Outcome> {
     Ok(bytes)
 }
 
-/// A new key for each pass.
-fn new_random() -> Result<Content, Outcome> {
-    let generator = strategy::best_generator();
-    let key = Key::new(random_bytes()?);
-    Ok(Content::Random { generator, key })
+/// Draws from the kernel.
+struct Kernel;
+
+impl Draw<Outcome> for Kernel {
+    fn random(&mut self) -> Result<Content, Outcome> {
+        let generator = strategy::best_generator();
+        let key = Key::new(random_bytes()?);
+        Ok(Content::Random { generator, key })
+    }
+    fn byte(&mut self) -> Result<u8, Outcome> {
+        random_bytes::<1>().map(|[byte]| byte)
+    }
 }
 
 impl Job {
@@ -306,6 +336,7 @@ impl Job {
         checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();
         checkpoint.page_cache |= !opened.writer.is_direct();
         checkpoint.plan = self.plan.clone();
+        checkpoint.scheme.clone_from(&self.scheme);
         checkpoint.set_position(self.state.step, self.state.position);
         Ok(checkpoint)
     }

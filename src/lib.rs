@@ -3,7 +3,7 @@
 //! The house, from the facts up; a module may use only what stands above it
 //! (an architecture test keeps it so):
 //!
-//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`sample`],
+//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`sample`], [`scheme`],
 //!   [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
@@ -35,6 +35,7 @@ pub mod progress;
 pub mod report;
 pub mod resume;
 pub mod sample;
+pub mod scheme;
 pub mod session;
 pub mod signal;
 pub mod size;
@@ -115,6 +116,7 @@ mod architecture {
         "extent",
         "difference",
         "sample",
+        "scheme",
         "strategy",
         "plan",
         "identity",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::extent::Extent;
 use crate::sample;
+use crate::scheme::{Draw, Scheme};
 use crate::size;
 use crate::text::{from_hex, to_hex};
 
@@ -75,6 +76,16 @@ impl TryFrom<String> for Pattern {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+impl Pattern {
+    /// These bytes; `None` without any or with more than [`MAX_PATTERN`].
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (1..=MAX_PATTERN)
+            .contains(&bytes.len())
+            .then(|| Self(bytes.to_vec()))
     }
 }
 
@@ -516,6 +527,8 @@ pub struct Wish {
     pub pattern: Option<Pattern>,
     /// `--passes`.
     pub passes: Option<usize>,
+    /// `--scheme`.
+    pub scheme: Option<&'static Scheme>,
     /// `--verify`.
     pub verify: Option<ReadBack>,
 }
@@ -544,16 +557,17 @@ impl Choice {
 }
 
 impl Wish {
-    /// The plan of a fresh wipe. `random` makes the content of a random pass,
-    /// with a new key each time; `seed` draws samples.
+    /// The plan of a fresh wipe; `seed` draws samples.
     ///
     /// # Errors
-    /// Those of `random`.
-    pub fn plan<E>(
-        &self,
-        mut random: impl FnMut() -> Result<Content, E>,
-        seed: u64,
-    ) -> Result<Plan, E> {
+    /// Those of `draw`.
+    pub fn plan<E>(&self, draw: &mut dyn Draw<E>, seed: u64) -> Result<Plan, E> {
+        let how = self.verify.unwrap_or(ReadBack::Full);
+        let only_read = false;
+        if let Some(scheme) = self.scheme {
+            let passes = scheme.passes(draw)?;
+            return Ok(Plan { passes, only_read }.with_read_back(how, 0, seed));
+        }
         let mut passes = Vec::new();
         for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {
             let content = match (self.strategy, &self.pattern) {
@@ -561,15 +575,13 @@ impl Wish {
                 (None | Some(Choice::Pattern), Some(pattern)) => Content::Pattern {
                     pattern: pattern.clone(),
                 },
-                _ => random()?,
+                _ => draw.random()?,
             };
             passes.push(Pass {
                 content,
                 verify: Verify::None,
             });
         }
-        let how = self.verify.unwrap_or(ReadBack::Full);
-        let only_read = false;
         Ok(Plan { passes, only_read }.with_read_back(how, 0, seed))
     }
 
@@ -769,18 +781,24 @@ mod tests {
         assert!((percent(1, 3) - 33.33).abs() < f64::EPSILON);
     }
 
-    // The signature of what draws a key.
-    #[allow(clippy::unnecessary_wraps)]
-    fn random() -> Result<Content, &'static str> {
-        Ok(Content::Random {
-            generator: Generator::Aes256,
-            key: Key::new([1; KEY_BYTES]),
-        })
+    /// Draws the same each time.
+    struct Same;
+
+    impl Draw<()> for Same {
+        fn random(&mut self) -> Result<Content, ()> {
+            Ok(Content::Random {
+                generator: Generator::Aes256,
+                key: Key::new([1; KEY_BYTES]),
+            })
+        }
+        fn byte(&mut self) -> Result<u8, ()> {
+            Ok(1)
+        }
     }
 
     #[test]
     fn a_wish_for_nothing_is_one_random_pass_read_back() {
-        let plan = Wish::default().plan(random, 7).unwrap();
+        let plan = Wish::default().plan(&mut Same, 7).unwrap();
         assert_eq!(plan.passes().len(), 1);
         assert_eq!(plan.pass(0).content.name(), "random");
         assert_eq!(plan.verify(), Verify::Full);
@@ -788,7 +806,7 @@ mod tests {
 
     #[test]
     fn options_that_contradict_a_wipe_are_named_and_verify_may_be_changed() {
-        let begun = Wish::default().plan(random, 7).unwrap();
+        let begun = Wish::default().plan(&mut Same, 7).unwrap();
         let wish = Wish {
             strategy: Some(Choice::Zero),
             ..Wish::default()

@@ -281,7 +281,12 @@ fn contents(checkpoint: &Checkpoint) -> String {
         })
         .collect();
     names.dedup();
-    names.join(", ")
+    let names = names.join(", ");
+    match &checkpoint.scheme {
+        // Its passes would fill the screen; they stand in the record.
+        Some(scheme) => format!("scheme {scheme}"),
+        None => names,
+    }
 }
 
 /// Time over all runs. A killed run left no end, so then it is only a minimum,

@@ -11,6 +11,7 @@ mod order;
 mod output;
 mod refusals;
 mod resume;
+mod schemes;
 mod slow;
 mod vm;
 mod weak;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         input::cases(),
         interrupts::cases(),
         list::cases(),
+        schemes::cases(),
         slow::cases(),
         order::cases(),
         output::cases(),
