@@ -1,15 +1,18 @@
 //! The end of a run: the checkpoint is completed or kept, and the user told.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
+use crate::delivery;
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::Phase;
 use crate::progress::Saver;
+use crate::report::record::Record;
 use crate::report::{self, Ending};
 use crate::text::{reason, shown, span};
 
@@ -53,15 +56,16 @@ impl Closing<'_> {
             _ => "finished".into(),
         };
         let last_save = saver.end_run(&ended.state, &ended_by);
-        let kept = complete.then(|| {
-            report::record_json(saver.checkpoint(), &outcome)
-                .map_err(std::io::Error::other)
-                .and_then(|record| saver.complete(&record))
+        let kept = complete.then(|| -> io::Result<Vec<PathBuf>> {
+            let host = self.host.computer();
+            let record = Record::new(saver.checkpoint(), &outcome, self.device, host);
+            let delivered = delivery::keep(&record, &saver, self.device)?;
+            saver.complete().map(|()| delivered)
         });
         display.finish(&outcome);
         self.say_failed(&outcome);
         let file = match &kept {
-            Some(Ok(())) => saver.report_path(),
+            Some(Ok(_)) => saver.report_path(),
             Some(Err(error)) => {
                 let path = saver.report_path();
                 let text = format!(
@@ -74,8 +78,9 @@ impl Closing<'_> {
             }
             None => saver.pending_path(),
         };
-        let on_disk = kept.map_or(last_save.is_ok(), |kept| kept.is_ok());
-        self.tell(&outcome, saver.checkpoint(), &file, on_disk);
+        let on_disk = kept.as_ref().map_or(last_save.is_ok(), Result::is_ok);
+        let delivered = kept.and_then(Result::ok).unwrap_or_default();
+        self.tell(&outcome, saver.checkpoint(), (&file, &delivered), on_disk);
         outcome
     }
 
@@ -95,7 +100,7 @@ impl Closing<'_> {
         ));
         display.finish(&outcome);
         self.say_failed(&outcome);
-        self.tell(&outcome, checkpoint, file, true);
+        self.tell(&outcome, checkpoint, (file, &[]), true);
         outcome
     }
 
@@ -111,7 +116,13 @@ impl Closing<'_> {
     }
 
     /// The line on stdout, and those that explain it.
-    fn tell(self, outcome: &Outcome, checkpoint: &Checkpoint, file: &Path, saved: bool) {
+    fn tell(
+        self,
+        outcome: &Outcome,
+        checkpoint: &Checkpoint,
+        (file, delivered): (&Path, &[PathBuf]),
+        saved: bool,
+    ) {
         let ending = Ending {
             outcome,
             path: &self.device.path,
@@ -122,6 +133,7 @@ impl Closing<'_> {
             checkpoint,
             file: file.exists().then_some(file),
             saved,
+            delivered,
             state_in_memory: self.host.state_in_memory(file),
             active: self.active,
             resume_command: self.resume_command,

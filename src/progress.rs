@@ -6,6 +6,8 @@
 //! one whole checkpoint is there. If any of that fails the temporary is thrown
 //! away, never retried, as a failed fsync marks its pages clean.
 
+pub mod place;
+
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -243,13 +245,18 @@ fn load(path: &Path) -> Result<Checkpoint, LoadError> {
 
 /// Replaces a file so that at every moment the old or the new one is whole.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o600)
+}
+
+/// The same with these permissions for a new file.
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(".tmp");
     let temporary = folder.join(hidden);
-    let written = write_new(&temporary, bytes)
+    let written = write_new(&temporary, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder(folder));
     if written.is_err() {
@@ -260,7 +267,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         removed => removed?,
@@ -268,7 +275,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)?;
     file.write_all(bytes)?;
     file.flush()?;
@@ -278,17 +285,31 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A name for people: device, serial and run, of harmless characters.
 #[must_use]
 pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
-    let clean = |text: &str| -> String {
-        let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-        let text = text.trim_matches('.');
-        text.chars()
-            .take(40)
-            .map(|c| if harmless(c) { c } else { '_' })
-            .collect()
-    };
     let parts = [Some(device), serial, run_id.get(..8)];
-    let parts: Vec<String> = parts.into_iter().flatten().map(clean).collect();
+    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
     format!("{}.json", parts.join("-"))
+}
+
+/// The name of a report among those of other drives, without its ending: the
+/// serial, or else the device, when the wipe began (`start`, RFC 3339), and the
+/// run, as drives without a serial are wiped at the same time.
+#[must_use]
+pub fn report_name(device: &str, serial: Option<&str>, start: &str, run_id: &str) -> String {
+    let serial = serial.map(str::trim).filter(|serial| !serial.is_empty());
+    let digits = |c: &char| c.is_ascii_digit() || *c == 'T';
+    let time: String = start.chars().filter(digits).take(15).collect();
+    let parts = [Some(serial.unwrap_or(device)), Some(&time), run_id.get(..8)];
+    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
+    parts.join("-")
+}
+
+fn harmless(text: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let text = text.trim_matches('.');
+    text.chars()
+        .take(40)
+        .map(|c| if harmless(c) { c } else { '_' })
+        .collect()
 }
 
 /// What time it is, from outside: RFC 3339 for people, and one that never goes
@@ -374,13 +395,22 @@ impl Saver {
         self.save(state)
     }
 
-    /// Keeps `record` and then removes the checkpoint: a crash in between
-    /// leaves both, and a resume finishes this.
+    /// Keeps `record` and its page. The checkpoint stays until it is removed: a
+    /// crash in between leaves both, and a resume finishes this.
     ///
     /// # Errors
-    /// The kernel's; the checkpoint is still there.
-    pub fn complete(&self, record: &[u8]) -> io::Result<()> {
-        replace(&self.report_path(), record)?;
+    /// The kernel's.
+    pub fn keep(&self, record: &[u8], page: &[u8]) -> io::Result<()> {
+        // The record last: without it nothing is taken for finished.
+        replace(&self.report_path().with_extension("html"), page)?;
+        replace(&self.report_path(), record)
+    }
+
+    /// Removes the checkpoint of a wipe whose record is kept.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn complete(&self) -> io::Result<()> {
         fs::remove_file(self.pending_path())?;
         sync_folder(&self.dir.folder("pending"))
     }
@@ -496,6 +526,19 @@ mod tests {
         );
         assert_eq!(file_name("../a b\n", None, run), "_a_b_-01234567.json");
         assert!(file_name(&"x".repeat(500), Some(&"y".repeat(500)), run).len() < 120);
+    }
+
+    #[test]
+    fn reports_are_named_by_serial_and_time_and_never_alike() {
+        let (start, run) = ("2026-01-14T02:10:07.123+01:00", "0123456789abcdef");
+        assert_eq!(
+            report_name("sdb", Some(" ZR5A "), start, run),
+            "ZR5A-20260114T021007-01234567"
+        );
+        assert_eq!(
+            report_name("../x", Some(" "), start, run),
+            "_x-20260114T021007-01234567"
+        );
     }
 
     #[test]

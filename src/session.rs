@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
+use crate::checkpoint::Wanted;
 use crate::cli::{Progress, Request};
 use crate::closing::Closing;
 use crate::confirm;
 use crate::consent::Consent;
+use crate::delivery;
 use crate::device::Host;
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, Engine, Settings, State};
@@ -97,6 +99,9 @@ impl Session {
             Ok(state) => state,
             Err(outcome) => return outcome,
         };
+        if let Err(outcome) = delivery::understood(&self.request) {
+            return outcome;
+        }
         let targets = match &self.request.target {
             Some(target) => Ok(vec![target.clone()]),
             None => self.unfinished_targets(&state),
@@ -170,6 +175,9 @@ impl Session {
             Decision::Work(job) => *job,
             Decision::Done(record) => return Ok(self.wiped_already(&opened, &record, &subject)),
         };
+        let continued = job.continued.as_ref().map(|one| &one.checkpoint);
+        let device = opened.device();
+        let wanted = delivery::wanted(&self.request, continued, &self.host, device, &subject)?;
         let consent = Consent {
             request: &self.request,
             host: &self.host,
@@ -184,7 +192,7 @@ impl Session {
         opened.look_again(&self.host, state_dir.root(), &subject)?;
         // From here on a signal stops the run in good order.
         self.install_handlers()?;
-        self.write(&opened, job, state_dir)
+        self.write(&opened, job, wanted, state_dir)
     }
 
     fn install_handlers(&self) -> Go<()> {
@@ -214,7 +222,13 @@ impl Session {
     }
 
     /// Runs the engine and tells how it ended.
-    fn write(&self, opened: &Opened, job: Job, state_dir: &StateDir) -> Go<Outcome> {
+    fn write(
+        &self,
+        opened: &Opened,
+        job: Job,
+        wanted: Wanted,
+        state_dir: &StateDir,
+    ) -> Go<Outcome> {
         let (device, writer) = (opened.device(), &opened.writer);
         let begun = Instant::now();
         let Request {
@@ -226,7 +240,8 @@ impl Session {
         let settings = Settings::new(job.chunk, threads, checkpoint_every, rate_limit)
             .with_stall(self.request.stall_timeout);
         let watch = Watch(begun);
-        let checkpoint = job.checkpoint(opened, &watch.stamp())?;
+        let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
+        checkpoint.report = wanted;
         let name = job.file_name(device, &checkpoint);
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
@@ -281,6 +296,7 @@ impl Session {
     /// Tells of a wipe that is already done; nothing is written.
     fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Outcome {
         let device = opened.device();
+        let delivered = delivery::again(&self.request, record, device);
         let ending = Ending {
             outcome: &record.outcome,
             path: &device.path,
@@ -291,6 +307,7 @@ impl Session {
             checkpoint: &record.checkpoint,
             file: Some(&record.path),
             saved: true,
+            delivered: &delivered,
             state_in_memory: false,
             active: Duration::ZERO,
             resume_command: String::new(),
