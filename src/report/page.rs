@@ -259,7 +259,7 @@ fn work(record: &Record) -> Markup {
         table.facts {
             (row("Method", &record.method))
             (row("Tool", &tool))
-            (row("Passes", &format!("{}, {} in all", passes.len(), bytes_text(written))))
+            (row("Passes", &format!("{}; {} in all", passes.len(), bytes_text(written))))
         }
         table.list {
             thead { tr { th.number { "Pass" } th { "Written" } th { "Generator" } th { "Read back" } } }
@@ -442,8 +442,8 @@ fn different(record: &Record) -> Markup {
                 @for one in found.iter().take(ROWS) {
                     tr {
                         (range(one.extent))
-                        td.code { (to_hex(&one.first.expected)) }
-                        td.code { (to_hex(&one.first.found)) }
+                        td.code { (hex(&one.first.expected)) }
+                        td.code { (hex(&one.first.found)) }
                         @if shifted {
                             td.number { (one.first.written_for.map_or(String::new(), grouped)) }
                         }
@@ -454,6 +454,12 @@ fn different(record: &Record) -> Markup {
         (left_out(ranges))
     };
     section("Blocks that differ", &body)
+}
+
+/// In groups, between which a line may break.
+fn hex(bytes: &[u8]) -> String {
+    let groups: Vec<String> = bytes.chunks(8).map(to_hex).collect();
+    groups.join(" ")
 }
 
 fn speeds(record: &Record) -> Markup {
@@ -769,7 +775,7 @@ mod tests {
             ("Slot", "0:7"),
             ("Write cache", "write back: flushed at every checkpoint"),
             ("Hidden areas", "HPA, DCO and AMAX: not checked"),
-            ("Passes", "1, 18,000,207,937,536 bytes (18.0 TB) in all"),
+            ("Passes", "1; 18,000,207,937,536 bytes (18.0 TB) in all"),
             (
                 "Compared",
                 "18,000,207,937,536 bytes (18.0 TB), 100.0% of the drive",
@@ -844,7 +850,12 @@ mod tests {
             "NOT equal: 8,192 bytes (8.19 kB) in blocks that differ"
         );
         assert!(page.contains("Addresses wrap: the drive has at most 8,388,608 bytes (8.38 MB)"));
-        for text in [&"11".repeat(16), &"22".repeat(16), "25,165,824", "12,287"] {
+        for text in [
+            &*hex(&[0x11; 16]),
+            &*hex(&[0x22; 16]),
+            "25,165,824",
+            "12,287",
+        ] {
             assert!(page.contains(text), "{text}");
         }
     }

@@ -15,7 +15,7 @@ pub const LEFT: u64 = 56;
 /// Where the axes end.
 pub const RIGHT: u64 = 708;
 /// Where the greatest speed is.
-pub const TOP: u64 = 12;
+pub const TOP: u64 = 24;
 /// Below the position axis: marks, numbers, its title.
 const BELOW: u64 = 52;
 
@@ -122,7 +122,7 @@ impl Plot<'_> {
         let mut marks: Vec<(u128, u128)> = Vec::new();
         for area in areas {
             let start = self.x(area.start());
-            let end = self.x(area.end()).max(start + 200);
+            let end = self.x(area.end()).max(start + 300);
             match marks.last_mut() {
                 Some((_, before)) if *before >= start => *before = end.max(*before),
                 _ => marks.push((start, end)),
@@ -169,7 +169,7 @@ impl Plot<'_> {
                 line class="axis" x1=(LEFT) x2=(RIGHT) y1=(base) y2=(base) {}
                 line class="axis" x1=(LEFT) x2=(RIGHT) y1=(base + 16) y2=(base + 16) {}
                 text x=(RIGHT) y=(base + 47) text-anchor="end" { "position, " (size_name) }
-                text x=(LEFT) y=(base + 47) { "speed, " (speed_name) "/s" }
+                text x=(LEFT) y="10" { "speed, " (speed_name) "/s" }
                 polyline class="write" points=(self.line(Phase::Write)) {}
                 polyline class="read" points=(self.line(Phase::Verify)) {}
             }
@@ -270,7 +270,7 @@ mod tests {
             .map(|mark| (read(attribute(mark, "x")), read(attribute(mark, "width"))))
             .collect();
         let at = |part: u64| LEFT * 100 + 65_200 / 4 * part;
-        assert_eq!(marks, [(at(2), 200), (at(3), 16_300)]);
+        assert_eq!(marks, [(at(2), 300), (at(3), 16_300)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod list;
 mod order;
 mod output;
 mod refusals;
+mod reports;
 mod resume;
 mod slow;
 mod vm;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         slow::cases(),
         order::cases(),
         output::cases(),
+        reports::cases(),
         resume::cases(),
         weak::cases(),
         faults::cases(),
