@@ -170,9 +170,10 @@ impl Place {
                 create_durably(&self.path)?;
                 let path = |end: &str| self.path.join(format!("{}.{end}", files.name));
                 let (json, page) = (path("json"), path("html"));
-                let name = Path::new(files.name).with_extension("json");
+                // Not with_extension: a name may have dots of its own.
+                let name = format!("{}.json", files.name);
                 replace_as(&json, files.json, SECRET)?;
-                replace_as(&page, &html(&name), PUBLIC)?;
+                replace_as(&page, &html(Path::new(&name)), PUBLIC)?;
                 Ok(vec![page, json])
             }
         }
