@@ -48,6 +48,9 @@ pub fn card(
     };
     let state = format!("{} ({kept})", state_dir.to_string_lossy());
     lines.extend(field("State", &state));
+    if device.identity.kind == Kind::Disk && device.identity.may_hide_areas() {
+        lines.extend(field("Hidden", "HPA, DCO and AMAX areas: not checked"));
+    }
     match device.medium {
         Medium::Flash => lines.extend(field(
             "Flash",
@@ -454,6 +457,7 @@ mod tests {
                 "           2. read everything back and compare      about 23 h",
                 "           done about Fri 16 Jan 00:40",
                 "  State    /var/lib/wipeit (on disk: survives a reboot)",
+                "  Hidden   HPA, DCO and AMAX areas: not checked",
             ]
         );
     }

@@ -74,6 +74,9 @@ pub struct Checkpoint {
     /// How often a checkpoint could not be saved, over all runs; a crash might
     /// then have cost more than the interval.
     pub failed_saves: u64,
+    /// What was asked of the report.
+    #[serde(default)]
+    pub report: Wanted,
 }
 
 /// One start of the program.
@@ -98,6 +101,44 @@ pub struct Sample {
     pub offset: u64,
     /// Bytes a second over the stretch.
     pub speed: u64,
+}
+
+impl Sample {
+    /// The step that it is of.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        Step {
+            pass: self.pass.saturating_sub(1),
+            phase: self.phase,
+        }
+    }
+}
+
+/// What was asked of the report. A resume keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Where it goes besides the state directory: absolute, a folder with a
+    /// slash at its end; see [`path_to_text`](crate::identity::path_to_text).
+    pub path: Option<String>,
+    /// Who wipes.
+    pub operator: Option<String>,
+    /// The owner's number of the drive.
+    pub asset: Option<String>,
+    /// Anything else.
+    pub note: Option<String>,
+}
+
+impl Wanted {
+    /// The same with what is given anew.
+    #[must_use]
+    pub fn or_new(self, new: &Self) -> Self {
+        Self {
+            path: new.path.clone().or(self.path),
+            operator: new.operator.clone().or(self.operator),
+            asset: new.asset.clone().or(self.asset),
+            note: new.note.clone().or(self.note),
+        }
+    }
 }
 
 /// Why a file is not a checkpoint.
@@ -158,6 +199,7 @@ impl Checkpoint {
             samples: Vec::new(),
             page_cache: false,
             failed_saves: 0,
+            report: Wanted::default(),
         };
         this.set_position(this.step(), 0);
         this

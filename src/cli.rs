@@ -9,12 +9,13 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 
+use crate::checkpoint::Wanted;
 use crate::engine;
 use crate::outcome::EXIT_CODES;
 use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Wish};
 use crate::scheme::{self, Scheme};
 use crate::size;
-use crate::text::clean;
+use crate::text::{clean, is_one_line};
 
 /// What was typed.
 // Flags of a command line are bools.
@@ -127,6 +128,26 @@ struct Args {
         hide_short_help = true
     )]
     progress: Option<Progress>,
+
+    /// Write the report there too: a folder (one that is there, or PATH ends in
+    /// /) gets a JSON record and an HTML page to read and print, named by serial
+    /// and time; PATH.json or PATH.html that one. Only of a finished wipe:
+    /// WIPED, NOT-CLEAR or DIFFERS. A resume keeps it, and the three below. For
+    /// PDF print the page
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
+    report: Option<OsString>,
+
+    /// Who wipes, for the report
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    operator: Option<OsString>,
+
+    /// Your own number of the drive, for the report
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
+    asset: Option<OsString>,
+
+    /// Anything else, for the report
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    note: Option<OsString>,
 
     /// Where checkpoints and records are kept [default: /var/lib/wipeit for
     /// root, else ~/.local/state/wipeit; or `WIPEIT_STATE_DIR`]
@@ -259,6 +280,10 @@ pub struct Request {
     pub progress: Progress,
     /// Where the state is kept, where that was said.
     pub state_dir: Option<PathBuf>,
+    /// Where the report goes besides the state directory.
+    pub report: Option<PathBuf>,
+    /// What stands in the report; its path is not set.
+    pub wanted: Wanted,
     /// Bytes between checkpoints.
     pub checkpoint_every: u64,
     /// Bytes of one write, where that was said.
@@ -473,6 +498,15 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         _ => Mode::Fresh,
     };
     check_state_dir(&args)?;
+    if args.report.as_ref().is_some_and(|path| path.is_empty()) {
+        return Err("--report: is empty; did a variable expand to nothing?".into());
+    }
+    let wanted = Wanted {
+        path: None,
+        operator: words("--operator", args.operator)?,
+        asset: words("--asset", args.asset)?,
+        note: words("--note", args.note)?,
+    };
     Ok(Request {
         targets,
         wish: Wish {
@@ -489,6 +523,8 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         quiet: args.quiet,
         progress: args.progress.unwrap_or(Progress::Auto),
         state_dir: said(args.state_dir, environment),
+        report: args.report.map(PathBuf::from),
+        wanted,
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
         threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
@@ -510,6 +546,27 @@ fn targets(args: &Args) -> Result<Vec<PathBuf>, String> {
             several.len()
         )),
     }
+}
+
+/// Words that go into the report as they are.
+fn words(option: &str, text: Option<OsString>) -> Result<Option<String>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let Ok(text) = text.into_string() else {
+        return Err(format!("{option}: is not UTF-8; write it in UTF-8"));
+    };
+    if text.trim().is_empty() {
+        return Err(format!(
+            "{option}: is empty; did a variable expand to nothing?"
+        ));
+    }
+    if !is_one_line(&text) {
+        return Err(format!(
+            "{option}: '{}' has a line break, a control character or one that turns the \
+             direction of text; leave it out",
+            clean(&text)
+        ));
+    }
+    Ok(Some(text.trim().to_string()))
 }
 
 /// Seconds: any drive may take a few to answer.
@@ -655,6 +712,35 @@ mod tests {
         );
         let nothing = parse(["wipeit".into()], Some("/y".into()), true);
         assert_eq!(nothing, list(false, Some("/y")));
+    }
+
+    #[test]
+    fn words_for_the_report_are_any_line_of_text() {
+        let with = |option: &str, text: &str| {
+            let args = ["wipeit", option, text, "x"].map(OsString::from);
+            parse(args, None, false)
+        };
+        for option in ["--operator", "--asset", "--note"] {
+            for (text, part) in [
+                ("", "did a variable expand to nothing?"),
+                (" ", "did a variable expand to nothing?"),
+                ("a\nb", "control character"),
+                ("a\u{202e}b", "direction"),
+            ] {
+                let Parsed::Usage(why) = with(option, text) else {
+                    panic!("{option} {text:?}")
+                };
+                assert!(why.starts_with(option) && why.contains(part), "{why}");
+                assert!(!why.contains('\n') && !why.contains('\u{202e}'), "{why}");
+            }
+        }
+        // A joiner that Persian needs, and an emoji of several.
+        let name = "\u{645}\u{6cc}\u{200c}\u{62e} <b>&\"' \u{1f469}\u{200d}\u{1f527}";
+        let Parsed::Run(request) = with("--operator", name) else {
+            panic!()
+        };
+        assert_eq!(request.wanted.operator.as_deref(), Some(name));
+        assert!(usage("wipeit --report  x").contains("--report: is empty"));
     }
 
     #[test]

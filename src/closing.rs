@@ -1,15 +1,18 @@
 //! The end of a run: the checkpoint is completed or kept, and the user told.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
+use crate::delivery;
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Phase, Plan};
-use crate::progress::{self, Record, Saver};
+use crate::progress::{self, Saver};
+use crate::report::record::Record;
 use crate::report::{self, Ending};
 use crate::text::{reason, shown, span};
 
@@ -55,15 +58,16 @@ impl Closing<'_> {
             _ => "finished".into(),
         };
         let last_save = saver.end_run(&ended.state, &ended_by);
-        let kept = complete.then(|| {
-            report::record_json(saver.checkpoint(), &outcome)
-                .map_err(std::io::Error::other)
-                .and_then(|record| saver.complete(&record))
+        let kept = complete.then(|| -> io::Result<Vec<PathBuf>> {
+            let host = self.host.computer();
+            let record = Record::new(saver.checkpoint(), &outcome, self.device, host);
+            let delivered = delivery::keep(&record, &saver, self.device)?;
+            saver.complete().map(|()| delivered)
         });
         display.finish(&outcome);
         self.say_failed(&outcome);
         let file = match &kept {
-            Some(Ok(())) => saver.report_path(),
+            Some(Ok(_)) => saver.report_path(),
             Some(Err(error)) => {
                 let path = saver.report_path();
                 let text = format!(
@@ -76,8 +80,9 @@ impl Closing<'_> {
             }
             None => saver.pending_path(),
         };
-        let on_disk = kept.map_or(last_save.is_ok(), |kept| kept.is_ok());
-        self.tell(&outcome, saver.checkpoint(), &file, on_disk);
+        let on_disk = kept.as_ref().map_or(last_save.is_ok(), Result::is_ok);
+        let delivered = kept.and_then(Result::ok).unwrap_or_default();
+        self.tell(&outcome, saver.checkpoint(), (&file, &delivered), on_disk);
         outcome
     }
 
@@ -97,12 +102,18 @@ impl Closing<'_> {
         ));
         display.finish(&outcome);
         self.say_failed(&outcome);
-        self.tell(&outcome, checkpoint, file, true);
+        self.tell(&outcome, checkpoint, (file, &[]), true);
         outcome
     }
 
     /// Tells how a check of a finished wipe ended; keeps nothing.
-    pub fn check(self, ended: &Ended, plan: Plan, record: &Record, display: &Display) -> Outcome {
+    pub fn check(
+        self,
+        ended: &Ended,
+        plan: Plan,
+        kept: &progress::Record,
+        display: &Display,
+    ) -> Outcome {
         let complete = ended.state.step.phase == Phase::Complete;
         let outcome = match &ended.end {
             End::Failed(error) => Outcome::Failed(error.to_string()),
@@ -114,10 +125,10 @@ impl Closing<'_> {
         };
         display.finish(&outcome);
         self.say_failed(&outcome);
-        let mut found = record.checkpoint.clone();
+        let mut found = kept.checkpoint.clone();
         found.plan = plan;
         progress::take_in(&mut found, &ended.state);
-        self.tell(&outcome, &found, &record.path, true);
+        self.tell(&outcome, &found, (&kept.path, &[]), true);
         outcome
     }
 
@@ -137,7 +148,13 @@ impl Closing<'_> {
     }
 
     /// The line on stdout, and those that explain it.
-    fn tell(self, outcome: &Outcome, checkpoint: &Checkpoint, file: &Path, saved: bool) {
+    fn tell(
+        self,
+        outcome: &Outcome,
+        checkpoint: &Checkpoint,
+        (file, delivered): (&Path, &[PathBuf]),
+        saved: bool,
+    ) {
         let ending = Ending {
             outcome,
             path: &self.device.path,
@@ -148,6 +165,7 @@ impl Closing<'_> {
             checkpoint,
             file: file.exists().then_some(file),
             saved,
+            delivered,
             state_in_memory: self.host.state_in_memory(file),
             active: self.active,
             resume_command: self.resume_command,

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use serde::{Deserialize, Serialize};
 
 use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
 
@@ -17,6 +18,7 @@ mod below;
 mod content;
 mod drive;
 mod loops;
+mod machine;
 mod member;
 mod mounts;
 mod pools;
@@ -29,6 +31,7 @@ mod usage;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use self::machine::Computer;
 pub use self::survey::{Disk, Place};
 
 use self::sysfs::{Block, Found, base_name, cannot_read};
@@ -91,7 +94,8 @@ pub enum Node {
 }
 
 /// What the bits are kept on; it decides what overwriting reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Medium {
     /// A hard disk.
     Rotational,
@@ -100,6 +104,7 @@ pub enum Medium {
     /// A file of a file system, or a loop device over one.
     File,
     /// The kernel does not say.
+    #[default]
     Unknown,
 }
 

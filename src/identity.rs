@@ -157,6 +157,17 @@ pub enum Comparison {
 }
 
 impl Identity {
+    /// Whether its disk may hide areas from the host: not one that software
+    /// makes.
+    #[must_use]
+    pub fn may_hide_areas(&self) -> bool {
+        let software = matches!(
+            self.transport,
+            Transport::Virtio | Transport::Dm | Transport::Md | Transport::Loop | Transport::File
+        );
+        matches!(self.kind, Kind::Disk | Kind::Partition) && !software
+    }
+
     /// Compares with what was recorded: the rules of "the same drive".
     #[must_use]
     pub fn compare(&self, recorded: &Self) -> Comparison {

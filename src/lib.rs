@@ -8,8 +8,8 @@
 //! - core: [`guard`], [`engine`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
-//! - top: [`opening`], [`resume`], [`job`], [`consent`], [`closing`],
-//!   [`check`], [`session`], [`survey`], and [`run`] here
+//! - top: [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
+//!   [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
 
 pub mod card;
 pub mod check;
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod closing;
 pub mod confirm;
 pub mod consent;
+pub mod delivery;
 pub mod device;
 pub mod difference;
 pub mod display;
@@ -130,8 +131,8 @@ mod architecture {
         "list",
     ];
     const TOP: &[&str] = &[
-        "opening", "resume", "job", "consent", "closing", "check", "session", "survey", "lib",
-        "main",
+        "opening", "resume", "job", "consent", "delivery", "closing", "check", "session", "survey",
+        "lib", "main",
     ];
 
     /// Whether `from` may use `to`: arrows point up the house only.

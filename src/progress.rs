@@ -6,6 +6,8 @@
 //! one whole checkpoint is there. If any of that fails the temporary is thrown
 //! away, never retried, as a failed fsync marks its pages clean.
 
+pub mod place;
+
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -18,9 +20,11 @@ use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
 use crate::engine::{Journal, State};
+use crate::extent::Extent;
 use crate::identity::Identity;
 use crate::outcome::Outcome;
-use crate::plan::Step;
+use crate::plan::{Phase, Step, Verify};
+use crate::sample;
 use crate::text::{reason, shown};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
@@ -265,13 +269,18 @@ fn invalid(why: Invalid, bytes: &[u8]) -> LoadError {
 
 /// Replaces a file so that at every moment the old or the new one is whole.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o600)
+}
+
+/// The same with these permissions for a new file.
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(".tmp");
     let temporary = folder.join(hidden);
-    let written = write_new(&temporary, bytes)
+    let written = write_new(&temporary, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder(folder));
     if written.is_err() {
@@ -282,7 +291,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         removed => removed?,
@@ -290,7 +299,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)?;
     file.write_all(bytes)?;
     file.flush()?;
@@ -300,17 +309,31 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A name for people: device, serial and run, of harmless characters.
 #[must_use]
 pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
-    let clean = |text: &str| -> String {
-        let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-        let text = text.trim_matches('.');
-        text.chars()
-            .take(40)
-            .map(|c| if harmless(c) { c } else { '_' })
-            .collect()
-    };
     let parts = [Some(device), serial, run_id.get(..8)];
-    let parts: Vec<String> = parts.into_iter().flatten().map(clean).collect();
+    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
     format!("{}.json", parts.join("-"))
+}
+
+/// The name of a report among those of other drives, without its ending: the
+/// serial, or else the device, when the wipe began (`start`, RFC 3339), and the
+/// run, as drives without a serial are wiped at the same time.
+#[must_use]
+pub fn report_name(device: &str, serial: Option<&str>, start: &str, run_id: &str) -> String {
+    let serial = serial.map(str::trim).filter(|serial| !serial.is_empty());
+    let digits = |c: &char| c.is_ascii_digit() || *c == 'T';
+    let time: String = start.chars().filter(digits).take(15).collect();
+    let parts = [Some(serial.unwrap_or(device)), Some(&time), run_id.get(..8)];
+    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
+    parts.join("-")
+}
+
+fn harmless(text: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let text = text.trim_matches('.');
+    text.chars()
+        .take(40)
+        .map(|c| if harmless(c) { c } else { '_' })
+        .collect()
 }
 
 /// What time it is, from outside: RFC 3339 for people, and one that never goes
@@ -396,13 +419,22 @@ impl Saver {
         self.save(state)
     }
 
-    /// Keeps `record` and then removes the checkpoint: a crash in between
-    /// leaves both, and a resume finishes this.
+    /// Keeps `record` and its page. The checkpoint stays until it is removed: a
+    /// crash in between leaves both, and a resume finishes this.
     ///
     /// # Errors
-    /// The kernel's; the checkpoint is still there.
-    pub fn complete(&self, record: &[u8]) -> io::Result<()> {
-        replace(&self.report_path(), record)?;
+    /// The kernel's.
+    pub fn keep(&self, record: &[u8], page: &[u8]) -> io::Result<()> {
+        // The record last: without it nothing is taken for finished.
+        replace(&self.report_path().with_extension("html"), page)?;
+        replace(&self.report_path(), record)
+    }
+
+    /// Removes the checkpoint of a wipe whose record is kept.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn complete(&self) -> io::Result<()> {
         fs::remove_file(self.pending_path())?;
         sync_folder(&self.dir.folder("pending"))
     }
@@ -427,27 +459,59 @@ impl Saver {
         replace(path, &json)
     }
 
-    /// Adds a point to the plot of speed over position.
+    /// Adds a point to the plot of speed over position. Time between runs never
+    /// counts: every run begins with a save, which only sets the mark.
     fn sample(&mut self, state: &State) {
         let now = self.clock.elapsed();
-        let stretch = self.checkpoint.total_size / SAMPLES_PER_STEP;
-        match self.last {
-            Some((step, from, since)) if step == state.step => {
-                let bytes = state.position.saturating_sub(from);
-                let time = now.saturating_sub(since).as_micros();
-                if bytes > stretch && time > 0 {
-                    let speed = u128::from(bytes) * 1_000_000 / time;
-                    self.checkpoint.samples.push(Sample {
-                        pass: step.pass + 1,
-                        phase: step.phase,
-                        offset: state.position,
-                        speed: u64::try_from(speed).unwrap_or(u64::MAX),
-                    });
-                    self.last = Some((step, state.position, now));
-                }
-            }
-            _ => self.last = Some((state.step, state.position, now)),
+        let total = self.checkpoint.total_size;
+        let stretch = total / SAMPLES_PER_STEP;
+        let Some((step, from, since)) = self.last else {
+            self.last = Some((state.step, state.position, now));
+            return;
+        };
+        // The end of a step is saved as the start of the next one.
+        let ended = step != state.step && self.checkpoint.plan.after(step) == state.step;
+        let to = if ended { total } else { state.position };
+        let long_enough = if ended {
+            // The flush at the end of a short rest would look like a dip.
+            let samples = &self.checkpoint.samples;
+            let first = !samples.iter().any(|sample| sample.step() == step);
+            first || to.saturating_sub(from) >= stretch / 4
+        } else {
+            step == state.step && to.saturating_sub(from) > stretch
+        };
+        if long_enough && let Some(speed) = self.speed(step, (from, to), now.saturating_sub(since))
+        {
+            self.checkpoint.samples.push(Sample {
+                pass: step.pass + 1,
+                phase: step.phase,
+                offset: to,
+                speed,
+            });
+            self.last = Some((step, to, now));
         }
+        if step != state.step {
+            self.last = Some((state.step, state.position, now));
+        }
+    }
+
+    /// Bytes a second that were moved between two positions of a step; `None`
+    /// where none were.
+    fn speed(&self, step: Step, (from, to): (u64, u64), time: Duration) -> Option<u64> {
+        let range = Extent::between(from, to)?;
+        let bytes = match (step.phase, self.checkpoint.plan.pass(step.pass).verify) {
+            (Phase::Complete, _) => return None,
+            // It skips what lies between the samples.
+            (Phase::Verify, Verify::Sample { seed }) => {
+                sample::pieces(seed, self.checkpoint.total_size, range)
+                    .iter()
+                    .map(|piece| piece.length())
+                    .sum()
+            }
+            _ => range.length(),
+        };
+        let speed = (u128::from(bytes) * 1_000_000).checked_div(time.as_micros())?;
+        Some(u64::try_from(speed).unwrap_or(u64::MAX))
     }
 }
 
@@ -470,7 +534,12 @@ impl Journal for Saver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::device::example::disk;
+    use crate::plan::{Content, Pass, Plan};
 
     #[test]
     fn names_are_harmless_whatever_the_device_is_called() {
@@ -481,6 +550,19 @@ mod tests {
         );
         assert_eq!(file_name("../a b\n", None, run), "_a_b_-01234567.json");
         assert!(file_name(&"x".repeat(500), Some(&"y".repeat(500)), run).len() < 120);
+    }
+
+    #[test]
+    fn reports_are_named_by_serial_and_time_and_never_alike() {
+        let (start, run) = ("2026-01-14T02:10:07.123+01:00", "0123456789abcdef");
+        assert_eq!(
+            report_name("sdb", Some(" ZR5A "), start, run),
+            "ZR5A-20260114T021007-01234567"
+        );
+        assert_eq!(
+            report_name("../x", Some(" "), start, run),
+            "_x-20260114T021007-01234567"
+        );
     }
 
     #[test]
@@ -531,5 +613,122 @@ mod tests {
                 .check_writable()
                 .is_err()
         );
+    }
+
+    /// A clock that is set from outside, in milliseconds.
+    struct Watch(Arc<AtomicU64>);
+
+    impl Clock for Watch {
+        fn stamp(&self) -> String {
+            "2026-01-14T02:10:00+01:00".into()
+        }
+        fn elapsed(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    /// The samples after saves at these times and positions; `None` is the
+    /// start of another run.
+    fn samples(plan: Plan, size: u64, saves: &[Option<(u64, Step, u64)>]) -> Vec<Sample> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut id = disk().identity;
+        id.size = size;
+        let mut checkpoint = Checkpoint::begin(id, plan, 4096, "0123456789".into(), "now");
+        let time = Arc::new(AtomicU64::new(0));
+        let begin = |checkpoint| {
+            let dir = StateDir::new(folder.path().join("state"));
+            let clock = Box::new(Watch(Arc::clone(&time)));
+            Saver::new(dir, "a.json".into(), checkpoint, [], clock)
+        };
+        let mut now = begin(checkpoint);
+        for save in saves {
+            let Some((at, step, position)) = *save else {
+                checkpoint = now.checkpoint().clone();
+                now = begin(checkpoint);
+                continue;
+            };
+            time.store(at, Ordering::Relaxed);
+            let state = State {
+                step,
+                position,
+                ..State::start()
+            };
+            now.save(&state).unwrap();
+        }
+        now.checkpoint().samples.clone()
+    }
+
+    fn plan(verify: Verify) -> Plan {
+        let content = Content::Zero;
+        Plan::new(vec![Pass { content, verify }]).unwrap()
+    }
+
+    const WRITE: Step = Step {
+        pass: 0,
+        phase: Phase::Write,
+    };
+    const VERIFY: Step = Step {
+        pass: 0,
+        phase: Phase::Verify,
+    };
+    const COMPLETE: Step = Step {
+        pass: 0,
+        phase: Phase::Complete,
+    };
+
+    #[test]
+    fn samples_are_bytes_over_time_to_the_last_byte_of_each_step_and_skip_pauses() {
+        let found = samples(
+            plan(Verify::Full),
+            100_000,
+            &[
+                Some((0, WRITE, 0)),
+                Some((1_000, WRITE, 20_000)),
+                // Too little for a point of its own.
+                Some((1_100, WRITE, 20_400)),
+                Some((3_000, WRITE, 40_000)),
+                None,
+                Some((900_000, WRITE, 40_000)),
+                Some((901_000, WRITE, 90_000)),
+                Some((902_000, VERIFY, 0)),
+                Some((906_000, COMPLETE, 0)),
+                Some((999_000, COMPLETE, 0)),
+            ],
+        );
+        let found: Vec<_> = found.iter().map(|s| (s.phase, s.offset, s.speed)).collect();
+        assert_eq!(
+            found,
+            [
+                (Phase::Write, 20_000, 20_000),
+                (Phase::Write, 40_000, 10_000),
+                (Phase::Write, 90_000, 50_000),
+                (Phase::Write, 100_000, 10_000),
+                (Phase::Verify, 100_000, 25_000),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_read_back_of_samples_is_as_fast_as_the_bytes_that_it_reads() {
+        let (seed, size) = (7, 1 << 30);
+        let verify = Verify::Sample { seed };
+        let found = samples(
+            plan(verify),
+            size,
+            &[Some((0, VERIFY, 0)), Some((2_000, COMPLETE, 0))],
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].speed, verify.bytes(size) / 2);
+    }
+
+    #[test]
+    fn a_step_has_at_most_two_hundred_samples_however_often_it_is_saved() {
+        let saves: Vec<_> = (0..=9_999)
+            .map(|i| Some((i * 10, WRITE, i * 100)))
+            .chain([Some((100_000, COMPLETE, 0))])
+            .collect();
+        let found = samples(plan(Verify::None), 1_000_000, &saves);
+        assert!((150..=200).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().all(|sample| sample.speed == 10_000));
     }
 }

@@ -4,20 +4,23 @@
 //! of NIST SP 800-88 for overwriting all user-addressable bytes; more is never
 //! claimed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
-use crate::checkpoint::{Checkpoint, Run};
+use crate::checkpoint::Checkpoint;
 use crate::device::Medium;
 use crate::extent::{During, Extent};
-use crate::identity::{Kind, Transport};
+use crate::identity::{Identity, Kind, Transport};
 use crate::outcome::Outcome;
 use crate::plan::{Content, Phase, Verify};
 use crate::size;
 use crate::text::{clean, count, field, octal, shown, span};
+
+pub mod page;
+pub mod plot;
+pub mod record;
+
+use self::record::{Record, length};
 
 /// Ranges that are listed one by one; the rest stands in the record.
 const LISTED: usize = 10;
@@ -44,6 +47,8 @@ pub struct Ending<'a> {
     /// Whether the last save succeeded, so that the file says the same as
     /// `checkpoint`.
     pub saved: bool,
+    /// Where else the report was written.
+    pub delivered: &'a [PathBuf],
     /// Whether the state directory is lost by a reboot.
     pub state_in_memory: bool,
     /// Time of this run so far.
@@ -135,21 +140,12 @@ fn reservations(ending: &Ending<'_>) -> Vec<String> {
     lines
 }
 
-/// The record of a finished run: the checkpoint, and how it ended.
+/// The bytes of a record.
 ///
 /// # Errors
 /// Never in practice: the data has no map with keys that are not text.
-pub fn record_json(checkpoint: &Checkpoint, outcome: &Outcome) -> serde_json::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Record<'a> {
-        #[serde(flatten)]
-        checkpoint: &'a Checkpoint,
-        outcome: &'a str,
-    }
-    let mut bytes = serde_json::to_vec_pretty(&Record {
-        checkpoint,
-        outcome: outcome.word(),
-    })?;
+pub fn record_json(record: &Record) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(record)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -219,12 +215,9 @@ fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
 
 fn method(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
-    // The host of a virtual drive may keep it in a file.
-    let is_virtual = checkpoint.device_id.transport == Transport::Virtio;
-    let word = if is_file(ending) || is_virtual {
-        "Overwritten"
-    } else {
-        "Clear (overwrite)"
+    let word = match method_word(ending.medium, &checkpoint.device_id) {
+        "Clear" => "Clear (overwrite)",
+        word => word,
     };
     let mut read_back = read_back(checkpoint);
     if checkpoint.plan.verify() != Verify::None && checkpoint.page_cache {
@@ -253,12 +246,20 @@ fn read_back(checkpoint: &Checkpoint) -> String {
     }
 }
 
+/// What overwriting a target is called, as far as it is done.
+fn method_word(medium: Medium, id: &Identity) -> &'static str {
+    // The host of a virtual drive may keep it in a file.
+    if is_file(medium, id) || id.transport == Transport::Virtio {
+        "Overwritten"
+    } else {
+        "Clear"
+    }
+}
+
 /// An overwritten file is never Clear: its file system may have written
 /// elsewhere.
-fn is_file(ending: &Ending<'_>) -> bool {
-    ending.medium == Medium::File
-        || ending.checkpoint.device_id.backing.is_some()
-        || matches!(ending.checkpoint.device_id.kind, Kind::Image | Kind::Loop)
+fn is_file(medium: Medium, id: &Identity) -> bool {
+    medium == Medium::File || id.backing.is_some() || matches!(id.kind, Kind::Image | Kind::Loop)
 }
 
 fn passes(checkpoint: &Checkpoint) -> String {
@@ -317,9 +318,9 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
-    let (_, bytes) = checkpoint
-        .plan
-        .work(checkpoint.step(), 0, checkpoint.total_size);
+    let plan = &checkpoint.plan;
+    let moved = |step| u128::from(plan.step_bytes(step, checkpoint.total_size));
+    let bytes: u128 = plan.steps().into_iter().map(moved).sum();
     match (bytes * 1000).checked_div(time.as_millis()) {
         // A speed over less than a second says nothing.
         Some(speed) if time >= Duration::from_secs(1) => {
@@ -328,14 +329,6 @@ fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// How long a run took; `None` when it was killed.
-fn length(run: &Run) -> Option<Duration> {
-    let start: Timestamp = run.start.parse().ok()?;
-    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
-    // The clock may have been set back in between.
-    Some(Duration::try_from(end.duration_since(start)).unwrap_or_default())
 }
 
 /// How to find the drive, because the next thing its owner does is pull it.
@@ -360,19 +353,25 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
 
 fn record(ending: &Ending<'_>) -> Vec<String> {
     let text = match (ending.file, ending.saved) {
-        (Some(file), true) => shown(file),
+        (Some(file), true) => format!("{} (and .html)", shown(file)),
         (Some(file), false) => format!(
             "NOT saved: the last save failed; {} is older than this result",
             shown(file)
         ),
         (None, _) => "NOT saved".into(),
     };
-    field("Report", &text)
+    let mut lines = field("Report", &text);
+    for file in ending.delivered {
+        lines.extend(field("", &shown(file)));
+    }
+    lines
 }
 
-fn limits(ending: &Ending<'_>) -> Vec<String> {
-    let text = match ending.medium {
-        _ if is_file(ending) => {
+/// What overwriting does not reach on this medium; the second text is empty
+/// where there is nothing more to say.
+fn limits_of(medium: Medium, id: &Identity) -> [&'static str; 2] {
+    let text = match medium {
+        _ if is_file(medium, id) => {
             "the file system may have kept old data elsewhere (copies, snapshots, its journal)"
         }
         Medium::Flash => {
@@ -384,12 +383,19 @@ fn limits(ending: &Ending<'_>) -> Vec<String> {
             "no overwrite reaches retired sectors or spare blocks; hidden areas: not checked"
         }
     };
+    let rest = if id.kind == Kind::Partition {
+        "only this partition; the rest of its disk was not touched"
+    } else {
+        ""
+    };
+    [text, rest]
+}
+
+fn limits(ending: &Ending<'_>) -> Vec<String> {
+    let [text, rest] = limits_of(ending.medium, &ending.checkpoint.device_id);
     let mut lines = field("Limits", text);
-    if ending.checkpoint.device_id.kind == Kind::Partition {
-        lines.extend(field(
-            "",
-            "only this partition; the rest of its disk was not touched",
-        ));
+    if !rest.is_empty() {
+        lines.extend(field("", rest));
     }
     lines
 }
@@ -408,7 +414,7 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     };
     lines.extend(field("Rest", &rest));
     lines.extend(pull(ending, "; do not reuse or sell"));
-    let next = if is_file(ending) {
+    let next = if is_file(ending.medium, &checkpoint.device_id) {
         "look at the disk and the file system under it; they refused these bytes"
     } else {
         "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
@@ -564,6 +570,8 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Run;
+    use crate::device::Computer;
     use crate::device::example::disk;
     use crate::difference::example::difference;
     use crate::extent::{Bad, BadState};
@@ -617,6 +625,7 @@ mod tests {
             checkpoint,
             file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
             saved: true,
+            delivered: &[],
             state_in_memory: false,
             active: Duration::from_secs(36 * 3600 + 31 * 60),
             resume_command: "wipeit --resume".into(),
@@ -650,7 +659,7 @@ mod tests {
                 "  Method   Clear (overwrite): random, 1 pass, every byte read back",
                 "  Time     46 h 31 min at 214 MB/s; 2 runs",
                 "  Pull     slot 0:7, serial ZR5A1B2C",
-                "  Report   /var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json",
+                "  Report   /var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json (and .html)",
                 "  Limits   no overwrite reaches retired sectors; hidden areas: not checked",
             ]
         );
@@ -831,13 +840,85 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_was_delivered_is_named() {
+        let checkpoint = checkpoint();
+        let mut ending = ending(&Outcome::Wiped, &checkpoint);
+        let files = ["/srv/a.json".into(), "/srv/a.html".into()];
+        ending.delivered = &files;
+        let lines = details(&ending);
+        assert_eq!(
+            lines[4..6],
+            ["           /srv/a.json", "           /srv/a.html"]
+        );
+    }
+
+    #[test]
+    fn the_speed_of_a_sampled_wipe_counts_what_was_moved() {
+        let mut checkpoint = checkpoint();
+        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::Sample, 0, 7);
+        let hour = Duration::from_secs(3600);
+        let moved = SIZE + checkpoint.plan.verify().bytes(SIZE);
+        let text = format!(" at {}/s", size::decimal(moved / 3600));
+        assert_eq!(speed(&checkpoint, hour), text);
+    }
+
+    #[test]
     fn a_record_is_a_checkpoint_with_its_outcome() {
         let checkpoint = checkpoint();
-        let bytes = record_json(&checkpoint, &Outcome::Wiped).unwrap();
+        let record = Record::new(&checkpoint, &Outcome::Wiped, &disk(), Computer::default());
+        let bytes = record_json(&record).unwrap();
         assert_eq!(Checkpoint::parse(&bytes).unwrap(), checkpoint);
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(value["outcome"], "WIPED");
-        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(value["method"], "Clear: overwrite");
+        assert_eq!(value["hidden_areas"], "not checked");
+        let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(text.starts_with("{\n  \"kind\""), "{text}");
+        assert_eq!(serde_json::from_slice::<Record>(&bytes).unwrap(), record);
+        // As versions before this one left it.
+        let mut old = serde_json::to_value(&checkpoint).unwrap();
+        old["outcome"] = "WIPED".into();
+        assert!(serde_json::from_value::<Record>(old).is_ok());
+    }
+
+    #[test]
+    fn a_record_never_claims_what_was_not_achieved() {
+        let mut checkpoint = checkpoint();
+        let mut drive = disk();
+        let method = |checkpoint: &Checkpoint, outcome, device: &_| {
+            Record::new(checkpoint, &outcome, device, Computer::default()).method
+        };
+        for outcome in [Outcome::NotClear, Outcome::Differs] {
+            assert_eq!(method(&checkpoint, outcome, &drive), "Clear NOT achieved");
+        }
+        checkpoint.device_id.transport = Transport::Virtio;
+        assert_eq!(method(&checkpoint, Outcome::Wiped, &drive), "Overwritten");
+        checkpoint.device_id.kind = Kind::Image;
+        drive.medium = Medium::File;
+        assert_eq!(method(&checkpoint, Outcome::Wiped, &drive), "Overwritten");
+        let failed = method(&checkpoint, Outcome::NotClear, &drive);
+        assert_eq!(failed, "Overwritten NOT achieved");
+    }
+
+    #[test]
+    fn bytes_that_were_compared_are_those_that_could_be_read() {
+        let mut checkpoint = checkpoint();
+        bad(&mut checkpoint, 4096, 8192, During::Read);
+        checkpoint.mismatches.insert(difference(40_960, 45_056));
+        let of = |checkpoint: &Checkpoint| {
+            let device = disk();
+            let record = Record::new(checkpoint, &Outcome::Differs, &device, Computer::default());
+            (record.verification, record.bad_bytes)
+        };
+        let (found, bad_bytes) = of(&checkpoint);
+        assert_eq!((found.method.as_str(), found.bytes), ("full", SIZE - 8192));
+        assert_eq!((found.bytes_different, bad_bytes), (4096, 8192));
+        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::Sample, 0, 7);
+        let (found, _) = of(&checkpoint);
+        let all = checkpoint.plan.verify().bytes(SIZE);
+        assert_eq!(found.method, "sample");
+        assert!(found.bytes <= all && found.bytes >= all - 8192);
+        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::None, 0, 7);
+        assert_eq!(of(&checkpoint).0.bytes, 0);
     }
 }

@@ -10,10 +10,12 @@ use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
 use crate::check::{Check, Nowhere};
+use crate::checkpoint::Wanted;
 use crate::cli::{Mode, Progress, Request};
 use crate::closing::Closing;
 use crate::confirm;
 use crate::consent::Consent;
+use crate::delivery;
 use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, DEFAULT_CHUNK, Engine, Settings, State};
@@ -99,6 +101,9 @@ impl Session {
             Ok(state) => state,
             Err(outcome) => return outcome,
         };
+        if let Err(outcome) = delivery::understood(&self.request) {
+            return outcome;
+        }
         let targets = match self.request.targets.as_slice() {
             [] => self.unfinished_targets(&state),
             named => Ok(named.to_vec()),
@@ -207,6 +212,9 @@ impl Session {
             Decision::Work(job) => *job,
             Decision::Done(record) => return Ok(self.wiped_already(&opened, &record, &subject)),
         };
+        let continued = job.continued.as_ref().map(|one| &one.checkpoint);
+        let device = opened.device();
+        let wanted = delivery::wanted(&self.request, continued, &self.host, device, &subject)?;
         self.consent(state_dir).obtain(&opened, &job, &subject)?;
         if self.request.dry_run {
             display::message(&subject, "dry run: nothing was written");
@@ -215,7 +223,7 @@ impl Session {
         opened.look_again(&self.host, state_dir.root(), &subject)?;
         // From here on a signal stops the run in good order.
         self.install_handlers()?;
-        self.write(&opened, job, state_dir)
+        self.write(&opened, job, wanted, state_dir)
     }
 
     fn install_handlers(&self) -> Go<()> {
@@ -245,12 +253,19 @@ impl Session {
     }
 
     /// Runs the engine and tells how it ended.
-    fn write(&self, opened: &Opened, job: Job, state_dir: &StateDir) -> Go<Outcome> {
+    fn write(
+        &self,
+        opened: &Opened,
+        job: Job,
+        wanted: Wanted,
+        state_dir: &StateDir,
+    ) -> Go<Outcome> {
         let (device, writer) = (opened.device(), &opened.writer);
         let begun = Instant::now();
         let settings = self.settings(job.chunk);
         let watch = Watch(begun);
-        let checkpoint = job.checkpoint(opened, &watch.stamp())?;
+        let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
+        checkpoint.report = wanted;
         let name = job.file_name(device, &checkpoint);
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
@@ -366,6 +381,7 @@ impl Session {
     /// Tells of a wipe that is already done; nothing is written.
     fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Outcome {
         let device = opened.device();
+        let delivered = delivery::again(&self.request, record, device);
         let ending = Ending {
             outcome: &record.outcome,
             path: &device.path,
@@ -376,6 +392,7 @@ impl Session {
             checkpoint: &record.checkpoint,
             file: Some(&record.path),
             saved: true,
+            delivered: &delivered,
             state_in_memory: false,
             active: Duration::ZERO,
             resume_command: String::new(),

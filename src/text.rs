@@ -39,6 +39,26 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// Characters that join others, or keep them apart: invisible by themselves, and
+/// needed to write Persian, the languages of India and some emoji.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether what a user says is one line of text without tricks.
+#[must_use]
+pub fn is_one_line(text: &str) -> bool {
+    !text.chars().any(|c| is_unsafe(c) && !joins(c))
+}
+
+/// A text of the user for a page: as [`clean`], but it may join its characters.
+#[must_use]
+pub fn clean_words(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_unsafe(c) && !joins(c) { '?' } else { c })
+        .collect()
+}
+
 /// Bytes as pairs of hexadecimal digits.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {

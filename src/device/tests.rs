@@ -9,6 +9,7 @@ use crate::guard;
 
 mod carried;
 mod identity;
+mod machine;
 mod refusals;
 mod system;
 mod targets;

@@ -10,6 +10,7 @@ mod list;
 mod order;
 mod output;
 mod refusals;
+mod reports;
 mod resume;
 mod schemes;
 mod slow;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         slow::cases(),
         order::cases(),
         output::cases(),
+        reports::cases(),
         resume::cases(),
         weak::cases(),
         faults::cases(),

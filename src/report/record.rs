@@ -1,0 +1,161 @@
+//! The record of a finished wipe: what a script, `--ensure` and the page read.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{is_file, limits_of, method_word};
+use crate::checkpoint::{Checkpoint, Run};
+use crate::device::{Computer, Device, Medium};
+use crate::extent::Extent;
+use crate::outcome::Outcome;
+use crate::plan::Verify;
+use crate::sample;
+
+/// A finished wipe. Its fields are those of its checkpoint, and these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The checkpoint at its end.
+    #[serde(flatten)]
+    pub checkpoint: Checkpoint,
+    /// `WIPED`, `NOT-CLEAR` or `DIFFERS`.
+    pub outcome: String,
+    /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
+    /// achieved.
+    #[serde(default)]
+    pub method: String,
+    /// What the bits are kept on.
+    #[serde(default)]
+    pub medium: Medium,
+    /// Where the drive sits.
+    #[serde(default)]
+    pub slot: Option<String>,
+    /// Whether the kernel believes in a volatile write cache and so flushes it.
+    #[serde(default)]
+    pub write_back: Option<bool>,
+    /// The machine at the end.
+    #[serde(default)]
+    pub host: Computer,
+    /// What the read-back of the last pass shows.
+    #[serde(default)]
+    pub verification: Verification,
+    /// Seconds that all runs took together; a killed run left no end and counts
+    /// nothing.
+    #[serde(default)]
+    pub active_seconds: u64,
+    /// Bytes that could not be written or read back.
+    #[serde(default)]
+    pub bad_bytes: u64,
+    /// HPA, DCO and AMAX: `not checked`, or `none` where software makes the drive.
+    #[serde(default)]
+    pub hidden_areas: String,
+    /// What overwriting does not reach.
+    #[serde(default)]
+    pub limits: Vec<String>,
+}
+
+/// What the read-back of the last pass shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// `full`, `sample` or `none`.
+    pub method: String,
+    /// Bytes that were read back and compared; after a bad block in an earlier
+    /// pass at least so many.
+    pub bytes: u64,
+    /// Bytes in blocks that are not what was written, of all passes.
+    pub bytes_different: u64,
+}
+
+impl Record {
+    /// The record of a wipe that ended so.
+    #[must_use]
+    pub fn new(
+        checkpoint: &Checkpoint,
+        outcome: &Outcome,
+        device: &Device,
+        host: Computer,
+    ) -> Self {
+        let (medium, id) = (device.medium, &checkpoint.device_id);
+        let word = method_word(medium, id);
+        let method = match (outcome, word) {
+            (Outcome::Wiped, "Clear") => "Clear: overwrite".into(),
+            (Outcome::Wiped, word) => word.into(),
+            (_, word) => format!("{word} NOT achieved"),
+        };
+        Self {
+            outcome: outcome.word().into(),
+            method,
+            medium,
+            slot: device.slot.clone(),
+            write_back: device.write_back,
+            host,
+            verification: Verification::of(checkpoint),
+            active_seconds: active(&checkpoint.runs).0.as_secs(),
+            bad_bytes: checkpoint.bad.bytes(),
+            hidden_areas: if id.may_hide_areas() {
+                "not checked"
+            } else {
+                "none"
+            }
+            .into(),
+            limits: limits_of(medium, id)
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .map(String::from)
+                .collect(),
+            checkpoint: checkpoint.clone(),
+        }
+    }
+
+    /// Whether its target is a file of a file system, or a loop device over one.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        is_file(self.medium, &self.checkpoint.device_id)
+    }
+}
+
+impl Verification {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let size = checkpoint.total_size;
+        let how = checkpoint.plan.verify();
+        let places = match how {
+            Verify::None => Vec::new(),
+            Verify::Sample { seed } => {
+                let all = Extent::new(0, size);
+                all.map_or(Vec::new(), |all| sample::pieces(seed, size, all))
+            }
+            Verify::Full => Extent::new(0, size).into_iter().collect(),
+        };
+        let bad = checkpoint.bad.map();
+        let compared = |place: &Extent| {
+            let missed: u64 = bad.overlaps(*place).map(Extent::length).sum();
+            place.length() - missed
+        };
+        Self {
+            method: how.name().into(),
+            bytes: places.iter().map(compared).sum(),
+            bytes_different: checkpoint.mismatches.bytes(),
+        }
+    }
+}
+
+/// How long all runs took together, and how many were killed and so left no
+/// end.
+#[must_use]
+pub fn active(runs: &[Run]) -> (Duration, usize) {
+    let known: Vec<Duration> = runs.iter().filter_map(length).collect();
+    let total = known
+        .iter()
+        .fold(Duration::ZERO, |sum, run| sum.saturating_add(*run));
+    (total, runs.len() - known.len())
+}
+
+/// How long a run took; `None` when it was killed.
+#[must_use]
+pub fn length(run: &Run) -> Option<Duration> {
+    let start: Timestamp = run.start.parse().ok()?;
+    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
+    // The clock may have been set back in between.
+    Some(Duration::try_from(end.duration_since(start)).unwrap_or_default())
+}
