@@ -422,11 +422,8 @@ fn check_state_dir(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> {
-    if args.force {
-        return Err(NO_FORCE.into());
-    }
-    let targets = targets(&args)?;
+/// What was asked of the plan.
+fn wish(args: &Args) -> Result<Wish, String> {
     let pattern = match &args.pattern {
         Some(text) => Some(
             text.parse::<Pattern>()
@@ -446,9 +443,6 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         }
         (None, None) => None,
     };
-    if args.serial.iter().any(|serial| serial.trim().is_empty()) {
-        return Err("--serial: is empty; did a variable expand to nothing?".into());
-    }
     let scheme = match &args.scheme {
         None => None,
         Some(name) => Some(Scheme::named(name).ok_or_else(|| {
@@ -468,6 +462,24 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         ));
     }
     let passes = number("--passes", args.passes.as_deref(), 1, MAX_PASSES)?;
+    Ok(Wish {
+        strategy,
+        pattern,
+        passes,
+        scheme,
+        verify,
+    })
+}
+
+fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> {
+    if args.force {
+        return Err(NO_FORCE.into());
+    }
+    let targets = targets(&args)?;
+    let wish = wish(&args)?;
+    if args.serial.iter().any(|serial| serial.trim().is_empty()) {
+        return Err("--serial: is empty; did a variable expand to nothing?".into());
+    }
     let threads = number("--threads", args.threads.as_deref(), 1, engine::MAX_WORKERS)?;
     let stall_timeout = args.stall_timeout.as_deref();
     let stall_timeout = number("--stall-timeout", stall_timeout, LEAST_STALL, MOST_STALL)?;
@@ -509,13 +521,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     };
     Ok(Request {
         targets,
-        wish: Wish {
-            strategy,
-            pattern,
-            passes,
-            scheme,
-            verify,
-        },
+        wish,
         mode,
         yes: args.yes,
         serials: args.serial,

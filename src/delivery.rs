@@ -138,6 +138,7 @@ fn deliver(
 
 /// Writes the report of a wipe that was found done where this run wants it; the
 /// record in the state directory stays as it is.
+#[must_use]
 pub fn again(request: &Request, record: &progress::Record, device: &Device) -> Vec<PathBuf> {
     let Some(path) = &request.report else {
         return Vec::new();

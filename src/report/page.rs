@@ -174,9 +174,10 @@ fn drive_name(id: &Identity, path: &str) -> String {
         .into_iter()
         .filter(|name| !name.is_empty())
         .collect();
-    match names.is_empty() {
-        true => path.to_string(),
-        false => names.join(" "),
+    if names.is_empty() {
+        path.to_string()
+    } else {
+        names.join(" ")
     }
 }
 
@@ -259,6 +260,9 @@ fn work(record: &Record) -> Markup {
         table.facts {
             (row("Method", &record.method))
             (row("Tool", &tool))
+            @if let Some(scheme) = &checkpoint.scheme {
+                (row("Scheme", scheme))
+            }
             (row("Passes", &format!("{}; {} in all", passes.len(), bytes_text(written))))
         }
         table.list {
