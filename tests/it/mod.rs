@@ -3,6 +3,7 @@
 mod ensure;
 mod facts;
 mod faults;
+mod faulty;
 mod input;
 mod interrupts;
 mod list;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         resume::cases(),
         weak::cases(),
         faults::cases(),
+        faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
     ]
