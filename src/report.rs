@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
 use crate::device::Medium;
+use crate::difference::Wrap;
 use crate::extent::{During, Extent};
 use crate::identity::{Identity, Kind, Transport};
 use crate::outcome::Outcome;
@@ -488,12 +489,7 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
             .flat_map(|one| field("First", &one.first.text())),
     );
     lines.extend(bad(checkpoint));
-    let why = format!(
-        "the {} cannot be trusted, its cable, controller or this machine's memory fails, or \
-         something else wrote to it meanwhile",
-        noun(checkpoint)
-    );
-    lines.extend(field("Meaning", &why));
+    lines.extend(field("Meaning", &meaning(checkpoint)));
     lines.extend(pull(ending, "; do not reuse or sell"));
     lines.extend(field(
         "Next",
@@ -501,6 +497,22 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
     ));
     lines.extend(record(ending));
     lines
+}
+
+/// What it means that bytes differ.
+fn meaning(checkpoint: &Checkpoint) -> String {
+    match checkpoint.wrap.and_then(Wrap::capacity) {
+        Some(capacity) => format!(
+            "its addresses wrap: it has at most {} of memory and not {}; it is a counterfeit",
+            size::decimal(capacity),
+            size::decimal(checkpoint.total_size)
+        ),
+        None => format!(
+            "the {} cannot be trusted, its cable, controller or this machine's memory fails, or \
+             something else wrote to it meanwhile",
+            noun(checkpoint)
+        ),
+    }
 }
 
 /// The run stopped or failed on the way.
@@ -805,6 +817,28 @@ mod tests {
             "{all}"
         );
         assert!(all.contains("4096-5119"), "{all}");
+    }
+
+    #[test]
+    fn a_drive_whose_addresses_wrap_is_called_a_counterfeit() {
+        let mut checkpoint = checkpoint();
+        checkpoint.mismatches.insert(difference(4096, 5120));
+        let told = |wrap| {
+            let mut checkpoint = checkpoint.clone();
+            checkpoint.wrap = wrap;
+            let lines = details(&ending(&Outcome::Differs, &checkpoint));
+            assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:?}");
+            let words: Vec<&str> = lines.iter().flat_map(|l| l.split_whitespace()).collect();
+            words.join(" ")
+        };
+        let wrap = Wrap::and(None, 8 << 20, 8 << 20);
+        let meaning = "Meaning its addresses wrap: it has at most 8.38 MB of memory and not 18.0 \
+                       TB; it is a counterfeit";
+        assert!(told(Some(wrap)).contains(meaning), "{}", told(Some(wrap)));
+        // A few writes that went astray are no reason to say so.
+        let astray = Wrap::and(None, 8 << 20, 4096);
+        assert!(told(Some(astray)).contains("cannot be trusted"));
+        assert!(told(None).contains("cannot be trusted"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod check;
 mod ensure;
 mod facts;
 mod faults;
+mod faulty;
 mod input;
 mod interrupts;
 mod list;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         resume::cases(),
         weak::cases(),
         faults::cases(),
+        faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
     ]

@@ -1,6 +1,7 @@
 //! Loop devices, partitions, mounts, swap and slow disks that go away with the
 //! test, and reading them from outside the program.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -257,6 +258,15 @@ pub struct Traits {
     pub bad_sectors: Vec<u64>,
     /// Sectors of 512 bytes whose reads fail with EIO.
     pub unreadable_sectors: Vec<u64>,
+    /// Sectors of 512 bytes of which the first write fails with EIO.
+    pub healing_sectors: Vec<u64>,
+    /// The first flush fails with EIO.
+    pub failing_flush: bool,
+    /// Bytes of a logical block; 512 without a word.
+    pub block: Option<u32>,
+    /// Reads are not answered from the page cache of the loop device's file.
+    /// The program may then send one request of at most 64 KiB at a time only.
+    pub direct: bool,
 }
 
 struct Daemon(Child);
@@ -294,21 +304,35 @@ impl SlowDisk {
             "driver": "file", "node-name": "file", "filename": image.to_str().unwrap(),
             "cache": { "direct": true },
         });
-        let rules_for = |sectors: &[u64], what: &str| -> Vec<serde_json::Value> {
-            let rule = |sector| {
-                serde_json::json!({
-                    "event": "none", "iotype": what, "sector": sector, "errno": 5,
-                })
-            };
-            sectors.iter().map(rule).collect()
+        // In a file: ten thousand rules are too long for an argument.
+        let mut rules = String::new();
+        let mut rule = |what: &str, sector: Option<u64>, once: bool| {
+            let sector = sector.map_or(String::new(), |sector| format!("sector = \"{sector}\"\n"));
+            let once = if once { "once = \"on\"\n" } else { "" };
+            let _ = write!(
+                rules,
+                "[inject-error]\nevent = \"none\"\niotype = \"{what}\"\nerrno = \"5\"\n{sector}{once}\n"
+            );
         };
-        let mut rules = rules_for(&traits.bad_sectors, "write");
-        rules.extend(rules_for(&traits.unreadable_sectors, "read"));
+        for sector in &traits.bad_sectors {
+            rule("write", Some(*sector), false);
+        }
+        for sector in &traits.unreadable_sectors {
+            rule("read", Some(*sector), false);
+        }
+        for sector in &traits.healing_sectors {
+            rule("write", Some(*sector), true);
+        }
+        if traits.failing_flush {
+            rule("flush", None, true);
+        }
         let mut faults = serde_json::json!({
             "driver": "blkdebug", "node-name": "faults", "image": "file",
         });
         if !rules.is_empty() {
-            faults["inject-error"] = rules.into();
+            let file = scratch.join("faults.conf");
+            std::fs::write(&file, rules).unwrap();
+            faults["config"] = file.to_str().unwrap().into();
         }
         let speed = serde_json::json!({
             "qom-type": "throttle-group", "id": "speed",
@@ -336,11 +360,19 @@ impl SlowDisk {
         wait_until("the export", Duration::from_secs(10), || {
             std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
         });
-        // Not with direct I/O: that sends several writes at once, and the FUSE
+        // Not with direct I/O, unless asked for: that sends several writes at once, and the FUSE
         // export of QEMU before 10 then mixes up their data (seen with 7.2 and
         // plain pwrite). Through the page cache they go one by one, at once.
         // What is on the disk is therefore read from the image, not from here.
-        let device = Loop::with(&export, &["--direct-io=off"]);
+        let direct = if traits.direct { "on" } else { "off" };
+        let block = traits.block.unwrap_or(512);
+        let device = Loop::with(
+            &export,
+            &[
+                &format!("--direct-io={direct}"),
+                &format!("--sector-size={block}"),
+            ],
+        );
         Self { device, daemon }
     }
 

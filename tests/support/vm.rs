@@ -84,6 +84,7 @@ pub struct Machine {
     scratch: Scratch,
     disks: Vec<String>,
     modules: Vec<&'static str>,
+    faults: Vec<String>,
 }
 
 impl Machine {
@@ -92,6 +93,7 @@ impl Machine {
             scratch: Scratch::new(),
             disks: Vec::new(),
             modules: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -119,6 +121,12 @@ impl Machine {
         }
         let same = before.iter().filter(|spec| kind(spec) == kind(last));
         format!("{}{}", kind(last), same.count())
+    }
+
+    /// Makes a drive faulty: `NAME:START-END...`, see `tests/vm`.
+    pub fn fault(mut self, what: &str) -> Self {
+        self.faults.push(what.into());
+        self
     }
 
     /// Loads these kernel modules as well.
@@ -155,6 +163,9 @@ impl Machine {
         ]);
         for disk in &self.disks {
             command.args(["--disk", disk]);
+        }
+        for fault in &self.faults {
+            command.args(["--bad", fault]);
         }
         for event in at {
             command.args(["--at", event]);

@@ -1,5 +1,6 @@
-"""A drive of the machine: a raw file behind a small NBD server that models a volatile write cache."""
-import fcntl, os, random, re, socket, struct, threading
+"""A drive of the machine: a raw file behind a small NBD server that models a volatile write cache, and has
+what faults it is told to have."""
+import fcntl, os, random, re, socket, struct, threading, time
 
 ZERO = bytes(1 << 20)
 POWER = threading.RLock()          # held while any drive handles a request: a cut is one instant for all
@@ -31,7 +32,10 @@ class Drive(threading.Thread):
         self.keep = self.opt.get("keep", "none")             # what survives of unflushed data
         self.rng = random.Random(self.opt.get("seed", "1") + self.name)
         self.pending = []                                    # [offset, old, new]
-        self.written, self.flushes = 0, 0
+        self.written, self.flushes, self.reads, self.writes = 0, 0, 0, 0
+        self.lbs = int(self.opt.get("lbs", 512))
+        self.wraps = size(self.opt["fake"]) if "fake" in self.opt else None
+        self.faults, self.dead = [], False
         self.path = os.path.join(lab.dir, self.name + ".img")
         self.fd = os.open(self.path, os.O_RDWR)
         fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,7 +45,92 @@ class Drive(threading.Thread):
         self.listener.bind(self.sock)
         self.listener.listen(2)
 
+    # --- what is wrong with it
+    def add_fault(self, text):
+        """START-END[:r|w|rw|f][:times=N][:lie|flip|slow=MS], logical blocks, inclusive; f: flushes, wherever."""
+        span, *more = text.split(":")
+        start, _, end = span.partition("-")
+        rule = {"start": int(start) * self.lbs, "end": (int(end or start) + 1) * self.lbs,
+                "ops": "rw", "left": None, "does": "fail", "ms": 0}
+        for word in more:
+            key, _, value = word.partition("=")
+            if key in ("r", "w", "rw", "f"):
+                rule["ops"] = key
+            elif key == "times":
+                rule["left"] = int(value)
+            elif key in ("lie", "flip", "slow"):
+                rule["does"], rule["ms"] = key, int(value or 0)
+            else:
+                raise ValueError(text)
+        self.faults.append(rule)
+
+    def fault(self, op, off=0, n=0):
+        """What goes wrong with a request (fail, lie, flip), and where in it; None, or it takes its time."""
+        if self.dead:
+            return "fail", 0, n
+        for rule in list(self.faults):
+            here = op == "f" or off < rule["end"] and off + n > rule["start"]
+            if op not in rule["ops"] or rule["left"] == 0 or not here:
+                continue
+            if rule["left"]:
+                rule["left"] -= 1
+            self.lab.event("fault", drive=self.name, op=op, does=rule["does"], offset=off, bytes=n)
+            if rule["does"] != "slow":
+                return rule["does"], max(0, rule["start"] - off), min(n, rule["end"] - off)
+            POWER.release()                                  # the other drives go on
+            time.sleep(rule["ms"] / 1000)
+            POWER.acquire()
+
     # --- the medium and its cache
+    def place(self, off, n):
+        """Where a range of addresses is: elsewhere on a drive whose addresses wrap."""
+        if not self.wraps:
+            return [(off, n)]
+        out = []
+        while n:
+            part = min(n, self.wraps - off % self.wraps)
+            out.append((off % self.wraps, part))
+            off, n = off + part, n - part
+        return out
+
+    def read(self, off, n):
+        self.reads += 1
+        fault = self.fault("r", off, n)
+        if fault and fault[0] == "fail":
+            return None
+        data = b"".join(os.pread(self.fd, part, at) for at, part in self.place(off, n))
+        if fault and fault[0] == "flip":
+            data = data[:fault[1]] + bytes([data[fault[1]] ^ 1]) + data[fault[1] + 1:]
+        return data
+
+    def change(self, off, data, fua):
+        """A write as the guest sent it; False when it failed."""
+        self.writes += 1
+        fault = self.fault("w", off, len(data))
+        if fault:
+            does, a, b = fault
+            if does == "fail":
+                return False
+            if does == "flip":
+                data = data[:a] + bytes([data[a] ^ 1]) + data[a + 1:]
+            else:                                            # acknowledged; the medium keeps what it had
+                kept = b"".join(os.pread(self.fd, part, at) for at, part in self.place(off + a, b - a))
+                data = data[:a] + kept + data[b:]
+        for at, part in self.place(off, len(data)):
+            self.write(at, data[:part], fua)
+            data = data[part:]
+        return True
+
+    def flush(self):
+        """False when it failed: what was not yet on the medium is then lost, as `keep` says."""
+        fault = self.fault("f")
+        if fault:
+            self.power_cut()
+            return False
+        if self.opt.get("flush") != "lie":
+            self.pending = []
+        return True
+
     def write(self, off, data, fua):
         self.lab.wrote(self, len(data))                      # a cut may happen here, before this write
         if OFF.is_set():
@@ -117,25 +206,25 @@ class Drive(threading.Thread):
                 reply(0x80000001)
         while True:
             _, flags, cmd, cookie, off, n = struct.unpack(">IHHQQI", get(28))
-            data, back, fua = get(n) if cmd == 1 else b"", b"", flags & 1
+            data, back, fua, good = get(n) if cmd == 1 else b"", b"", flags & 1, True
             with POWER:
                 if OFF.is_set() or cmd == 2:
                     return
                 if cmd == 0:
-                    back = os.pread(self.fd, n, off)
+                    back = self.read(off, n)
+                    good, back = back is not None, back or b""
                 elif cmd == 1:
-                    self.write(off, data, fua)
+                    good = self.change(off, data, fua)
                 elif cmd == 3:
                     self.flushes += 1
                     self.lab.flushing(self)                  # a cut may happen here, before this flush
-                    if not OFF.is_set():
-                        self.pending = []
+                    good = OFF.is_set() or self.flush()
                 elif cmd in (4, 6):                          # discard, write zeroes
                     for o in range(off, off + n, len(ZERO)):
-                        self.write(o, ZERO[:min(len(ZERO), off + n - o)], fua)
+                        good = good and self.change(o, ZERO[:min(len(ZERO), off + n - o)], fua)
                 if OFF.is_set():
                     return
-            conn.sendall(struct.pack(">IIQ", 0x67446698, 0, cookie) + back)
+            conn.sendall(struct.pack(">IIQ", 0x67446698, 0 if good else 5, cookie) + back)
 
     # --- what QEMU plugs in
     def devices(self):
@@ -143,6 +232,8 @@ class Drive(threading.Thread):
         n, slot = self.name, f"port-{self.name}"
         wwn = 0x5000C500A1B20000 + self.number
         disk = {"drive": n, "id": n}
+        if self.lbs != 512:
+            disk.update(logical_block_size=self.lbs, physical_block_size=self.lbs)
         scsi = {**disk, "driver": "scsi-hd", "serial": self.serial, "vendor": "LAB",
                 "product": self.opt.get("model", "LAB DISK")}
         return {

@@ -74,7 +74,9 @@ class Lab:
         for spec in a.disk:
             self.drives.append(Drive(self, spec))
         self.by = {d.name: d for d in self.drives}
-        self.at = [tuple(text.rpartition("=")[::2]) for text in a.at]
+        self.at = [tuple(text.partition("=")[::2]) for text in a.at]
+        for text in a.bad:
+            self.act("bad " + text)
 
     def event(self, what, **more):
         self.log.write(json.dumps({"t": round(time.time() - T0, 3), "event": what, **more}) + "\n")
@@ -118,7 +120,7 @@ class Lab:
         """One action, from --at or from `lab` in the guest; gives the answer for the guest."""
         verb, _, arg = text.strip().partition(" ")
         self.event("act", words=text.strip())
-        name, _, rest = arg.partition(" ")
+        name, rest = re.match("([^: ]*)[: ]?(.*)", arg).groups()
         d = self.by.get(name)
         if verb == "ready":
             note("guest is ready")
@@ -129,6 +131,16 @@ class Lab:
             self.cut()
         elif verb == "flushes":
             return f"ok {d.flushes}"
+        elif verb == "requests":                             # reads and writes up to now
+            return f"ok {d.reads} {d.writes}"
+        elif verb in ("bad", "good", "die", "revive"):
+            with POWER:
+                if verb == "bad":
+                    d.add_fault(rest)
+                elif verb == "good":
+                    d.faults.clear()
+                else:
+                    d.dead = verb == "die"
         elif verb == "cut-at-flush":                         # counted from now
             self.at.append((f"{name}:flush:{d.flushes + int(rest)}", "cut"))
         elif verb == "copy":                                 # its medium as it is now
@@ -260,6 +272,7 @@ def main():
     r.add_argument("--dir", required=True, help="where the images and logs are")
     r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme sata scsi usb uas virtio sd")
     r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
+    r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|slow=MS]")
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
     r.add_argument("--module", action="append", default=[], help="also load this kernel module")
     r.add_argument("--timeout", type=float, default=150)
