@@ -203,8 +203,8 @@ fn check_drive(
 ) -> Result<(), Outcome> {
     if let Proof::Differs(at) = continued.proof {
         return Err(Outcome::Refused(format!(
-            "{subject}: was written to since the wipe stopped (byte {at} is not what was \
-             written); --restart wipes it from the start; not touched"
+            "{subject}: was written to since the wipe stopped, or does not keep what is \
+             written to it (byte {at} is not what was written); --restart wipes it from the start; not touched"
         )));
     }
     if let Some(twin) = resume::twin(host, device) {

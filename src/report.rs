@@ -431,7 +431,7 @@ fn bad(checkpoint: &Checkpoint) -> Vec<String> {
     let mut lines = Vec::new();
     for (during, what) in [
         (During::Write, "may hold old data"),
-        (During::Read, "were written but cannot be read back"),
+        (During::Read, "written, but cannot be read back"),
     ] {
         let ranges: Vec<Extent> = checkpoint
             .bad
