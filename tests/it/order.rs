@@ -294,7 +294,7 @@ fn the_record_is_durable_before_the_checkpoint_goes() {
     // The line on stdout comes last.
     let line = run
         .named("write")
-        .find(|call| call.args.contains("WIPED "))
+        .find(|call| call.args.contains("\"WIPED "))
         .unwrap();
     assert!(line.begin > record.durable.end);
     assert!(run.done.stdout.starts_with("WIPED "));
