@@ -453,13 +453,8 @@ fn wish(args: &Args) -> Result<Wish, String> {
         })?),
     };
     let verify = args.verify.map(ReadBack::from);
-    if let (Some(scheme), Some(how)) = (scheme, verify)
-        && !scheme.allows(how)
-    {
-        return Err(format!(
-            "--verify: {} demands a full read-back of the last pass; leave it out",
-            scheme.name
-        ));
+    if let (Some(scheme), Some(how)) = (scheme, verify) {
+        scheme.allows(how)?;
     }
     let passes = number("--passes", args.passes.as_deref(), 1, MAX_PASSES)?;
     Ok(Wish {

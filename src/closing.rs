@@ -39,18 +39,14 @@ impl Closing<'_> {
     pub fn close(self, ended: &Ended, mut saver: Saver, display: &Display) -> Outcome {
         let failed = matches!(ended.end, End::Failed(_));
         let complete = ended.state.step.phase == Phase::Complete && !failed;
-        let outcome = match &ended.end {
-            End::NotStarted(why) => {
-                // The reason follows; the log needs no last line.
-                display.abandon();
-                return Outcome::Refused(format!(
-                    "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
-                ));
-            }
-            End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
-            End::Failed(error) => Outcome::Failed(error.to_string()),
-            _ => finished(&ended.state),
-        };
+        if let End::NotStarted(why) = &ended.end {
+            // The reason follows; the log needs no last line.
+            display.abandon();
+            return Outcome::Refused(format!(
+                "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
+            ));
+        }
+        let outcome = outcome_of(ended);
         let ended_by = match (&outcome, self.stopped_by) {
             (Outcome::Interrupted(signal), _) => signal.name().to_string(),
             (Outcome::Failed(why), Some(signal)) => format!("{signal}; error: {why}"),
@@ -114,14 +110,9 @@ impl Closing<'_> {
         kept: &progress::Record,
         display: &Display,
     ) -> Outcome {
-        let complete = ended.state.step.phase == Phase::Complete;
-        let outcome = match &ended.end {
-            End::Failed(error) => Outcome::Failed(error.to_string()),
-            End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
-            _ => match finished(&ended.state) {
-                Outcome::Wiped => Outcome::Checked,
-                other => other,
-            },
+        let outcome = match outcome_of(ended) {
+            Outcome::Wiped => Outcome::Checked,
+            other => other,
         };
         display.finish(&outcome);
         self.say_failed(&outcome);
@@ -178,6 +169,16 @@ impl Closing<'_> {
                 display::say(&line);
             }
         }
+    }
+}
+
+fn outcome_of(ended: &Ended) -> Outcome {
+    let complete = ended.state.step.phase == Phase::Complete;
+    match &ended.end {
+        End::NotStarted(why) => Outcome::Failed(why.clone()),
+        End::Failed(error) => Outcome::Failed(error.to_string()),
+        End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
+        End::Interrupted(_) | End::Complete => finished(&ended.state),
     }
 }
 

@@ -57,6 +57,12 @@ impl Extent {
     pub fn end(self) -> u64 {
         self.start + self.length
     }
+
+    /// The part of it that lies within another; `None` when there is none.
+    #[must_use]
+    pub fn clipped(self, within: Self) -> Option<Self> {
+        Self::between(self.start.max(within.start), self.end().min(within.end()))
+    }
 }
 
 /// A map from disjoint extents to a value; neighbours of equal value are one.
@@ -139,9 +145,7 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
             .map_or(within.start(), |(&start, _)| start);
         self.ranges
             .range(first..within.end())
-            .filter_map(move |(&start, &(end, _))| {
-                Extent::between(start.max(within.start()), end.min(within.end()))
-            })
+            .filter_map(move |(&start, &(end, _))| Extent::between(start, end)?.clipped(within))
     }
 
     /// The parts of `within` that are not in the map, in order.
@@ -275,13 +279,7 @@ impl BadMap {
             .0
             .iter()
             .filter(|(_, bad)| which(*bad))
-            .filter_map(|(extent, _)| {
-                let (start, end) = (
-                    extent.start().max(within.start()),
-                    extent.end().min(within.end()),
-                );
-                Extent::between(start, end)
-            })
+            .filter_map(|(extent, _)| extent.clipped(within))
             .collect();
         for extent in out {
             self.0.remove(extent);

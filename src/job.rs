@@ -204,7 +204,8 @@ fn check_drive(
     if let Proof::Differs(at) = continued.proof {
         return Err(Outcome::Refused(format!(
             "{subject}: was written to since the wipe stopped, or does not keep what is \
-             written to it (byte {at} is not what was written); --restart wipes it from the start; not touched"
+             written to it (byte {at} is not what was written); --restart wipes it from the \
+             start; not touched"
         )));
     }
     if let Some(twin) = resume::twin(host, device) {
@@ -261,13 +262,8 @@ fn continuation(
         )));
     }
     let own = checkpoint.scheme.as_deref().and_then(Scheme::named);
-    if let (Some(scheme), Some(how)) = (own, request.wish.verify)
-        && !scheme.allows(how)
-    {
-        return Err(Outcome::Usage(format!(
-            "--verify: {} demands a full read-back of the last pass; leave it out",
-            scheme.name
-        )));
+    if let (Some(scheme), Some(how)) = (own, request.wish.verify) {
+        scheme.allows(how).map_err(Outcome::Usage)?;
     }
     let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request

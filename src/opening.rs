@@ -57,14 +57,7 @@ impl Opened {
 /// # Errors
 /// Refused, or busy with another run.
 pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
-    let facts = || {
-        host.device(path, state_dir)
-            .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))
-    };
-    // Before the guard, which would call another run's drive merely in use.
-    let lock = lock(&facts()?, subject)?;
-    // Whoever held the lock until now may have changed the facts.
-    let cleared = clear(facts, guard::check, subject)?;
+    let (cleared, lock) = locked(host, path, state_dir, guard::check, subject)?;
     let writer = Writer::open(&cleared, lock).map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
@@ -82,15 +75,28 @@ pub fn open_to_read(
     state_dir: &Path,
     subject: &str,
 ) -> Result<Opened, Outcome> {
+    let (device, lock) = locked(host, path, state_dir, guard::check_to_read, subject)?;
+    let opened = Writer::open_to_read(&device, lock);
+    let writer = opened.map_err(|error| not_opened(error, subject))?;
+    Ok(Opened { device, writer })
+}
+
+/// Locks a target and lets the guard look at it.
+fn locked<T>(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    subject: &str,
+) -> Result<(T, Lock), Outcome> {
     let facts = || {
         host.device(path, state_dir)
             .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))
     };
+    // Before the guard, which would call another run's drive merely in use.
     let lock = lock(&facts()?, subject)?;
-    let device = clear(facts, guard::check_to_read, subject)?;
-    let opened = Writer::open_to_read(&device, lock);
-    let writer = opened.map_err(|error| not_opened(error, subject))?;
-    Ok(Opened { device, writer })
+    // Whoever held the lock until now may have changed the facts.
+    Ok((clear(facts, check, subject)?, lock))
 }
 
 /// Clears a device, or says what is against it; not at once where another

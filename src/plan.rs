@@ -199,24 +199,25 @@ impl Verify {
     /// Bytes that it reads of a target of `size` bytes.
     #[must_use]
     pub fn bytes(self, size: u64) -> u64 {
+        Extent::new(0, size).map_or(0, |all| self.bytes_in(all, size))
+    }
+
+    /// The parts of a range that it reads, in order, on a target of `size`
+    /// bytes.
+    #[must_use]
+    pub fn pieces(self, range: Extent, size: u64) -> Vec<Extent> {
         match self {
-            Self::None => 0,
-            Self::Sample { seed } => sample::bytes(seed, size),
-            Self::Full => size,
+            Self::None => Vec::new(),
+            Self::Sample { seed } => sample::pieces(seed, size, range),
+            Self::Full => vec![range],
         }
     }
 
     /// Bytes that it reads of a range of a target of `size` bytes.
     #[must_use]
     pub fn bytes_in(self, range: Extent, size: u64) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Sample { seed } => sample::pieces(seed, size, range)
-                .iter()
-                .map(|piece| piece.length())
-                .sum(),
-            Self::Full => range.length(),
-        }
+        let pieces = self.pieces(range, size);
+        pieces.iter().map(|piece| piece.length()).sum()
     }
 
     /// How much it shows: the more the higher.
@@ -383,14 +384,20 @@ impl Plan {
         }
     }
 
+    /// Which parts of the target a step moves.
+    #[must_use]
+    pub fn part(&self, step: Step) -> Verify {
+        match step.phase {
+            Phase::Write => Verify::Full,
+            Phase::Verify => self.pass(step.pass).verify,
+            Phase::Complete => Verify::None,
+        }
+    }
+
     /// Bytes that a step moves on a target of `size` bytes.
     #[must_use]
     pub fn step_bytes(&self, step: Step, size: u64) -> u64 {
-        match step.phase {
-            Phase::Write => size,
-            Phase::Verify => self.pass(step.pass).verify.bytes(size),
-            Phase::Complete => 0,
-        }
+        self.part(step).bytes(size)
     }
 
     /// Bytes of all steps that are moved when `done` bytes of `step` are done,

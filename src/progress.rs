@@ -23,8 +23,7 @@ use crate::engine::{Journal, State};
 use crate::extent::Extent;
 use crate::identity::Identity;
 use crate::outcome::Outcome;
-use crate::plan::{Phase, Step, Verify};
-use crate::sample;
+use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
@@ -499,17 +498,12 @@ impl Saver {
     /// where none were.
     fn speed(&self, step: Step, (from, to): (u64, u64), time: Duration) -> Option<u64> {
         let range = Extent::between(from, to)?;
-        let bytes = match (step.phase, self.checkpoint.plan.pass(step.pass).verify) {
-            (Phase::Complete, _) => return None,
-            // It skips what lies between the samples.
-            (Phase::Verify, Verify::Sample { seed }) => {
-                sample::pieces(seed, self.checkpoint.total_size, range)
-                    .iter()
-                    .map(|piece| piece.length())
-                    .sum()
-            }
-            _ => range.length(),
-        };
+        if step.phase == Phase::Complete {
+            return None;
+        }
+        // It skips what lies between samples.
+        let part = self.checkpoint.plan.part(step);
+        let bytes = part.bytes_in(range, self.checkpoint.total_size);
         let speed = (u128::from(bytes) * 1_000_000).checked_div(time.as_micros())?;
         Some(u64::try_from(speed).unwrap_or(u64::MAX))
     }
@@ -539,7 +533,7 @@ mod tests {
 
     use super::*;
     use crate::device::example::disk;
-    use crate::plan::{Content, Pass, Plan};
+    use crate::plan::{Content, Pass, Plan, Verify};
 
     #[test]
     fn names_are_harmless_whatever_the_device_is_called() {

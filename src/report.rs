@@ -645,7 +645,7 @@ mod tests {
         }
     }
 
-    fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
+    pub(super) fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
         let what = Bad {
             pass: 1,
             state: BadState::Failed,

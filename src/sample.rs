@@ -30,25 +30,10 @@ pub fn pieces(seed: u64, size: u64, within: Extent) -> Vec<Extent> {
     let places = (first..=last)
         .flat_map(|index| samples(seed, size, index))
         .chain(ends(size));
-    for place in places {
-        let start = place.start().max(within.start());
-        if let Some(piece) = Extent::between(start, place.end().min(end)) {
-            set.insert(piece, ());
-        }
+    for piece in places.filter_map(|place| place.clipped(within)) {
+        set.insert(piece, ());
     }
     set.iter().map(|(extent, ())| extent).collect()
-}
-
-/// Bytes of all samples of a target of `size` bytes.
-#[must_use]
-pub fn bytes(seed: u64, size: u64) -> u64 {
-    let Some(all) = Extent::new(0, size) else {
-        return 0;
-    };
-    pieces(seed, size, all)
-        .iter()
-        .map(|piece| piece.length())
-        .sum()
 }
 
 /// The first and the last block.
@@ -127,7 +112,10 @@ mod tests {
                     assert!(one.length() >= (end - start) / 20);
                 }
             }
-            let all = bytes(7, size);
+            let all: u64 = pieces(7, size, extent(0, size))
+                .iter()
+                .map(|p| p.length())
+                .sum();
             assert!(
                 all >= size / 10 && all < size / 10 + 3000 * GRAIN,
                 "{size}: {all}"

@@ -212,9 +212,17 @@ impl Scheme {
     }
 
     /// Whether it allows this read-back.
-    #[must_use]
-    pub fn allows(&self, how: ReadBack) -> bool {
-        self.asks != Asks::Mandatory || matches!(how, ReadBack::Full | ReadBack::All)
+    ///
+    /// # Errors
+    /// A usage error, where it demands more.
+    pub fn allows(&self, how: ReadBack) -> Result<(), String> {
+        if self.asks != Asks::Mandatory || matches!(how, ReadBack::Full | ReadBack::All) {
+            return Ok(());
+        }
+        Err(format!(
+            "--verify: {} demands a full read-back of the last pass; leave it out",
+            self.name
+        ))
     }
 
     /// Its passes for one run, none of them read back yet.

@@ -262,7 +262,6 @@ impl Session {
     ) -> Go<Outcome> {
         let (device, writer) = (opened.device(), &opened.writer);
         let begun = Instant::now();
-        let settings = self.settings(job.chunk);
         let watch = Watch(begun);
         let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
         checkpoint.report = wanted;
@@ -272,15 +271,7 @@ impl Session {
         saver.begin_run();
         let display = Display::start(self.face(), header(device, &job.plan, job.state.step));
         self.answer_status(Some(display.handle()));
-        let closing = || Closing {
-            host: &self.host,
-            device,
-            quiet: self.request.quiet,
-            stopped_by: self.stop.requested(),
-            active: begun.elapsed(),
-            resume_command: resume_command(self.request.state_dir.as_deref()),
-            check: false,
-        };
+        let closing = || self.closing(device, begun, false);
         let before = saver.checkpoint().clone();
         let pending = saver.pending_path();
         let hung = |state: &State, silence| {
@@ -291,14 +282,10 @@ impl Session {
         };
         let engine = Engine {
             plan: &job.plan,
-            settings,
+            settings: self.settings(job.chunk),
             target: writer,
             observer: &display,
-            control: &World {
-                stop: &self.stop,
-                begun,
-                hung: &hung,
-            },
+            control: &self.world(begun, &hung),
         };
         let ended = engine.run(job.state, &mut saver);
         self.answer_status(None);
@@ -318,15 +305,7 @@ impl Session {
         let Check { plan, state } = Check::of(&record.checkpoint);
         self.install_handlers()?;
         let (device, begun) = (opened.device(), Instant::now());
-        let closing = || Closing {
-            host: &self.host,
-            device,
-            quiet: self.request.quiet,
-            stopped_by: self.stop.requested(),
-            active: begun.elapsed(),
-            resume_command: String::new(),
-            check: true,
-        };
+        let closing = || self.closing(device, begun, true);
         let display = Display::start(self.face(), header(device, &plan, state.step));
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
@@ -342,15 +321,37 @@ impl Session {
             settings: self.settings(chunk),
             target: &opened.writer,
             observer: &display,
-            control: &World {
-                stop: &self.stop,
-                begun,
-                hung: &hung,
-            },
+            control: &self.world(begun, &hung),
         };
         let ended = engine.run(state, &mut Nowhere);
         self.answer_status(None);
         Ok(closing().check(&ended, plan.clone(), record, &display))
+    }
+
+    /// The end of a run that began then.
+    fn closing<'a>(&'a self, device: &'a Device, begun: Instant, check: bool) -> Closing<'a> {
+        Closing {
+            host: &self.host,
+            device,
+            quiet: self.request.quiet,
+            stopped_by: self.stop.requested(),
+            active: begun.elapsed(),
+            resume_command: resume_command(self.request.state_dir.as_deref()),
+            check,
+        }
+    }
+
+    /// What the engine sees of the world in a run that began then.
+    fn world<'a>(
+        &'a self,
+        begun: Instant,
+        hung: &'a (dyn Fn(&State, Duration) + Sync),
+    ) -> World<'a> {
+        World {
+            stop: &self.stop,
+            begun,
+            hung,
+        }
     }
 
     /// How the engine works, as far as the request says.

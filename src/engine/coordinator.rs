@@ -73,7 +73,7 @@ pub fn run_step(
     } else {
         size
     };
-    let part = part_of(engine, step);
+    let part = engine.plan.part(step);
     let gate = Gate::new(start, first_end, engine.settings.chunk, (part, size));
     let strategy = engine.strategy(step);
     let (shared, own) = buffers.split();
@@ -258,7 +258,11 @@ impl<'a> Coordinator<'a> {
         match message {
             Message::Chunk { work, result } => {
                 self.completed += 1;
-                self.moved += part_of(self.engine, self.step).bytes_in(work.extent, self.size);
+                self.moved += self
+                    .engine
+                    .plan
+                    .part(self.step)
+                    .bytes_in(work.extent, self.size);
                 self.take_in(work, result);
             }
             Message::Cycle(done) => self.cycle_ended(done),
@@ -542,7 +546,7 @@ impl<'a> Coordinator<'a> {
     /// Bytes of the step between two checkpoints at most.
     fn interval(&self) -> u64 {
         let interval = self.engine.settings.interval;
-        match part_of(self.engine, self.step) {
+        match self.engine.plan.part(self.step) {
             // Of which a tenth is read.
             Verify::Sample { .. } => interval.saturating_mul(10),
             Verify::Full | Verify::None => interval,
@@ -710,14 +714,6 @@ impl Credit {
         self.spent = dispensed;
         self.bytes = self.bytes.saturating_add(earned).min(self.most);
         self.bytes
-    }
-}
-
-/// Which part of the target a step moves.
-fn part_of(engine: &Engine, step: Step) -> Verify {
-    match step.phase {
-        Phase::Verify => engine.plan.pass(step.pass).verify,
-        Phase::Write | Phase::Complete => Verify::Full,
     }
 }
 

@@ -4,8 +4,6 @@ use super::chunk::{ChunkResult, Task, narrow};
 use super::gate::Work;
 use crate::difference::{Difference, First};
 use crate::extent::{During, Extent};
-use crate::plan::Verify;
-use crate::sample;
 use crate::size;
 use crate::strategy::WipeStrategy;
 
@@ -19,11 +17,7 @@ const GRAIN: usize = 512;
 /// Reads one chunk back, or the parts of it that are sampled.
 pub fn chunk(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
     let mut result = ChunkResult::of(work);
-    let parts = match task.verify {
-        Verify::Sample { seed } => sample::pieces(seed, task.target.size(), work.extent),
-        Verify::Full | Verify::None => vec![work.extent],
-    };
-    for part in parts {
+    for part in task.verify.pieces(work.extent, task.target.size()) {
         // What could not be written is known to be bad, and is not read.
         let pieces = if work.again {
             vec![part]

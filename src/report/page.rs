@@ -661,10 +661,10 @@ mod tests {
     use crate::device::Computer;
     use crate::device::example::{SIZE, disk};
     use crate::difference::{Difference, First, Wrap};
-    use crate::extent::Bad;
     use crate::outcome::Outcome;
     use crate::plan::{Key, Phase, Plan, Step};
     use crate::report::record_json;
+    use crate::report::tests::bad;
 
     const KEY: [u8; 32] = [0xAB; 32];
 
@@ -718,17 +718,6 @@ mod tests {
         checkpoint.report.operator = Some("J\u{fc}rgen M\u{fc}ller".into());
         checkpoint.report.asset = Some("INV-2041-7".into());
         checkpoint
-    }
-
-    fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
-        let what = Bad {
-            pass: 1,
-            state: BadState::Failed,
-            during,
-            errno: 5,
-        };
-        let extent = Extent::new(start, length).unwrap();
-        checkpoint.bad.add(extent, what);
     }
 
     fn differ(checkpoint: &mut Checkpoint, start: u64, length: u64, written_for: Option<u64>) {

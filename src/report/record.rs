@@ -10,8 +10,6 @@ use crate::checkpoint::{Checkpoint, Run};
 use crate::device::{Computer, Device, Medium};
 use crate::extent::Extent;
 use crate::outcome::Outcome;
-use crate::plan::Verify;
-use crate::sample;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,14 +117,8 @@ impl Verification {
     fn of(checkpoint: &Checkpoint) -> Self {
         let size = checkpoint.total_size;
         let how = checkpoint.plan.verify();
-        let places = match how {
-            Verify::None => Vec::new(),
-            Verify::Sample { seed } => {
-                let all = Extent::new(0, size);
-                all.map_or(Vec::new(), |all| sample::pieces(seed, size, all))
-            }
-            Verify::Full => Extent::new(0, size).into_iter().collect(),
-        };
+        let all = Extent::new(0, size);
+        let places = all.map_or(Vec::new(), |all| how.pieces(all, size));
         let bad = checkpoint.bad.map();
         let compared = |place: &Extent| {
             let missed: u64 = bad.overlaps(*place).map(Extent::length).sum();

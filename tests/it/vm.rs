@@ -492,6 +492,21 @@ enum Fault {
     Flipped,
 }
 
+/// A machine of drives with these options and faults, each named by its kind
+/// and a number.
+fn spoilt(cases: &[(&str, &[&str], Spoilt)]) -> Machine {
+    let mut machine = Machine::new();
+    for (spec, faults, _) in cases {
+        let (name, options) = spec.split_once(',').unwrap_or((spec, ""));
+        let kind = name.trim_end_matches(char::is_numeric);
+        machine = machine.disk(&format!("{kind},name={name},{options}"), MEDIUM);
+        for fault in *faults {
+            machine = machine.fault(&format!("{name}:{fault}"));
+        }
+    }
+    machine
+}
+
 /// Fails unless a drive's code, record, map and bytes are those of these
 /// faults, which are in order.
 fn faulty(boot: &Boot, name: &str, image: &Path, faults: Spoilt) {
@@ -599,16 +614,7 @@ fn faults_of_every_kind_of_drive_give_their_exit_code_record_and_bytes() {
         ("virtio1", &["0:f:times=1", "77:w:times=1"], &[]),
         ("sata0", &["16383:w:flip"], &[(END, 512, Flipped)]),
     ];
-    let mut machine = Machine::new();
-    for (spec, faults, _) in cases {
-        let (name, options) = spec.split_once(',').unwrap_or((spec, ""));
-        let kind = name.trim_end_matches(char::is_numeric);
-        machine = machine.disk(&format!("{kind},name={name},{options}"), MEDIUM);
-        for fault in faults {
-            machine = machine.fault(&format!("{name}:{fault}"));
-        }
-    }
-    machine = machine
+    let machine = spoilt(&cases)
         .disk("usb,name=stick,fake=8M", 16 * MIB)
         .disk("virtio,name=passes", MEDIUM)
         .fault("passes:4000:w:times=1:flip");
@@ -667,16 +673,7 @@ fn faults_before_and_after_an_interrupt_are_found_by_the_resume() {
         ),
         ("virtio1,lbs=4096", &["2:w:lie"], &[(8192, 4096, Dropped)]),
     ];
-    let mut machine = Machine::new();
-    for (spec, faults, _) in cases {
-        let (name, options) = spec.split_once(',').unwrap_or((spec, ""));
-        let kind = name.trim_end_matches(char::is_numeric);
-        machine = machine.disk(&format!("{kind},name={name},{options}"), MEDIUM);
-        for fault in faults {
-            machine = machine.fault(&format!("{name}:{fault}"));
-        }
-    }
-    machine = machine
+    let machine = spoilt(&cases)
         .disk("nvme,name=dies,lbs=4096", MEDIUM)
         .disk("virtio,name=forgets", MEDIUM)
         .fault("forgets:9:w:lie")
