@@ -148,6 +148,8 @@ class Lab:
                 shutil.copyfile(d.path, os.path.join(self.dir, rest))
         elif verb == "unplug":
             top = d.devices()[0]["id"]
+            if d.kind in ("usb", "uas"):                     # first the cable: QEMU's UAS dies of requests in flight
+                self.qmp("qom-set", path=f"/machine/peripheral/{top}", property="attached", value=False)
             self.qmp("device_del", id=top)
             gone = self.qmp.wait_deleted(top, 20)
             with POWER:
