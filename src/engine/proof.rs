@@ -36,6 +36,9 @@ struct Evidence {
     // a pass whose output may still stand in the place of `pass`, from this
     // offset on
     older: Option<(usize, u64)>,
+    // where the read-back under way has not been yet: what differs from there
+    // on it will find, whoever is to blame
+    unread: Option<u64>,
     // bytes that have to be seen
     enough: u64,
 }
@@ -49,14 +52,17 @@ fn evidence(plan: &Plan, state: &State, size: u64) -> Option<Evidence> {
         pass,
         // This pass may have got further than its checkpoint says.
         older: (begun && pass > 0).then(|| (pass - 1, state.position)),
+        unread: (state.step.phase == Phase::Verify).then_some(state.position),
         // Where everything was written, the whole of a small target is enough.
         enough: if whole { MIB.min(size / 2) } else { MIB },
     })
 }
 
 /// Reads the first and last MiB of what was written and 256 places drawn
-/// between them, leaving out what is known to be bad or different and what
-/// cannot be read. `draw` gives a number below its argument.
+/// between them, leaving out what is known to be bad or different, what cannot
+/// be read, and, where enough else matches, what differs beyond the position of
+/// a read-back: a drive that lost it is to be read back to its end, not
+/// refused. `draw` gives a number below its argument.
 ///
 /// # Errors
 /// When the target has gone.
@@ -80,9 +86,9 @@ pub fn prove(
         .older
         .map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from));
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
-    let (mut samples, mut seen) = (0, 0);
+    let (mut samples, mut seen, mut lost) = (0, 0, None);
     for place in places(range, draw) {
-        for piece in known_good(state, place) {
+        'pieces: for piece in known_good(state, place) {
             let data = &mut buffer[..size::memory(piece.length())];
             if let Err(error) = target.read(data, piece.start()) {
                 // A block that went bad since proves nothing either way.
@@ -102,7 +108,12 @@ pub fn prove(
                     _ => vec![difference],
                 };
                 if let Some(first) = unknown.first() {
-                    return Ok(Proof::Differs(first.extent.start()));
+                    let at = first.extent.start();
+                    if evidence.unread.is_none_or(|from| at < from) {
+                        return Ok(Proof::Differs(at));
+                    }
+                    lost.get_or_insert(at);
+                    continue 'pieces;
                 }
             }
             samples += 1;
@@ -117,7 +128,7 @@ pub fn prove(
             cryptographic,
         }
     } else {
-        Proof::TooLittle
+        lost.map_or(Proof::TooLittle, Proof::Differs)
     })
 }
 

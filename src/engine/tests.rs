@@ -618,6 +618,22 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
             prove(&at(Phase::Write, 8 * MIB), &drive),
             Proof::Differs(changed / 512 * 512)
         );
+        // The read-back has seen it right, so it was changed since.
+        assert_eq!(
+            prove(&at(Phase::Verify, 8 * MIB), &drive),
+            Proof::Differs(changed / 512 * 512)
+        );
+        // The read-back has still to come there, and will tell.
+        assert!(
+            matches!(
+                prove(&at(Phase::Verify, changed / 512 * 512), &drive),
+                Proof::Matches {
+                    cryptographic: true,
+                    ..
+                }
+            ),
+            "{changed}"
+        );
         let mut known = at(Phase::Verify, 8 * MIB);
         let at = changed / 512 * 512;
         Arc::make_mut(&mut known.mismatches).insert(difference(at, at + 512));
@@ -626,6 +642,9 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
             "{changed}"
         );
     }
+    // Where nothing is left of what was written, nothing is proved.
+    let other = drive.restarted(vec![7; size::memory(8 * MIB)], Faults::default());
+    assert_eq!(prove(&at(Phase::Verify, 0), &other), Proof::Differs(0));
     // At the start of a second pass both it and the one before may stand there.
     let second = Content::Random {
         generator: Generator::ChaCha20,
