@@ -14,6 +14,7 @@ mod gate;
 mod message;
 mod pace;
 mod proof;
+mod pulse;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use memmap2::{Advice, MmapMut};
 use crate::checkpoint::Checkpoint;
 use crate::difference::{Differences, Wrap};
 use crate::event::Observer;
-use crate::extent::BadMap;
+use crate::extent::{BadMap, During};
 use crate::outcome::Signal;
 use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
@@ -287,6 +288,15 @@ pub enum Op {
     Sync,
     /// Getting memory.
     Allocate,
+}
+
+impl From<During> for Op {
+    fn from(during: During) -> Self {
+        match during {
+            During::Write => Self::Write,
+            During::Read => Self::Read,
+        }
+    }
 }
 
 impl Error {

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::gate::Work;
-use super::{Control, Error, Op, Presence, Target};
+use super::pulse::Pulse;
+use super::{Control, Error, Presence, Target};
 use crate::difference::Difference;
 use crate::extent::{BadMap, During, Extent};
 use crate::plan::{Phase, Verify};
@@ -26,6 +27,7 @@ pub struct Task<'a> {
     /// What earlier steps could not write: not compared.
     pub skip: &'a BadMap,
     pub jump: Jump,
+    pub pulse: Pulse,
 }
 
 /// One chunk of a strategy that repeats itself, filled once for all workers.
@@ -140,10 +142,28 @@ impl ChunkResult {
         }
     }
 
+    /// A chunk of a target that is dead. Its blocks are not known to be bad.
+    pub fn dead(error: Error) -> Self {
+        Self {
+            end: Some(Unfinished::Dead(error)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether everything that was tried of a chunk failed.
+    pub fn is_all_lost(&self, tried: u64) -> bool {
+        let failed = self.bad.iter().chain(&self.deferred);
+        self.end.is_none() && failed.map(|(range, ..)| range.length()).sum::<u64>() == tried
+    }
+
     /// Lets later chunks know.
     pub fn teach(self, task: &Task, work: Work) -> Self {
         if !work.again {
             task.jump.learn(work.extent, &self);
+        }
+        let whole = work.extent.length() >= task.target.alignment();
+        if task.during() == During::Write && whole && self == Self::of(work) {
+            task.pulse.wrote(work.extent);
         }
         self
     }
@@ -164,6 +184,8 @@ pub enum Unfinished {
     Stopped,
     /// The target has gone.
     Fatal(Error),
+    /// The target is there and answers nothing but errors.
+    Dead(Error),
 }
 
 /// Tries a range, and on an error its halves, down to the physical and then the
@@ -184,12 +206,8 @@ pub fn narrow(
     }
     let Err(error) = attempt(extent) else { return };
     if let Presence::Gone(why) = task.target.presence(&error) {
-        let op = if during == During::Write {
-            Op::Write
-        } else {
-            Op::Read
-        };
-        result.end = Some(Unfinished::Fatal(Error::new(op, extent.start(), why)));
+        let error = Error::new(during.into(), extent.start(), why);
+        result.end = Some(Unfinished::Fatal(error));
         return;
     }
     result.errno = error.raw_os_error().unwrap_or(0);

@@ -12,6 +12,7 @@ use super::cycle::{self, Request};
 use super::gate::{Gate, Work};
 use super::message::{Alarm, Done, Message};
 use super::pace::{Pace, Slow};
+use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
 use super::worker;
 use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, State};
@@ -95,6 +96,7 @@ pub fn run_step(
         shared,
         skip: &skip,
         jump: Jump::default(),
+        pulse: Pulse::default(),
     };
     let (replies, messages) = mpsc::channel();
     thread::scope(|scope| {
@@ -272,8 +274,14 @@ impl<'a> Coordinator<'a> {
 
     /// Takes in what came of a chunk.
     fn take_in(&mut self, work: Work, result: ChunkResult) {
-        if let Some(Unfinished::Fatal(error)) = &result.end {
-            self.halt_for(Halt::Fail(error.clone()));
+        match &result.end {
+            Some(Unfinished::Fatal(error)) => self.halt_for(Halt::Fail(error.clone())),
+            Some(Unfinished::Dead(error)) => {
+                // What else failed lately may not be bad at all.
+                self.tainted = true;
+                self.halt_for(Halt::Fail(error.clone()));
+            }
+            Some(Unfinished::Stopped) | None => {}
         }
         if work.again {
             if result.end.is_some() {

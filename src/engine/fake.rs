@@ -22,6 +22,11 @@ pub struct Faults {
     pub failing_syncs: BTreeSet<u64>,
     /// Writes (counted from 0) after which the drive has gone.
     pub gone_after: Option<u64>,
+    /// Writes (counted from 0) after which every request is answered with an
+    /// error, except flushes: nothing that the drive says tells that it died.
+    pub dead_after: Option<u64>,
+    /// The same for writes alone.
+    pub write_dead_after: Option<u64>,
     /// Bytes whose lowest bit is flipped when they are written.
     pub flipped: BTreeSet<u64>,
     /// Blocks for which a write is acknowledged and dropped.
@@ -120,6 +125,10 @@ impl FakeDrive {
         if self.gone(&inside) {
             return Err(io::Error::from_raw_os_error(28));
         }
+        let ended = |after: Option<u64>| after.is_some_and(|after| inside.writes > after);
+        if ended(self.faults.dead_after) || ended(self.faults.write_dead_after) {
+            return Err(eio());
+        }
         let healed = self
             .faults
             .healed_after
@@ -164,7 +173,11 @@ impl FakeDrive {
 
     fn get(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
         let inside = self.inside.lock().unwrap();
-        if self.gone(&inside) {
+        let dead = self
+            .faults
+            .dead_after
+            .is_some_and(|after| inside.writes > after);
+        if self.gone(&inside) || dead {
             return Err(eio());
         }
         if self

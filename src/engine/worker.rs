@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use super::chunk::{ChunkResult, Task, narrow};
 use super::gate::{Gate, Work};
 use super::message::Message;
-use super::verify;
+use super::{Error, pulse, verify};
 use crate::extent::{During, Extent};
 use crate::size;
 
@@ -15,16 +15,28 @@ pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Messag
         let during = task.during();
         let result = match task.jump.over(work.extent) {
             Some(errno) if !work.again => ChunkResult::skipped(work.extent, during, errno),
-            _ => match during {
-                During::Read => verify::chunk(task, work, buffer),
-                During::Write => write(task, work, buffer),
-            }
-            .teach(task, work),
+            _ => attempt(task, work, buffer).teach(task, work),
         };
         if replies.send(Message::Chunk { work, result }).is_err() {
             return;
         }
     }
+}
+
+fn attempt(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
+    let during = task.during();
+    let result = match during {
+        During::Read => verify::chunk(task, work, buffer),
+        During::Write => write(task, work, buffer),
+    };
+    let tried = task.verify.bytes_in(work.extent, task.target.size());
+    if tried > 0
+        && result.is_all_lost(tried)
+        && let Some(why) = pulse::lost(task, work.extent, buffer)
+    {
+        return ChunkResult::dead(Error::new(during.into(), work.extent.start(), why));
+    }
+    result
 }
 
 fn write(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {

@@ -1,0 +1,75 @@
+//! Whether a target of which a whole chunk failed still does anything: one that
+//! died keeps its size and answers every request with an error.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::chunk::Task;
+use crate::extent::{During, Extent};
+use crate::size::{self, MIB};
+
+/// Places that are read to find out, spread over the target.
+const PLACES: u64 = 8;
+/// A target that took no write at all is given up after so many bytes.
+const NEVER_WRITTEN: u64 = 64 * MIB;
+
+/// What is known of a step's target.
+#[derive(Debug)]
+pub struct Pulse {
+    // where something was written in this step; NOWHERE before that
+    written_at: AtomicU64,
+    // bytes of chunks that failed as a whole before anything was written
+    failed: AtomicU64,
+}
+
+const NOWHERE: u64 = u64::MAX;
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            written_at: NOWHERE.into(),
+            failed: 0.into(),
+        }
+    }
+}
+
+impl Pulse {
+    /// A chunk was written as a whole.
+    pub fn wrote(&self, chunk: Extent) {
+        self.written_at.store(chunk.start(), Ordering::Relaxed);
+    }
+}
+
+/// Why the target is dead, after nothing of `chunk` could be done; `None` while
+/// it does anything elsewhere. Writes only what this step wrote there already:
+/// nothing gets ahead of the checkpoint. `buffer`: a chunk's memory.
+pub fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<String> {
+    let block = task.target.alignment();
+    let spread = task.target.size() / block / PLACES * block;
+    let buffer = &mut buffer[..size::memory(block)];
+    let mut places = (0..PLACES).map(|place| place * spread);
+    if spread == 0 || task.control.stop().is_some() {
+        return None;
+    }
+    // A stop ends the search: what it would find out does not matter any more.
+    if !places.any(|at| task.control.stop().is_some() || task.target.read(buffer, at).is_ok()) {
+        return Some(format!(
+            "nothing can be read from it any more, at {PLACES} places all over it"
+        ));
+    }
+    if task.during() == During::Read {
+        return None;
+    }
+    let pulse = &task.pulse;
+    let at = pulse.written_at.load(Ordering::Relaxed);
+    if at == NOWHERE {
+        let failed = pulse.failed.fetch_add(chunk.length(), Ordering::Relaxed) + chunk.length();
+        return (failed >= NEVER_WRITTEN)
+            .then(|| format!("it took no write at all in {}", size::decimal(failed)));
+    }
+    task.strategy.fill(at, buffer);
+    let error = task.target.write(buffer, at).err()?;
+    Some(format!(
+        "it takes no writes any more, not even at byte {at}, where it took one before: {}",
+        crate::text::reason(&error)
+    ))
+}
