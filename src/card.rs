@@ -51,7 +51,15 @@ pub fn card(
     if device.identity.kind == Kind::Disk && device.identity.may_hide_areas() {
         lines.extend(field("Hidden", "HPA, DCO and AMAX areas: not checked"));
     }
+    if device.identity.is_volume() {
+        let text = "the drives below hold more than it shows: overwritten, not Clear";
+        lines.extend(field("Volume", text));
+    }
     match device.medium {
+        Medium::Flash if device.identity.kind == Kind::Partition => lines.extend(field(
+            "Flash",
+            "spare blocks are not reached. For Purge use the drive's own sanitize.",
+        )),
         Medium::Flash => lines.extend(field(
             "Flash",
             "overwriting is Clear; spare blocks are not reached. For Purge use the drive's own \
@@ -484,6 +492,15 @@ mod tests {
         device.medium = Medium::Flash;
         let all = shown(&device, 1).join("\n");
         assert!(all.contains("SATA SSD") && all.contains("spare blocks are not reached"));
+        assert!(all.contains("overwriting is Clear"));
+        device.identity.kind = Kind::Partition;
+        let all = shown(&device, 1).join("\n");
+        assert!(all.contains("spare blocks are not reached") && !all.contains("Clear"));
+        device.identity.kind = Kind::Disk;
+        device.identity.transport = Transport::Md;
+        device.medium = Medium::Unknown;
+        let all = shown(&device, 1).join("\n");
+        assert!(all.contains("Volume   the drives below hold more"), "{all}");
         device.medium = Medium::File;
         device.identity.kind = Kind::Image;
         let all = shown(&device, 1).join("\n");

@@ -168,6 +168,12 @@ impl Identity {
         matches!(self.kind, Kind::Disk | Kind::Partition) && !software
     }
 
+    /// Whether it is made of other drives, which hold more than it shows.
+    #[must_use]
+    pub fn is_volume(&self) -> bool {
+        matches!(self.transport, Transport::Dm | Transport::Md)
+    }
+
     /// Compares with what was recorded: the rules of "the same drive".
     #[must_use]
     pub fn compare(&self, recorded: &Self) -> Comparison {

@@ -247,14 +247,23 @@ fn read_back(checkpoint: &Checkpoint) -> String {
     }
 }
 
-/// What overwriting a target is called, as far as it is done.
+/// What overwriting a target is called, as far as it is done: only a whole drive
+/// can become Clear.
 fn method_word(medium: Medium, id: &Identity) -> &'static str {
-    // The host of a virtual drive may keep it in a file.
-    if is_file(medium, id) || id.transport == Transport::Virtio {
-        "Overwritten"
-    } else {
-        "Clear"
-    }
+    let drive = match id.transport {
+        // The host of a virtual drive may keep it in a file; nothing is known
+        // of the others.
+        Transport::Virtio
+        | Transport::Other
+        | Transport::Dm
+        | Transport::Md
+        | Transport::Loop
+        | Transport::File => false,
+        Transport::Nvme | Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Mmc => {
+            id.kind == Kind::Disk && !is_file(medium, id)
+        }
+    };
+    if drive { "Clear" } else { "Overwritten" }
 }
 
 /// An overwritten file is never Clear: its file system may have written
@@ -374,6 +383,9 @@ fn limits_of(medium: Medium, id: &Identity) -> [&'static str; 2] {
     let text = match medium {
         _ if is_file(medium, id) => {
             "the file system may have kept old data elsewhere (copies, snapshots, its journal)"
+        }
+        _ if id.is_volume() => {
+            "the drives below it hold more: metadata, copies, spare areas; wipe those themselves"
         }
         Medium::Flash => {
             "no overwrite reaches spare blocks; hidden areas: not checked; for Purge use the \
@@ -925,8 +937,18 @@ mod tests {
         for outcome in [Outcome::NotClear, Outcome::Differs] {
             assert_eq!(method(&checkpoint, outcome, &drive), "Clear NOT achieved");
         }
-        checkpoint.device_id.transport = Transport::Virtio;
-        assert_eq!(method(&checkpoint, Outcome::Wiped, &drive), "Overwritten");
+        for (kind, transport) in [
+            (Kind::Partition, Transport::Sata),
+            (Kind::Disk, Transport::Dm),
+            (Kind::Disk, Transport::Md),
+            (Kind::Disk, Transport::Other),
+            (Kind::Disk, Transport::Virtio),
+        ] {
+            checkpoint.device_id.kind = kind;
+            checkpoint.device_id.transport = transport;
+            let method = method(&checkpoint, Outcome::Wiped, &drive);
+            assert_eq!(method, "Overwritten", "{kind:?} {transport:?}");
+        }
         checkpoint.device_id.kind = Kind::Image;
         drive.medium = Medium::File;
         assert_eq!(method(&checkpoint, Outcome::Wiped, &drive), "Overwritten");

@@ -295,6 +295,13 @@ impl Session {
     /// Reads a finished wipe back against its record.
     fn check(&self, path: &Path, state_dir: &StateDir, subject: &str) -> Go<Outcome> {
         let opened = opening::open_to_read(&self.host, path, state_dir.root(), subject)?;
+        if let Some(begun) = resume::of_device(state_dir, &opened, subject)?.of_it.last() {
+            return Err(Outcome::Refused(format!(
+                "{subject}: has an unfinished wipe ({}), so it is not what its record says; \
+                 --resume finishes it; nothing was written",
+                shown(&begun.file)
+            )));
+        }
         let finished = resume::to_check(state_dir, &opened, subject)?;
         self.consent(state_dir).named(opened.device(), subject)?;
         let record = &finished.record;

@@ -275,8 +275,9 @@ pub(super) fn medium(block: &Block, transport: Transport) -> Medium {
             _ => Medium::File,
         },
         Transport::File => Medium::File,
-        // The host says "rotational" whatever it keeps the bits on.
-        Transport::Virtio => Medium::Unknown,
+        // The host says "rotational" whatever it keeps the bits on, and the
+        // drives below a volume may be of several kinds.
+        Transport::Virtio | Transport::Dm | Transport::Md => Medium::Unknown,
         // So do sticks on USB, which unlike disks are removable.
         Transport::Usb if yes("removable") == Some(true) => Medium::Flash,
         _ => match yes("queue/rotational") {

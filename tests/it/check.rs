@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::signal::Signal::SIGINT;
 
 use crate::support::device::{Loop, SlowDisk, Traits};
-use crate::support::state::unchanged;
+use crate::support::state::{number, unchanged};
 use crate::support::trace;
 use crate::support::{LOOP, MIB, NOTHING, STRACE, Scratch, cases};
 
@@ -15,6 +15,7 @@ cases![
     NOTHING => a_wiped_image_is_checked_and_nothing_changes,
     NOTHING => one_changed_byte_is_found_with_what_stands_there,
     NOTHING => a_target_without_a_record_is_refused,
+    NOTHING => a_drive_that_is_being_wiped_again_is_not_checked_against_its_old_record,
     NOTHING => check_takes_no_option_that_says_what_is_written,
     NOTHING => a_check_that_is_stopped_says_so_and_leaves_no_trace,
     NOTHING => a_wipe_that_was_only_sampled_is_checked_in_full,
@@ -72,6 +73,30 @@ fn one_changed_byte_is_found_with_what_stands_there() {
         change(&image, at);
         scratch.wipe(&image).arg("--check").code(0);
     }
+}
+
+fn a_drive_that_is_being_wiped_again_is_not_checked_against_its_old_record() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    scratch.wipe(&image).yes().code(0);
+    let state = scratch.state();
+    let slow = "--rate-limit 4M -b 64K --checkpoint-every 1M";
+    let mut run = scratch.wipe(&image).yes().words(slow).start();
+    run.until("something written", |_| {
+        let written = state
+            .try_checkpoint()
+            .map(|value| number(&value, "written"));
+        written >= Some(MIB)
+    });
+    run.signal(SIGINT);
+    run.wait().killed_by(SIGINT);
+    unchanged(&[&image, state.path()], || {
+        let done = scratch.wipe(&image).arg("--check").code(4);
+        done.one_line()
+            .says(&["has an unfinished wipe", "--resume"]);
+    });
+    scratch.wipe(&image).words("--resume --yes").code(0);
+    scratch.wipe(&image).arg("--check").code(0);
 }
 
 fn a_target_without_a_record_is_refused() {
