@@ -201,6 +201,28 @@ pub struct Usage {
     pub extended: Fact<Option<Vec<String>>>,
 }
 
+impl Usage {
+    /// Nothing is known.
+    fn not_looked_at() -> Self {
+        fn unknown<T>() -> Fact<T> {
+            Fact::Unknown("nobody has looked yet".into())
+        }
+        Self {
+            busy: unknown(),
+            read_only: unknown(),
+            mounts: unknown(),
+            swaps: unknown(),
+            holders: unknown(),
+            loops: unknown(),
+            openers: unknown(),
+            carries_state: unknown(),
+            carries: unknown(),
+            host_managed: unknown(),
+            extended: unknown(),
+        }
+    }
+}
+
 /// A target: all facts about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -308,6 +330,20 @@ impl Host {
     /// When the path is not a block device or a regular file with bytes in it,
     /// or may not be read.
     pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, Problem> {
+        self.look(path, Some(state_dir))
+    }
+
+    /// Which target it is, but nothing of what uses it: for that counts as
+    /// unknown, which is never harmless. Reads only.
+    ///
+    /// # Errors
+    /// As for [`device`](Self::device).
+    pub fn glance(&self, path: &Path) -> Result<Device, Problem> {
+        self.look(path, None)
+    }
+
+    /// `state_dir`: where state is kept, if what uses the target is looked at.
+    fn look(&self, path: &Path, state_dir: Option<&Path>) -> Result<Device, Problem> {
         let metadata = std::fs::metadata(path).map_err(|error| Problem::of(path, &error))?;
         let kind = metadata.file_type();
         if kind.is_block_device() {
@@ -360,7 +396,12 @@ impl Host {
         Ok(now)
     }
 
-    fn image(&self, path: &Path, metadata: &Metadata, state_dir: &Path) -> Result<Device, Problem> {
+    fn image(
+        &self,
+        path: &Path,
+        metadata: &Metadata,
+        state_dir: Option<&Path>,
+    ) -> Result<Device, Problem> {
         if metadata.len() == 0 {
             return Err(Problem::Empty);
         }
@@ -401,18 +442,21 @@ impl Host {
             slot: None,
             write_back: None,
             contents,
-            usage: self.usage_of_image(
-                path,
-                metadata.len(),
-                Found::File(metadata.dev(), metadata.ino()),
-                state_dir,
-            ),
+            usage: state_dir.map_or_else(Usage::not_looked_at, |state_dir| {
+                let file = Found::File(metadata.dev(), metadata.ino());
+                self.usage_of_image(path, metadata.len(), file, state_dir)
+            }),
             name,
         })
     }
 
     /// The device with this number, behind a path.
-    fn block_target(&self, path: &Path, dev: DevId, state_dir: &Path) -> Result<Device, Problem> {
+    fn block_target(
+        &self,
+        path: &Path,
+        dev: DevId,
+        state_dir: Option<&Path>,
+    ) -> Result<Device, Problem> {
         let block = self
             .block(dev)
             .map_err(Problem::Unreadable)?
@@ -439,7 +483,7 @@ impl Host {
         probe: Option<&Path>,
         block: &Block,
         size: u64,
-        state_dir: &Path,
+        state_dir: Option<&Path>,
     ) -> Result<Device, String> {
         let (logical_block, physical_block) = drive::block_sizes(block)?;
         let identity = drive::identity(block)?;
@@ -465,7 +509,9 @@ impl Host {
             identity,
             write_back: drive::write_back(block),
             contents,
-            usage: self.usage_of_block(probe, block, state_dir),
+            usage: state_dir.map_or_else(Usage::not_looked_at, |state_dir| {
+                self.usage_of_block(probe, block, state_dir)
+            }),
         })
     }
 

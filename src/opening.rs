@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::device::{Device, Host};
+use crate::device::{Device, Host, Problem};
 use crate::guard::{self, Refusal};
 use crate::outcome::Outcome;
 use crate::text::reason;
@@ -89,13 +89,10 @@ fn locked<T>(
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
 ) -> Result<(T, Lock), Outcome> {
-    let facts = || {
-        host.device(path, state_dir)
-            .map_err(|problem| Outcome::Refused(format!("{subject}: {problem}; not touched")))
-    };
+    let refused = |problem: Problem| Outcome::Refused(format!("{subject}: {problem}; not touched"));
     // Before the guard, which would call another run's drive merely in use.
-    let lock = lock(&facts()?, subject)?;
-    // Whoever held the lock until now may have changed the facts.
+    let lock = lock(&host.glance(path).map_err(refused)?, subject)?;
+    let facts = || host.device(path, state_dir).map_err(refused);
     Ok((clear(facts, check, subject)?, lock))
 }
 
@@ -162,4 +159,21 @@ fn not_opened(error: OpenError, subject: &str) -> Outcome {
         }
     };
     Outcome::Refused(format!("{subject}: {text}; not touched"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_was_only_glanced_at_is_never_cleared() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(4096).unwrap();
+        let host = Host::real();
+        let device = host.glance(image.path()).unwrap();
+        assert!(guard::check(device.clone()).is_err());
+        assert!(guard::check_to_read(device).is_err());
+        let device = host.device(image.path(), Path::new("/proc")).unwrap();
+        assert!(guard::check(device).is_ok());
+    }
 }

@@ -121,7 +121,7 @@ impl Host {
         let opened = File::open(path);
         let denied = matches!(&opened, Err(e) if e.kind() == io::ErrorKind::PermissionDenied);
         let facts = block.size().and_then(|size| {
-            let mut device = self.block_facts(path, None, block, size, state_dir)?;
+            let mut device = self.block_facts(path, None, block, size, Some(state_dir))?;
             device.usage.busy = self.is_busy_now(opened, path, block).into();
             Ok(device)
         });

@@ -206,7 +206,7 @@ impl Machine {
     fn look_with(&self, name: &str, state_dir: &Path) -> Device {
         let path = self.host.dev.join(name);
         self.host
-            .block_target(&path, self.number(name), state_dir)
+            .block_target(&path, self.number(name), Some(state_dir))
             .unwrap()
     }
 

@@ -50,7 +50,9 @@ fn a_drive_that_went_away_or_has_no_size_is_not_a_target() {
     let machine = Machine::usual();
     let look = |dev| {
         let path = machine.host.dev.join("sda");
-        machine.host.block_target(&path, dev, Path::new("/proc"))
+        machine
+            .host
+            .block_target(&path, dev, Some(Path::new("/proc")))
     };
     assert!(matches!(look(id(1008, 48)), Err(Problem::Missing)));
     machine.set("sda", &[("size", "0")]);
