@@ -58,6 +58,9 @@ pub const DEFAULT_WORKERS: usize = 4;
 /// Most workers.
 pub const MAX_WORKERS: usize = 64;
 
+/// A huge page of most machines; where it is not one, nothing is lost.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// What the engine writes to and reads from.
 ///
 /// Offsets and lengths are multiples of [`alignment`](Self::alignment), and
@@ -380,7 +383,11 @@ impl Engine<'_> {
 /// workers, as separate small ones get huge pages only by chance.
 struct Buffers {
     map: MmapMut,
-    // divides the map's length
+    // where the first huge page begins
+    start: usize,
+    // bytes of all chunks; start + length <= that of the map
+    length: usize,
+    // divides the length
     chunk: usize,
 }
 
@@ -388,15 +395,25 @@ impl Buffers {
     /// One chunk for each worker, and one that all share.
     fn new(settings: Settings) -> io::Result<Self> {
         let chunk = size::memory(settings.chunk);
-        let map = MmapMut::map_anon(chunk * (settings.workers + 1))?;
+        let length = chunk * (settings.workers + 1);
+        // The kernel gives huge pages only where whole ones fit.
+        let whole = length.next_multiple_of(HUGE_PAGE);
+        let map = MmapMut::map_anon(whole + HUGE_PAGE)?;
+        let start = map.as_ptr().align_offset(HUGE_PAGE).min(HUGE_PAGE);
         // Only speed hangs on it.
-        let _ = map.advise(Advice::HugePage);
-        Ok(Self { map, chunk })
+        let _ = map.advise_range(Advice::HugePage, start, whole);
+        Ok(Self {
+            map,
+            start,
+            length,
+            chunk,
+        })
     }
 
     /// The shared chunk, and each worker's own.
     fn split(&mut self) -> (&mut [u8], impl Iterator<Item = &mut [u8]>) {
-        let (shared, own) = self.map.split_at_mut(self.chunk);
+        let all = &mut self.map[self.start..self.start + self.length];
+        let (shared, own) = all.split_at_mut(self.chunk);
         (shared, own.chunks_mut(self.chunk))
     }
 }

@@ -150,6 +150,11 @@ impl ChunkResult {
         }
     }
 
+    /// Whether the chunk is simply done.
+    pub fn is_plain(&self, work: Work) -> bool {
+        !work.again && *self == Self::of(work)
+    }
+
     /// Whether everything that was tried of a chunk failed.
     pub fn is_all_lost(&self, tried: u64) -> bool {
         let failed = self.bad.iter().chain(&self.deferred);
@@ -162,7 +167,7 @@ impl ChunkResult {
             task.jump.learn(work.extent, &self);
         }
         let whole = work.extent.length() >= task.target.alignment();
-        if task.during() == During::Write && whole && self == Self::of(work) {
+        if task.during() == During::Write && whole && self.is_plain(work) {
             task.pulse.wrote(work.extent);
         }
         self

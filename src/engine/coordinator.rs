@@ -27,6 +27,9 @@ use crate::text::reason;
 /// How long the coordinator waits for a message before it looks around: the
 /// delay with which a signal or a rate limit is seen on an idle drive.
 const TICK: Duration = Duration::from_millis(10);
+/// Chunks that are done are taken in at least so many times between two
+/// checkpoints.
+const BATCHES: u64 = 16;
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// A checkpoint is saved at least this often while anything moves.
@@ -75,7 +78,11 @@ pub fn run_step(
         size
     };
     let part = engine.plan.part(step);
-    let gate = Gate::new(start, first_end, engine.settings.chunk, (part, size));
+    let Settings {
+        chunk, interval, ..
+    } = engine.settings;
+    let batch = interval / BATCHES;
+    let gate = Gate::new(start, first_end, chunk, (part, size), batch);
     let strategy = engine.strategy(step);
     let (shared, own) = buffers.split();
     let shared = strategy.period().map(|period| {
@@ -235,6 +242,7 @@ impl<'a> Coordinator<'a> {
                 let end = End::Failed(panic_error(self.step));
                 return self.ended(end);
             }
+            self.collect();
             self.notice_signal();
             if let Some(end) = self.settle() {
                 return self.ended(end);
@@ -258,17 +266,23 @@ impl<'a> Coordinator<'a> {
     fn hear(&mut self, message: Message) {
         self.pace.heard(self.engine.control.now());
         match message {
-            Message::Chunk { work, result } => {
-                self.completed += 1;
-                self.moved += self
-                    .engine
-                    .plan
-                    .part(self.step)
-                    .bytes_in(work.extent, self.size);
-                self.take_in(work, result);
-            }
+            Message::Chunks => {}
             Message::Cycle(done) => self.cycle_ended(done),
             Message::Panicked => self.panicked = true,
+        }
+    }
+
+    /// Takes in what came of all chunks that are done.
+    fn collect(&mut self) {
+        let done = self.gate.collect();
+        if !done.is_empty() {
+            self.pace.heard(self.engine.control.now());
+        }
+        let part = self.engine.plan.part(self.step);
+        for (work, result) in done {
+            self.completed += 1;
+            self.moved += part.bytes_in(work.extent, self.size);
+            self.take_in(work, result);
         }
     }
 

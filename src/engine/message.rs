@@ -5,13 +5,11 @@ use std::sync::mpsc::Sender;
 use std::thread;
 
 use super::State;
-use super::chunk::ChunkResult;
-use super::gate::Work;
 
 /// What the coordinator hears.
 pub enum Message {
-    /// A worker has done a chunk.
-    Chunk { work: Work, result: ChunkResult },
+    /// Workers have done chunks: the gate has what came of them.
+    Chunks,
     /// A checkpoint cycle has ended.
     Cycle(Done),
     /// A thread panicked; the run ends at once.

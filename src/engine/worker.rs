@@ -11,15 +11,15 @@ use crate::size;
 
 /// Takes chunks until the gate is closed.
 pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>) {
-    while let Some(work) = gate.take() {
-        let during = task.during();
+    // When the coordinator has gone, the gate is closed.
+    let wake = || drop(replies.send(Message::Chunks));
+    let mut done = None;
+    while let Some(work) = gate.next(done.take(), &wake) {
         let result = match task.jump.over(work.extent) {
-            Some(errno) if !work.again => ChunkResult::skipped(work.extent, during, errno),
+            Some(errno) if !work.again => ChunkResult::skipped(work.extent, task.during(), errno),
             _ => attempt(task, work, buffer).teach(task, work),
         };
-        if replies.send(Message::Chunk { work, result }).is_err() {
-            return;
-        }
+        done = Some((work, result));
     }
 }
 
