@@ -131,8 +131,7 @@ pub fn run(lab: &mut Lab, args: &Args) -> anyhow::Result<String> {
     text.push_str(&table(&head, &drives));
     let _ = write!(
         text,
-        "\nRandom data, each stopped by Ctrl+C after {} MiB{}. A start reads 96 MiB first, to\n\
-         measure the drive.\n",
+        "\nRandom data, each stopped by Ctrl+C after {} MiB{}.\n",
         (size / 4 * 3) >> 20,
         if args.disk.is_some() {
             ", on the disk after 10 s"

@@ -36,6 +36,8 @@ pub struct Contender {
     pub who: Who,
     /// Which part of the drive it gets, as the slow ones would take minutes.
     pub share: u64,
+    /// Whether it takes seconds where others take a fraction of one.
+    pub slow: bool,
     /// Whether it gets a device with blocks of 4096 bytes over the same memory.
     pub large_blocks: bool,
     words: fn(&Job) -> Vec<OsString>,
@@ -182,7 +184,8 @@ pub const ALL: &[Contender] = &[
     }),
     line("shred -n0 -z", Work::Zero, Who::Other, |job| {
         on(job, &["shred", "-n0", "-z"])
-    }),
+    })
+    .part(1),
     line("nwipe zero", Work::Zero, Who::Other, |job| {
         nwipe(job, &["--method=zero"], "off")
     })
@@ -253,14 +256,20 @@ const fn line(
         work,
         who,
         share: 1,
+        slow: false,
         large_blocks: false,
         words,
     }
 }
 
 impl Contender {
+    /// A slow one, on a part of the drive.
     const fn part(self, share: u64) -> Self {
-        Self { share, ..self }
+        Self {
+            share,
+            slow: true,
+            ..self
+        }
     }
 
     /// For nwipe before 0.35, which writes one block at a time: 0.05 GB/s in
@@ -268,6 +277,7 @@ impl Contender {
     const fn large_blocks(self) -> Self {
         Self {
             large_blocks: true,
+            slow: true,
             ..self
         }
     }
