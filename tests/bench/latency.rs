@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 
 use crate::drives::verdict;
@@ -37,35 +37,58 @@ struct Stopped {
     exit: f64,
 }
 
-/// Starts a wipe, and stops it once it has written so much, or for so long.
-fn stopped(drive: &Path, state: &Path, bytes: u64, time: Duration) -> anyhow::Result<Stopped> {
+/// How often a wipe that ended before it was stopped is begun again.
+const TRIES: u32 = 5;
+
+/// Starts a wipe, and stops it once it has written so much, or for so long. On a
+/// busy machine it may be over before; then once more.
+fn stopped(drive: &Path, lab: &Lab, bytes: u64) -> anyhow::Result<Stopped> {
+    for _ in 0..TRIES {
+        if let Some(stopped) = try_to_stop(drive, &lab.state(), bytes)? {
+            return Ok(stopped);
+        }
+        lab::settle();
+    }
+    bail!("the wipe always ended before it was stopped; see --size")
+}
+
+fn try_to_stop(drive: &Path, state: &Path, bytes: u64) -> anyhow::Result<Option<Stopped>> {
     let mut watch = Watch::over(drive)?;
     let command = wipeit(drive, state, "random", "none");
     let begun = Instant::now();
     let mut group = Group::start(&command, Stdio::null())?;
+    let mut ended = false;
     watch.until(|watch| {
-        let enough = watch
-            .first_write
-            .is_some_and(|first| first.elapsed() >= time);
-        Ok(enough || watch.written() >= bytes || group.child().try_wait()?.is_some())
+        let first = watch.first_write;
+        let enough = first.is_some_and(|first| first.elapsed() >= LONG);
+        ended = group.child().try_wait()?.is_some();
+        Ok(ended || enough || watch.written() >= bytes)
     })?;
     let peak = peak(group.pid());
     let signal = Instant::now();
-    kill(group.pid(), Signal::SIGINT).context("it ended before it was stopped")?;
     let speed = watch.written();
+    if !ended {
+        kill(group.pid(), Signal::SIGINT)?;
+    }
     // Not looked for now and then: its end is what is timed.
     let status = group.child().wait()?;
     let exit = signal.elapsed();
-    ensure!(status.signal() == Some(2), "it ended with {status}");
+    if status.success() {
+        return Ok(None);
+    }
+    ensure!(
+        status.signal() == Some(Signal::SIGINT as i32),
+        "it ended with {status}"
+    );
     let first = watch.first_write.context("it wrote nothing")?;
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let writing = signal.saturating_duration_since(first).as_secs_f64();
-    Ok(Stopped {
+    Ok(Some(Stopped {
         first: ms(first.saturating_duration_since(begun)),
         speed: speed as f64 / 1e9 / writing,
         peak: peak.context("its memory is not known")?,
         exit: ms(exit),
-    })
+    }))
 }
 
 /// Most MiB that a process had in memory so far.
@@ -91,11 +114,11 @@ pub fn run(lab: &mut Lab, args: &Args) -> anyhow::Result<String> {
     let size = lab.size();
     let (mut small, mut large, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..args.rounds {
-        waits.push(stopped(lab.device()?, &lab.state(), size / 3, LONG)?);
-        small.push(stopped(lab.device()?, &lab.state(), size / 4 * 3, LONG)?);
+        waits.push(stopped(lab.device()?, lab, size / 3)?);
+        small.push(stopped(lab.device()?, lab, size / 2)?);
         lab::settle();
         lab.resize(LARGE)?;
-        large.push(stopped(lab.device()?, &lab.state(), size / 4 * 3, LONG)?);
+        large.push(stopped(lab.device()?, lab, size / 2)?);
         lab::settle();
         lab.resize(size)?;
     }
@@ -132,7 +155,7 @@ pub fn run(lab: &mut Lab, args: &Args) -> anyhow::Result<String> {
     let _ = write!(
         text,
         "\nRandom data, each stopped by Ctrl+C after {} MiB{}.\n",
-        (size / 4 * 3) >> 20,
+        size >> 21,
         if args.disk.is_some() {
             ", on the disk after 10 s"
         } else {
@@ -172,7 +195,7 @@ fn on_disk(folder: &Path, lab: &Lab, args: &Args) -> anyhow::Result<(Vec<Stopped
             let sparse = Sparse(folder.join(name));
             fs::File::create_new(&sparse.0)?.set_len(size)?;
             let device = Loop::over(&sparse.0, &[])?;
-            runs.push(stopped(device.path(), &lab.state(), SMALL / 2, LONG)?);
+            runs.push(stopped(device.path(), lab, SMALL / 2)?);
             lab::settle();
         }
     }
