@@ -39,6 +39,7 @@ use crate::strategy;
 use crate::text::reason;
 
 pub use proof::{Proof, prove};
+pub use verify::differing;
 
 /// Bytes that a crash may cost at most: the longest interval between
 /// checkpoints.
