@@ -27,6 +27,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const BUSY_RETRY: Duration = Duration::from_millis(50);
 /// Bytes that are read at each of three places to measure the speed.
 const PROBE: u64 = 32 * MIB;
+/// So many are enough where they came faster than any disk turns: a hard disk
+/// may give the first few megabytes from its own memory.
+const PROBE_FAST: (u64, Duration) = (8 * MIB, Duration::from_millis(8));
 /// A slow drive is not measured for longer at one place.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -228,6 +231,9 @@ impl Writer {
                     break;
                 }
                 at += buffer.len() as u64;
+                if at - place == PROBE_FAST.0 && begun.elapsed() < PROBE_FAST.1 {
+                    break;
+                }
             }
             bytes += at - place;
             time += begun.elapsed();
