@@ -35,7 +35,7 @@ class Drive(threading.Thread):
         self.written, self.flushes, self.reads, self.writes = 0, 0, 0, 0
         self.lbs = int(self.opt.get("lbs", 512))
         self.wraps = size(self.opt["fake"]) if "fake" in self.opt else None
-        self.faults, self.dead = [], False
+        self.faults, self.dead, self.held = [], False, None
         self.path = os.path.join(lab.dir, self.name + ".img")
         self.fd = os.open(self.path, os.O_RDWR)
         fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +47,7 @@ class Drive(threading.Thread):
 
     # --- what is wrong with it
     def add_fault(self, text):
-        """START-END[:r|w|rw|f][:times=N][:lie|flip|slow=MS], logical blocks, inclusive; f: flushes, wherever."""
+        """START-END[:r|w|rw|f][:times=N][:lie|flip|hang|slow=MS], logical blocks, inclusive; f: flushes, wherever."""
         span, *more = text.split(":")
         start, _, end = span.partition("-")
         rule = {"start": int(start) * self.lbs, "end": (int(end or start) + 1) * self.lbs,
@@ -58,7 +58,7 @@ class Drive(threading.Thread):
                 rule["ops"] = key
             elif key == "times":
                 rule["left"] = int(value)
-            elif key in ("lie", "flip", "slow"):
+            elif key in ("lie", "flip", "hang", "slow"):
                 rule["does"], rule["ms"] = key, int(value or 0)
             else:
                 raise ValueError(text)
@@ -75,11 +75,17 @@ class Drive(threading.Thread):
             if rule["left"]:
                 rule["left"] -= 1
             self.lab.event("fault", drive=self.name, op=op, does=rule["does"], offset=off, bytes=n)
-            if rule["does"] != "slow":
+            if rule["does"] not in ("slow", "hang"):
                 return rule["does"], max(0, rule["start"] - off), min(n, rule["end"] - off)
             POWER.release()                                  # the other drives go on
             time.sleep(rule["ms"] / 1000)
+            while rule["does"] == "hang" and rule in self.faults and not OFF.is_set():
+                self.held = op
+                time.sleep(.02)                              # until it is told to be good
+            self.held = None
             POWER.acquire()
+            if self.dead:
+                return "fail", 0, n
 
     # --- the medium and its cache
     def place(self, off, n):
@@ -124,6 +130,8 @@ class Drive(threading.Thread):
     def flush(self):
         """False when it failed: what was not yet on the medium is then lost, as `keep` says."""
         fault = self.fault("f")
+        if fault and fault[0] == "lie":
+            return True
         if fault:
             self.power_cut()
             return False

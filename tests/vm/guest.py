@@ -119,7 +119,8 @@ sleep 1000
 LAB = r"""#!/bin/sh
 # lab WORDS...: ask the machine to do something now: unplug usb0, plug usb0, cut, ...
 exec 9>/run/lab.lock; flock 9
-exec 8<>/run/lab; echo "$*" >&8; read -r answer <&8; echo "$answer"; [ "${answer%% *}" = ok ]
+# closed before the lock: the port can be open once only
+exec 8<>/run/lab; echo "$*" >&8; read -r answer <&8; exec 8<&-; echo "$answer"; [ "${answer%% *}" = ok ]
 """
 
 

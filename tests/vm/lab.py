@@ -133,6 +133,11 @@ class Lab:
             return f"ok {d.flushes}"
         elif verb == "requests":                             # reads and writes up to now
             return f"ok {d.reads} {d.writes}"
+        elif verb == "held":                                 # whether it hangs in a request of this kind
+            return "ok" if d.held == rest else "err no"
+        elif verb == "free":                                 # it no longer hangs in those
+            with POWER:
+                d.faults = [rule for rule in d.faults if (rule["does"], rule["ops"]) != ("hang", rest)]
         elif verb in ("bad", "good", "die", "revive"):
             with POWER:
                 if verb == "bad":
@@ -274,7 +279,7 @@ def main():
     r.add_argument("--dir", required=True, help="where the images and logs are")
     r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme sata scsi usb uas virtio sd")
     r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
-    r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|slow=MS]")
+    r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|hang|slow=MS]")
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
     r.add_argument("--module", action="append", default=[], help="also load this kernel module")
     r.add_argument("--timeout", type=float, default=150)
