@@ -3,6 +3,7 @@
 
 pub mod content;
 pub mod device;
+pub mod page;
 pub mod pty;
 pub mod run;
 pub mod state;
