@@ -16,6 +16,7 @@ mod resume;
 mod schemes;
 mod slow;
 mod vm;
+mod vm_faults;
 mod weak;
 mod wiping;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
+        vm_faults::cases(),
     ]
     .into_iter()
     .flatten()

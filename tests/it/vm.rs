@@ -1,15 +1,11 @@
 //! Real drivers of every kind of drive, in a small virtual machine: power cuts,
 //! drives that go and come back, and what else a machine does with its disks.
 
-use std::path::Path;
-
-use crate::support::content::{Content, check, from_hex};
-use crate::support::device::read_range;
+use crate::support::content::{Content, check};
 use crate::support::state::number;
-use crate::support::vm::{Boot, Machine};
+use crate::support::vm::{Boot, MACHINE, Machine};
 use crate::support::{MIB, Need, cases};
 
-const MACHINE: &[Need] = &[Need::Machine, Need::Tool("openssl")];
 const STACKS: &[Need] = &[
     Need::Machine,
     Need::Tool("dmsetup"),
@@ -30,13 +26,13 @@ cases![
     MACHINE => drives_unplugged_in_the_middle_are_found_again_under_another_name,
     MACHINE => neither_a_twin_nor_another_drive_of_the_old_name_is_resumed,
     STACKS => what_is_in_use_is_refused_until_it_is_released,
-    MACHINE => faults_of_every_kind_of_drive_give_their_exit_code_record_and_bytes,
-    MACHINE => faults_before_and_after_an_interrupt_are_found_by_the_resume,
     MACHINE => a_cache_that_the_kernel_takes_for_write_through_is_said_to_be_unflushed,
 ];
 
 /// The serial that QEMU gives every SD card.
 const SD: &str = "0xdeadbeef";
+/// A byte of every drive that is changed after it was wiped.
+const CHANGED: u64 = 11_111_111;
 
 fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
     let kinds = [
@@ -61,7 +57,16 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
                  for s in {serials}; do
                      echo \"$s $(dev $s)\"; try \"wipe $s\" wipeit --yes --state-dir /w $(dev $s)
                  done
-                 show report /w/reports/*.json"
+                 show report /w/reports/*.json
+                 check() {{ for s in {serials}; do
+                     try \"$1 $s\" wipeit --check --state-dir /w $(dev $s); done; }}
+                 # change NUMBER: the byte there is more by this, of 256
+                 change() {{ for s in {serials}; do
+                     b=$(dd if=$(dev $s) bs=1 skip={CHANGED} count=1 2>/dev/null | od -An -tu1)
+                     printf \"\\\\$(printf %o $(((b + $1) % 256)))\" |
+                         dd of=$(dev $s) bs=1 seek={CHANGED} conv=notrunc,fsync 2>/dev/null
+                 done; }}
+                 check whole; change 1; check changed; change 255; check again"
             ),
         )
         .finished();
@@ -96,7 +101,15 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
         );
         let pull = format!("Pull {slot}serial {serial}");
         boot.ended(&format!("wipe {serial}"), 0, &[&line, &pull]);
+        // The change was taken back.
         let report = boot.wiped(serial, &machine.image(&format!("{kind}0")));
+        for check in ["whole", "again"] {
+            boot.ended(&format!("{check} {serial}"), 0, &["CHECKED ", " 0 differ"]);
+        }
+        let at = CHANGED / 512 * 512;
+        let place = format!("{at}-{}", at + 511);
+        let words = ["DIFFERS ", "512 differ", &place, "at byte 11111104: "];
+        boot.ended(&format!("changed {serial}"), 5, &words);
         assert_eq!(report["device_id"]["transport"], transport, "{report}");
     }
 }
@@ -475,253 +488,4 @@ fn a_cache_that_the_kernel_takes_for_write_through_is_said_to_be_unflushed() {
     boot.ended("scsi", 0, &["WIPED "]);
     assert!(!boot.excerpt("scsi").contains(sentence));
     boot.wiped("SN-USB0", &machine.image("usb0"));
-}
-
-/// What a drive holds at the end where it does not hold what was written.
-type Spoilt = &'static [(u64, u64, Fault)];
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Fault {
-    /// Cannot be written: old data.
-    Unwritten,
-    /// Cannot be read: what was written.
-    Unread,
-    /// A write was acknowledged and dropped: old data.
-    Dropped,
-    /// The first bit is wrong on the medium.
-    Flipped,
-}
-
-/// A machine of drives with these options and faults, each named by its kind
-/// and a number.
-fn spoilt(cases: &[(&str, &[&str], Spoilt)]) -> Machine {
-    let mut machine = Machine::new();
-    for (spec, faults, _) in cases {
-        let (name, options) = spec.split_once(',').unwrap_or((spec, ""));
-        let kind = name.trim_end_matches(char::is_numeric);
-        machine = machine.disk(&format!("{kind},name={name},{options}"), MEDIUM);
-        for fault in *faults {
-            machine = machine.fault(&format!("{name}:{fault}"));
-        }
-    }
-    machine
-}
-
-/// Fails unless a drive's code, record, map and bytes are those of these
-/// faults, which are in order.
-fn faulty(boot: &Boot, name: &str, image: &Path, faults: Spoilt) {
-    let serial = format!("SN-{}", name.to_uppercase());
-    let record = boot.json_of("report", &serial);
-    let record = record.unwrap_or_else(|| panic!("no record of {name}: {:?}", boot.excerpts(name)));
-    let stream = Content::of(&record, 1);
-    let size = std::fs::metadata(image).unwrap().len();
-    let differs = |fault: &Fault| matches!(fault, Fault::Dropped | Fault::Flipped);
-    let (code, outcome) = match faults {
-        [] => (0, "WIPED"),
-        _ if faults.iter().any(|(.., fault)| differs(fault)) => (5, "DIFFERS"),
-        _ => (3, "NOT-CLEAR"),
-    };
-    boot.ended(name, code, &[&format!("{outcome} ")]);
-    assert_eq!(record["outcome"], outcome);
-    let listed = |field: &str| -> Vec<(u64, u64, String)> {
-        let entries = record[field].as_array().unwrap().iter();
-        entries
-            .map(|entry| {
-                let during = entry["during"].as_str().unwrap_or_default();
-                (
-                    number(entry, "start"),
-                    number(entry, "length"),
-                    during.into(),
-                )
-            })
-            .collect()
-    };
-    let expected = |differing: bool| -> Vec<(u64, u64, String)> {
-        let these = faults
-            .iter()
-            .filter(|(.., fault)| differs(fault) == differing);
-        these
-            .map(|(start, length, fault)| {
-                let during = match fault {
-                    Fault::Unwritten => "write",
-                    Fault::Unread => "read",
-                    Fault::Dropped | Fault::Flipped => "",
-                };
-                (*start, *length, during.into())
-            })
-            .collect()
-    };
-    assert_eq!(listed("bad"), expected(false), "{name}");
-    assert_eq!(listed("mismatches"), expected(true), "{name}");
-    let mut at = 0;
-    for (start, length, fault) in faults {
-        check(image, at, *start, &stream);
-        at = start + length;
-        let mut wrong = stream.bytes(*start, 16);
-        match fault {
-            Fault::Unread => check(image, *start, at, &stream),
-            Fault::Unwritten | Fault::Dropped => check(image, *start, at, &Content::Tags),
-            Fault::Flipped => {
-                wrong[0] ^= 1;
-                assert_eq!(read_range(image, *start, 16), wrong);
-                check(image, start + 16, at, &stream);
-            }
-        }
-        if differs(fault) {
-            let all = record["mismatches"].as_array().unwrap();
-            let entry = all.iter().find(|entry| number(entry, "start") == *start);
-            let shown = |field: &str| from_hex(entry.unwrap()[field].as_str().unwrap());
-            assert_eq!(shown("expected"), stream.bytes(*start, 16));
-            assert_eq!(shown("found"), read_range(image, *start, 16));
-        }
-    }
-    check(image, at, size, &stream);
-}
-
-const MEDIUM: u64 = 8 * MIB;
-/// The last sector of 512 bytes.
-const END: u64 = MEDIUM - 512;
-
-fn faults_of_every_kind_of_drive_give_their_exit_code_record_and_bytes() {
-    use Fault::{Dropped, Flipped, Unread, Unwritten};
-    let cases: [(&str, &[&str], Spoilt); 7] = [
-        (
-            "nvme0",
-            &["0:w", "100-103:w", "16383:w"],
-            &[
-                (0, 512, Unwritten),
-                (51_200, 2048, Unwritten),
-                (END, 512, Unwritten),
-            ],
-        ),
-        (
-            "scsi0,lbs=4096",
-            &["0:w", "2047:r"],
-            &[(0, 4096, Unwritten), (MEDIUM - 4096, 4096, Unread)],
-        ),
-        ("usb0", &["3000:w:lie"], &[(1_536_000, 512, Dropped)]),
-        (
-            "virtio0,lbs=4096",
-            &["5-6:w:lie", "1000:w"],
-            &[(20_480, 8192, Dropped), (4_096_000, 4096, Unwritten)],
-        ),
-        (
-            "nvme1,lbs=4096",
-            &["700:w:flip"],
-            &[(2_867_200, 512, Flipped)],
-        ),
-        // The flush loses what was written, and is done again.
-        ("virtio1", &["0:f:times=1", "77:w:times=1"], &[]),
-        ("sata0", &["16383:w:flip"], &[(END, 512, Flipped)]),
-    ];
-    let machine = spoilt(&cases)
-        .disk("usb,name=stick,fake=8M", 16 * MIB)
-        .disk("virtio,name=passes", MEDIUM)
-        .fault("passes:4000:w:times=1:flip");
-    let names = cases.map(|(spec, ..)| spec.split(',').next().unwrap());
-    let boot = machine
-        .boot(
-            &[],
-            &format!(
-                "for d in {} stick; do
-                     try $d wipeit --yes --state-dir /w $(dev SN-$(echo $d | tr a-z A-Z))
-                 done
-                 show report /w/reports/*.json
-                 try passes wipeit --yes --passes 2 --verify all --state-dir /p $(dev SN-PASSES)
-                 show passes-report /p/reports/*.json",
-                names.join(" ")
-            ),
-        )
-        .finished();
-    for (name, (.., spoilt)) in names.iter().zip(cases) {
-        faulty(&boot, name, &machine.image(name), spoilt);
-    }
-    let words = [
-        "DIFFERS ",
-        "8388608 differ",
-        "its addresses wrap: it has at most 8.38 MB of memory and not 16.7 MB; it is a counterfeit",
-    ];
-    boot.ended("stick", 5, &words);
-    let stick = boot.json_of("report", "SN-STICK").unwrap();
-    assert_eq!(number(&stick["wrap"], "every"), 8 * MIB, "{stick}");
-    assert_eq!(number(&stick["mismatches"][0], "start"), 0);
-    assert_eq!(number(&stick["mismatches"][0], "length"), 8 * MIB);
-    // All that it has was written, last with what belongs in its upper half.
-    let upper = Content::of(&stick, 1).bytes(8 * MIB, 8 << 20);
-    assert!(read_range(&machine.image("stick"), 0, 8 << 20) == upper);
-    // The second pass was written over it, and yet it is found.
-    boot.ended("passes", 5, &["DIFFERS ", "512 differ"]);
-    let passes = boot.json_of("passes-report", "SN-PASSES").unwrap();
-    assert_eq!(number(&passes["mismatches"][0], "start"), 4000 * 512);
-    let last = Content::of(&passes, 2);
-    check(&machine.image("passes"), 0, MEDIUM, &last);
-}
-
-fn faults_before_and_after_an_interrupt_are_found_by_the_resume() {
-    use Fault::{Dropped, Unread, Unwritten};
-    let cases: [(&str, &[&str], Spoilt); 4] = [
-        (
-            "nvme0,lbs=4096",
-            &["1:w", "2047:w"],
-            &[(4096, 4096, Unwritten), (MEDIUM - 4096, 4096, Unwritten)],
-        ),
-        ("virtio0", &["15000:w:lie"], &[(7_680_000, 512, Dropped)]),
-        (
-            "scsi0",
-            &["3:r", "16383:r"],
-            &[(1536, 512, Unread), (END, 512, Unread)],
-        ),
-        ("virtio1,lbs=4096", &["2:w:lie"], &[(8192, 4096, Dropped)]),
-    ];
-    let machine = spoilt(&cases)
-        .disk("nvme,name=dies,lbs=4096", MEDIUM)
-        .disk("virtio,name=forgets", MEDIUM)
-        .fault("forgets:9:w:lie")
-        .disk("virtio,name=hangs", MEDIUM)
-        .fault("hangs:8000:w:times=1:slow=9000");
-    let boot = machine
-        .boot(
-            &["dies:4M=die dies"],
-            // `written`: stopped in the write; `verified`: in the read-back.
-            "slow='--yes -b 64K --checkpoint-every 1M --state-dir /w'
-             serial() { echo SN-$(echo $1 | tr a-z A-Z); }
-             stop() { # DRIVE FIELD
-                 env --default-signal=INT wipeit $slow --rate-limit 4M $(dev $(serial $1)) >/dev/null 2>&1 &
-                 until grep -qsE $2'.: [1-9][0-9]{6}' /w/pending/*SN_$(echo $1 | tr a-z A-Z)*.json ||
-                     ! kill -0 $! 2>/dev/null; do usleep 20000; done
-                 kill -INT $!; wait $!; echo stopped-$1 $?; }
-             try hangs wipeit $slow --stall-timeout 5 $(dev SN-HANGS) & hangs=$!
-             stop nvme0 written; stop virtio0 written; stop forgets written; stop scsi0 verified; stop virtio1 verified
-             for d in nvme0 virtio0 scsi0 virtio1 forgets; do
-                 try $d wipeit --resume --yes --state-dir /w $(dev $(serial $d))
-             done
-             try dies wipeit $slow $(dev SN-DIES)
-             show pending /w/pending/*.json; lab copy dies dies.copy; lab revive dies
-             wait $hangs
-             show hung /w/pending/*.json
-             try resumed-dies wipeit --resume --yes --state-dir /w $(dev SN-DIES)
-             try resumed-hangs wipeit --resume --yes --state-dir /w $(dev SN-HANGS)
-             show report /w/reports/*.json",
-        )
-        .finished();
-    for (spec, _, spoilt) in cases {
-        let name = spec.split(',').next().unwrap();
-        assert_eq!(boot.value(&format!("stopped-{name}")), "130", "{name}");
-        faulty(&boot, name, &machine.image(name), spoilt);
-    }
-    // What a resume looks at first is not what was acknowledged: this may be
-    // another drive, which is not written to.
-    let words = ["byte 4608 is not what was written", "not touched"];
-    boot.ended("forgets", 4, &words);
-    boot.ended("dies", 1, &["FAILED ", "wipeit --resume"]);
-    let left = boot.json_of("pending", "SN-DIES").unwrap();
-    assert_eq!(left["bad"].as_array().unwrap().len(), 0, "{left}");
-    let stream = Content::of(&left, 1);
-    check(&machine.copy("dies"), 0, number(&left, "written"), &stream);
-    boot.ended("hangs", 1, &["FAILED ", "--stall-timeout"]);
-    assert!(boot.json_of("hung", "SN-HANGS").is_some());
-    for (name, serial) in [("dies", "SN-DIES"), ("hangs", "SN-HANGS")] {
-        boot.ended(&format!("resumed-{name}"), 0, &["WIPED "]);
-        boot.wiped(serial, &machine.image(name));
-    }
 }

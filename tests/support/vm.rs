@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::content::{Content, check, fill_with_tags};
 use super::state::number;
-use super::{Scratch, path_variable, tool};
+use super::{Need, Scratch, path_variable, tool};
+
+/// What a test of the machine needs.
+pub const MACHINE: &[Need] = &[Need::Machine, Need::Tool("openssl")];
 
 /// Shell functions of every script. `show` and `try` make an excerpt, see
 /// [`Boot::excerpts`].
@@ -157,6 +160,7 @@ impl Machine {
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let mut command = lab();
         command.arg("run").arg("--dir").arg(self.scratch.path());
+        command.args(["--timeout", "300"]);
         command.args([
             "--copy",
             concat!(env!("CARGO_BIN_EXE_wipeit"), ":/bin/wipeit"),
@@ -251,10 +255,13 @@ impl Boot {
     /// The checkpoint or report, among excerpts of this name, of the drive with
     /// this serial.
     pub fn json_of(&self, name: &str, serial: &str) -> Option<Value> {
-        let mut all = self.excerpts(name).into_iter().map(|text| {
-            serde_json::from_str::<Value>(text).unwrap_or_else(|e| panic!("{e}: {text}"))
-        });
-        all.find(|value| value["device_id"]["serial"] == serial)
+        self.text_of(name, serial).map(parsed)
+    }
+
+    /// The same as it was shown.
+    pub fn text_of(&self, name: &str, serial: &str) -> Option<&str> {
+        let mut all = self.excerpts(name).into_iter();
+        all.find(|text| parsed(text)["device_id"]["serial"] == serial)
     }
 
     /// Fails unless the report of this drive was shown, and every byte of the
@@ -269,4 +276,8 @@ impl Boot {
         check(image, 0, size, &Content::of(&report, 1));
         report
     }
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
