@@ -174,7 +174,7 @@ struct Args {
     )]
     buffer_size: Option<String>,
 
-    /// Writes that are in flight, from 1 to 64 [default: 4]
+    /// Writes that are in flight, from 1 to 64 [default: 4; 2 on hard disks, USB and cards]
     #[arg(
         long,
         value_name = "N",
@@ -288,8 +288,8 @@ pub struct Request {
     pub checkpoint_every: u64,
     /// Bytes of one write, where that was said.
     pub buffer_size: Option<u64>,
-    /// Workers.
-    pub threads: usize,
+    /// Workers, where that was said.
+    pub threads: Option<usize>,
     /// Bytes a second.
     pub rate_limit: Option<u64>,
     /// How long a drive may not answer.
@@ -528,7 +528,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         wanted,
         checkpoint_every: interval.unwrap_or(engine::MAX_INTERVAL),
         buffer_size,
-        threads: threads.unwrap_or(engine::DEFAULT_WORKERS),
+        threads,
         rate_limit,
         stall_timeout: stall_timeout.map(|seconds| Duration::from_secs(seconds as u64)),
     })

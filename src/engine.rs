@@ -51,11 +51,6 @@ pub const MAX_CHUNK: u64 = 64 * MIB;
 /// The smallest chunk, and the unit of all chunks: a page, and at least the
 /// logical block of any drive.
 pub const MIN_CHUNK: u64 = 4 * KIB;
-/// The chunk unless asked otherwise: smaller ones lose speed, and with all
-/// workers in flight larger ones fall out of the CPU's cache.
-pub const DEFAULT_CHUNK: u64 = MIB;
-/// Workers unless asked otherwise.
-pub const DEFAULT_WORKERS: usize = 4;
 /// Most workers.
 pub const MAX_WORKERS: usize = 64;
 

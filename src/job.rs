@@ -8,7 +8,7 @@ use crate::cli::{Mode, Request};
 use crate::confirm;
 use crate::device::{Device, Host};
 use crate::display;
-use crate::engine::{DEFAULT_CHUNK, Proof, State};
+use crate::engine::{Proof, State};
 use crate::identity;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -18,6 +18,7 @@ use crate::resume::{self, Finished, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
 use crate::strategy;
 use crate::text::shown;
+use crate::tuning;
 
 /// What is to be done, as far as it is known before anything is opened.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ pub fn decide(
             .plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
         scheme: request.wish.scheme.map(|scheme| scheme.name.to_string()),
         state: State::start(),
-        chunk: request.buffer_size.unwrap_or(DEFAULT_CHUNK),
+        chunk: request.buffer_size.unwrap_or(tuning::CHUNK),
         continued: None,
         supersedes: files_of(known.of_it),
     })))

@@ -5,7 +5,7 @@
 //!
 //! - facts: [`size`], [`text`], [`extent`], [`difference`], [`sample`], [`scheme`],
 //!   [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
-//! - core: [`guard`], [`engine`]
+//! - core: [`guard`], [`engine`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
 //! - top: [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
@@ -43,6 +43,7 @@ pub mod size;
 pub mod strategy;
 pub mod survey;
 pub mod text;
+pub mod tuning;
 pub mod writer;
 
 use std::io::{self, IsTerminal, Write};
@@ -125,7 +126,7 @@ mod architecture {
         "event",
         "outcome",
     ];
-    const CORE: &[&str] = &["guard", "engine"];
+    const CORE: &[&str] = &["guard", "engine", "tuning"];
     const EDGES: &[&str] = &[
         "cli", "device", "writer", "progress", "card", "confirm", "signal", "display", "report",
         "list",

@@ -18,7 +18,7 @@ use crate::consent::Consent;
 use crate::delivery;
 use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{Control, DEFAULT_CHUNK, Engine, Settings, State};
+use crate::engine::{Control, Engine, Settings, State};
 use crate::job::{self, Decision, Job};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
@@ -28,6 +28,7 @@ use crate::report::{self, Ending};
 use crate::resume;
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
+use crate::tuning;
 
 /// One run of the program.
 pub struct Session {
@@ -282,7 +283,7 @@ impl Session {
         };
         let engine = Engine {
             plan: &job.plan,
-            settings: self.settings(job.chunk),
+            settings: self.settings(device, job.chunk),
             target: writer,
             observer: &display,
             control: &self.world(begun, &hung),
@@ -322,10 +323,10 @@ impl Session {
             let outcome = closing().hung(&found, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
-        let chunk = self.request.buffer_size.unwrap_or(DEFAULT_CHUNK);
+        let chunk = self.request.buffer_size.unwrap_or(tuning::CHUNK);
         let engine = Engine {
             plan: &plan,
-            settings: self.settings(chunk),
+            settings: self.settings(device, chunk),
             target: &opened.writer,
             observer: &display,
             control: &self.world(begun, &hung),
@@ -361,15 +362,16 @@ impl Session {
         }
     }
 
-    /// How the engine works, as far as the request says.
-    fn settings(&self, chunk: u64) -> Settings {
+    /// How the engine works on this device: as the request says, or as suits it.
+    fn settings(&self, device: &Device, chunk: u64) -> Settings {
         let Request {
             threads,
             checkpoint_every,
             rate_limit,
             ..
         } = self.request;
-        Settings::new(chunk, threads, checkpoint_every, rate_limit)
+        let workers = threads.unwrap_or_else(|| tuning::workers(device));
+        Settings::new(chunk, workers, checkpoint_every, rate_limit)
             .with_stall(self.request.stall_timeout)
     }
 

@@ -578,7 +578,7 @@ fn moment(stamp: &str) -> String {
 
 fn ended_by(run: &Run) -> String {
     match run.ended_by.as_deref() {
-        None => "killed, or power lost".into(),
+        None => "without a trace: killed, power lost, or the drive hung".into(),
         Some(why) => clean(why),
     }
 }
@@ -876,7 +876,7 @@ mod tests {
             fact(&page, "Active time"),
             "at least 36 h 30 min, in 2 runs"
         );
-        assert!(page.contains("killed, or power lost"));
+        assert!(page.contains("without a trace: killed, power lost, or the drive hung"));
     }
 
     #[test]

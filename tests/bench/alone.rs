@@ -10,15 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use wipeit::check::Nowhere;
 use wipeit::device::Host;
-use wipeit::engine::{
-    Control, DEFAULT_CHUNK, DEFAULT_WORKERS, End, Engine, MAX_INTERVAL, Presence, Settings, State,
-    Target,
-};
+use wipeit::engine::{Control, End, Engine, MAX_INTERVAL, Presence, Settings, State, Target};
 use wipeit::event::{Event, Observer};
 use wipeit::opening;
 use wipeit::outcome::Signal;
 use wipeit::plan::{Content, KEY_BYTES, Key, Pass, Plan, Verify};
-use wipeit::strategy;
+use wipeit::{strategy, tuning};
 
 /// The first word of the command line in this mode.
 pub const MODE: &str = "without-checkpoints";
@@ -100,7 +97,12 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let nobody = Nobody(Instant::now());
     let engine = Engine {
         plan: &plan,
-        settings: Settings::new(DEFAULT_CHUNK, DEFAULT_WORKERS, MAX_INTERVAL, None),
+        settings: Settings::new(
+            tuning::CHUNK,
+            tuning::workers(opened.device()),
+            MAX_INTERVAL,
+            None,
+        ),
         target: &Unflushed(&opened.writer),
         observer: &nobody,
         control: &nobody,
