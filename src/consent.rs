@@ -31,11 +31,12 @@ pub struct Consent<'a> {
 }
 
 impl Consent<'_> {
-    /// Shows what will be done and asks where that is needed.
+    /// Shows what will be done and asks where that is needed; tells whether it
+    /// asked.
     ///
     /// # Errors
     /// Refused or declined.
-    pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<(), Outcome> {
+    pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<bool, Outcome> {
         let device = opened.device();
         let named = self.named(device, subject)?;
         let times = self.times(opened, subject);
@@ -58,10 +59,9 @@ impl Consent<'_> {
             }
         }
         if ask {
-            self.ask(device, subject)
-        } else {
-            Ok(())
+            self.ask(device, subject)?;
         }
+        Ok(ask)
     }
 
     /// Whether the user named this drive by its serial, which is the answer to

@@ -33,7 +33,7 @@ impl Opened {
         &self.device
     }
 
-    /// Looks once more, after the user has taken the time to answer: the
+    /// Looks once more, after time has gone by since the first look: the
     /// exclusive descriptor keeps others off a block device, but not off an
     /// image file, and loop devices off neither.
     ///

@@ -216,12 +216,15 @@ impl Session {
         let continued = job.continued.as_ref().map(|one| &one.checkpoint);
         let device = opened.device();
         let wanted = delivery::wanted(&self.request, continued, &self.host, device, &subject)?;
-        self.consent(state_dir).obtain(&opened, &job, &subject)?;
+        let asked = self.consent(state_dir).obtain(&opened, &job, &subject)?;
         if self.request.dry_run {
             display::message(&subject, "dry run: nothing was written");
             return Ok(Outcome::Nothing);
         }
-        opened.look_again(&self.host, state_dir.root(), &subject)?;
+        if asked || job.continued.is_some() {
+            // Answering, or proving a drive that is slow, took its time.
+            opened.look_again(&self.host, state_dir.root(), &subject)?;
+        }
         // From here on a signal stops the run in good order.
         self.install_handlers()?;
         self.write(&opened, job, wanted, state_dir)
