@@ -164,7 +164,7 @@ struct Args {
     checkpoint_every: Option<String>,
 
     /// Bytes of one write, from 4K to 64M, lowered where checkpoints are close
-    /// [default: 1M]
+    /// [default: 1M on hard disks, USB and cards, else 2M]
     #[arg(
         short,
         long,
@@ -174,7 +174,7 @@ struct Args {
     )]
     buffer_size: Option<String>,
 
-    /// Writes that are in flight, from 1 to 64 [default: 4; 2 on hard disks, USB and cards]
+    /// Writes at a time, from 1 to 64 [default: 2 on hard disks, USB and cards, else 3]
     #[arg(
         long,
         value_name = "N",

@@ -18,7 +18,7 @@ use crate::resume::{self, Finished, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
 use crate::strategy;
 use crate::text::shown;
-use crate::tuning;
+use crate::tuning::Tuning;
 
 /// What is to be done, as far as it is known before anything is opened.
 #[derive(Debug)]
@@ -103,7 +103,9 @@ pub fn decide(
             .plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
         scheme: request.wish.scheme.map(|scheme| scheme.name.to_string()),
         state: State::start(),
-        chunk: request.buffer_size.unwrap_or(tuning::CHUNK),
+        chunk: request
+            .buffer_size
+            .unwrap_or(Tuning::of(opened.device()).chunk),
         continued: None,
         supersedes: files_of(known.of_it),
     })))

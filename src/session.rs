@@ -28,7 +28,7 @@ use crate::report::{self, Ending};
 use crate::resume;
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
-use crate::tuning;
+use crate::tuning::Tuning;
 
 /// One run of the program.
 pub struct Session {
@@ -326,7 +326,8 @@ impl Session {
             let outcome = closing().hung(&found, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
-        let chunk = self.request.buffer_size.unwrap_or(tuning::CHUNK);
+        let suits = Tuning::of(device).chunk;
+        let chunk = self.request.buffer_size.unwrap_or(suits);
         let engine = Engine {
             plan: &plan,
             settings: self.settings(device, chunk),
@@ -373,7 +374,7 @@ impl Session {
             rate_limit,
             ..
         } = self.request;
-        let workers = threads.unwrap_or_else(|| tuning::workers(device));
+        let workers = threads.unwrap_or(Tuning::of(device).workers);
         Settings::new(chunk, workers, checkpoint_every, rate_limit)
             .with_stall(self.request.stall_timeout)
     }

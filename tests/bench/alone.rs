@@ -15,7 +15,8 @@ use wipeit::event::{Event, Observer};
 use wipeit::opening;
 use wipeit::outcome::Signal;
 use wipeit::plan::{Content, KEY_BYTES, Key, Pass, Plan, Verify};
-use wipeit::{strategy, tuning};
+use wipeit::strategy;
+use wipeit::tuning::Tuning;
 
 /// The first word of the command line in this mode.
 pub const MODE: &str = "without-checkpoints";
@@ -94,15 +95,11 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let path = PathBuf::from(drive);
     let opened = opening::open(&Host::real(), &path, state_dir.as_ref(), "drive")
         .map_err(|outcome| anyhow!("{outcome:?}"))?;
+    let suits = Tuning::of(opened.device());
     let nobody = Nobody(Instant::now());
     let engine = Engine {
         plan: &plan,
-        settings: Settings::new(
-            tuning::CHUNK,
-            tuning::workers(opened.device()),
-            MAX_INTERVAL,
-            None,
-        ),
+        settings: Settings::new(suits.chunk, suits.workers, MAX_INTERVAL, None),
         target: &Unflushed(&opened.writer),
         observer: &nobody,
         control: &nobody,
