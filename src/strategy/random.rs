@@ -17,7 +17,12 @@ use crate::size::MIB;
 /// it, as the software form runs at a hundredth of their speed.
 #[must_use]
 pub fn best_generator() -> Generator {
-    if has_aes() {
+    best_with(has_aes())
+}
+
+/// [`best_generator`] of a CPU that has AES instructions, or has not.
+fn best_with(aes: bool) -> Generator {
+    if aes {
         Generator::Aes256
     } else {
         Generator::ChaCha20
@@ -131,6 +136,12 @@ mod tests {
     use super::*;
     use crate::plan::KEY_BYTES;
     use aes::cipher::BlockCipherEncrypt;
+
+    #[test]
+    fn a_cpu_without_aes_gets_the_stream_that_needs_none() {
+        assert_eq!(best_with(true), Generator::Aes256);
+        assert_eq!(best_with(false), Generator::ChaCha20);
+    }
 
     fn key(text: &str) -> Key {
         Key::try_from(text.to_string()).unwrap()

@@ -26,6 +26,7 @@ cases![
     MACHINE => drives_unplugged_in_the_middle_are_found_again_under_another_name,
     MACHINE => neither_a_twin_nor_another_drive_of_the_old_name_is_resumed,
     STACKS => what_is_in_use_is_refused_until_it_is_released,
+    MACHINE => a_cpu_without_aes_goes_on_with_its_stream_and_begins_another,
     MACHINE => a_cache_that_the_kernel_takes_for_write_through_is_said_to_be_unflushed,
 ];
 
@@ -465,6 +466,42 @@ fn what_is_in_use_is_refused_until_it_is_released() {
             boot.ended(&format!("{serial} inactive"), 0, stack.warning);
         }
     }
+}
+
+fn a_cpu_without_aes_goes_on_with_its_stream_and_begins_another() {
+    let size = 16 * MIB;
+    let machine = Machine::new()
+        .blank("virtio,name=state,serial=STATE", 32 * MIB)
+        .disk("scsi,serial=BEGUN", size)
+        .disk("scsi,serial=FRESH", size);
+    let boot = machine
+        .boot(
+            &["scsi0:9M=unplug scsi0"],
+            "mkfs.ext4 -q $(dev STATE); mkdir /s; mount $(dev STATE) /s
+             try begun wipeit --yes --checkpoint-every 1M --state-dir /s/w $(dev BEGUN)
+             show pending /s/w/pending/*.json; umount /s",
+        )
+        .finished();
+    boot.ended("begun", 1, &["it has gone"]);
+    let stream = |value: &serde_json::Value| value["plan"][0]["generator"].clone();
+    let begun = boot.json_of("pending", "BEGUN").unwrap();
+    assert_eq!(stream(&begun), "aes256-ctr64le");
+    let machine = machine.without("aes");
+    let boot = machine
+        .boot(
+            &[],
+            "mkdir /s; mount $(dev STATE) /s; grep -qw aes /proc/cpuinfo && exit 1
+             try begun wipeit --resume --yes --state-dir /s/w
+             try fresh wipeit --yes --state-dir /s/w $(dev FRESH)
+             show report /s/w/reports/*.json",
+        )
+        .finished();
+    boot.ended("begun", 0, &["WIPED "]);
+    let report = boot.wiped("BEGUN", &machine.image("scsi0"));
+    assert_eq!(report["plan"], begun["plan"]);
+    boot.ended("fresh", 0, &["WIPED "]);
+    let report = boot.wiped("FRESH", &machine.image("scsi1"));
+    assert_eq!(stream(&report), "chacha20-ctr64");
 }
 
 fn a_cache_that_the_kernel_takes_for_write_through_is_said_to_be_unflushed() {

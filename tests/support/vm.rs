@@ -88,6 +88,8 @@ pub struct Machine {
     disks: Vec<String>,
     modules: Vec<&'static str>,
     faults: Vec<String>,
+    // options of the machine's program that hold for all boots from now on
+    options: Vec<String>,
 }
 
 impl Machine {
@@ -97,6 +99,7 @@ impl Machine {
             disks: Vec::new(),
             modules: Vec::new(),
             faults: Vec::new(),
+            options: Vec::new(),
         }
     }
 
@@ -129,6 +132,12 @@ impl Machine {
     /// Makes a drive faulty: `NAME:START-END...`, see `tests/vm`.
     pub fn fault(mut self, what: &str) -> Self {
         self.faults.push(what.into());
+        self
+    }
+
+    /// Takes a feature away from its processors.
+    pub fn without(mut self, feature: &str) -> Self {
+        self.options.push(format!("--cpu=-{feature}"));
         self
     }
 
@@ -174,6 +183,7 @@ impl Machine {
         for event in at {
             command.args(["--at", event]);
         }
+        command.args(&self.options);
         for module in &self.modules {
             command.args(["--module", module]);
         }

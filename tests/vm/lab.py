@@ -217,7 +217,7 @@ class Lab:
     def qemu_args(self, vmlinux, initrd):
         p = lambda s: os.path.join(self.tmp, s)
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", "max,la57=off", "-m", "768M",
+                "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", ",".join(["max", "la57=off", *self.a.cpu]), "-m", "768M",
                 "-kernel", vmlinux, "-initrd", initrd, "-append", CMDLINE,
                 "-serial", "file:" + os.path.join(self.dir, "kernel.log"),
                 "-qmp", f"unix:{p('qmp')},server=on,wait=off", "-device", "virtio-serial-pci",
@@ -281,6 +281,7 @@ def main():
     r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
     r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|hang|slow=MS]")
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
+    r.add_argument("--cpu", action="append", default=[], metavar="-FEATURE", help="a processor without it")
     r.add_argument("--module", action="append", default=[], help="also load this kernel module")
     r.add_argument("--timeout", type=float, default=150)
     r.add_argument("command")
