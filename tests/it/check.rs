@@ -121,9 +121,18 @@ fn check_takes_no_option_that_says_what_is_written() {
         "--passes 2",
         "--verify full",
         "--list",
+        "--report r.html",
+        "--operator X",
+        "--asset X",
+        "--note X",
     ] {
         let wipe = scratch.wipe(&image).arg("--check").words(option);
         wipe.code(2).one_line();
+    }
+    // A list is no check.
+    for option in ["--check", "--ensure"] {
+        let done = scratch.wipeit().arg("--list").arg(option).code(2);
+        done.one_line().says(&[option]);
     }
     scratch.wipeit().arg("--check").code(2).says(&["no TARGET"]);
 }
