@@ -313,11 +313,13 @@ impl Session {
         self.install_handlers()?;
         let (device, begun) = (opened.device(), Instant::now());
         let closing = || self.closing(device, begun, true);
+        let mut found = record.checkpoint.clone();
+        found.plan = plan.clone();
+        found.page_cache = !opened.writer.is_direct();
         let display = Display::start(self.face(), header(device, &plan, state.step));
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
-            let mut found = record.checkpoint.clone();
-            found.plan = plan.clone();
+            let mut found = found.clone();
             progress::take_in(&mut found, state);
             let outcome = closing().hung(&found, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
@@ -332,7 +334,7 @@ impl Session {
         };
         let ended = engine.run(state, &mut Nowhere);
         self.answer_status(None);
-        Ok(closing().check(&ended, plan.clone(), record, &display))
+        Ok(closing().check(&ended, found.clone(), &record.path, &display))
     }
 
     /// The end of a run that began then.
