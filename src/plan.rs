@@ -323,6 +323,14 @@ impl Plan {
         self
     }
 
+    /// Whether each of its passes is read back at least as thoroughly as that of
+    /// another plan of the same passes.
+    #[must_use]
+    pub fn shows_no_less_than(&self, other: &Self) -> bool {
+        let mut pairs = self.passes.iter().zip(&other.passes);
+        pairs.all(|(own, other)| own.verify.strength() >= other.verify.strength())
+    }
+
     /// Everything that is done, in order: each pass written and, where asked,
     /// read back.
     #[must_use]

@@ -14,6 +14,7 @@ cases![
     NOTHING => ensure_continues_what_is_unfinished,
     NOTHING => ensure_needs_consent_for_the_first_wipe_only,
     NOTHING => ensure_never_calls_wiped_what_ended_otherwise,
+    NOTHING => ensure_refuses_what_was_wiped_otherwise_than_it_is_asked,
     NOTHING => a_dry_run_of_ensure_writes_no_report_and_refuses_nothing_that_is_wiped,
 ];
 
@@ -192,4 +193,29 @@ fn a_dry_run_of_ensure_writes_no_report_and_refuses_nothing_that_is_wiped() {
         wipe.code(0).one_line().says(&["was wiped on"]);
     });
     assert!(!scratch.join("r.html").exists());
+}
+
+fn ensure_refuses_what_was_wiped_otherwise_than_it_is_asked() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let wipe = |options: &str| scratch.wipe(&image).words("--ensure --yes").words(options);
+    wipe("-s zero --passes 2 --verify sample").code(0);
+    unchanged(&[&image, scratch.state().path()], || {
+        for (options, option, done) in [
+            ("--verify full", "--verify", "read-back sample"),
+            ("--verify all", "--verify", "read-back sample"),
+            ("--scheme gutmann", "--scheme", "without a scheme"),
+            ("-s random", "--strategy", "zero"),
+            ("--pattern 55", "--strategy", "zero"),
+            ("--passes 3", "--passes", "2"),
+        ] {
+            let refused = wipe(options).code(4).one_line();
+            let done = format!("but not as {option} asks ({done})");
+            refused.says(&["was wiped on", &done, "--restart"]);
+        }
+        // Nothing else was asked for, or less.
+        for options in ["", "-s zero --passes 2", "--verify sample", "--verify none"] {
+            wipe(options).code(0).says(&["nothing was written"]);
+        }
+    });
 }
