@@ -210,7 +210,11 @@ impl Session {
         let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
         let job = match job::decide(&self.request, &self.host, &opened, state_dir, &subject)? {
             Decision::Work(job) => *job,
-            Decision::Done(record) => return self.wiped_already(&opened, &record, &subject),
+            Decision::Done(record) => {
+                // Who names another drive is not told that it is wiped.
+                self.consent(state_dir).named(opened.device(), &subject)?;
+                return self.wiped_already(&opened, &record, &subject);
+            }
         };
         let continued = job.continued.as_ref().map(|one| &one.checkpoint);
         let device = opened.device();

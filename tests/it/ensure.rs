@@ -13,6 +13,7 @@ cases![
     NOTHING => ensure_refuses_an_image_that_has_another_size_than_when_it_was_wiped,
     NOTHING => ensure_continues_what_is_unfinished,
     NOTHING => ensure_needs_consent_for_the_first_wipe_only,
+    NOTHING => ensure_looks_at_the_serial_also_where_nothing_is_left_to_do,
     NOTHING => ensure_never_calls_wiped_what_ended_otherwise,
     NOTHING => ensure_refuses_what_was_wiped_otherwise_than_it_is_asked,
     NOTHING => a_dry_run_of_ensure_writes_no_report_and_refuses_nothing_that_is_wiped,
@@ -218,4 +219,15 @@ fn ensure_refuses_what_was_wiped_otherwise_than_it_is_asked() {
             wipe(options).code(0).says(&["nothing was written"]);
         }
     });
+}
+
+fn ensure_looks_at_the_serial_also_where_nothing_is_left_to_do() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+    for options in ["--ensure --serial X", "--ensure -n --serial X"] {
+        let done = scratch.wipe(&image).words(options).code(4).one_line();
+        done.stdout("")
+            .says(&["has no serial, but --serial says X"]);
+    }
 }
