@@ -322,8 +322,8 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
     let text = if killed > 0 {
         let lost = count(killed as u64, "run", "runs");
         format!(
-            "at least {}; {times}; {lost} ended without a trace",
-            span(total)
+            "{}; {times}; {lost} ended without a trace",
+            least(total, killed)
         )
     } else {
         format!(
@@ -333,6 +333,15 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
         )
     };
     field("Time", &text)
+}
+
+/// A time, of which so many killed runs told nothing.
+fn least(time: Duration, killed: usize) -> String {
+    match killed {
+        0 => span(time),
+        _ if time < Duration::from_secs(1) => "unknown".into(),
+        _ => format!("at least {}", span(time)),
+    }
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
