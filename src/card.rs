@@ -393,7 +393,12 @@ fn rest_of_plan(
             format!("; done about {}", clock(now, &end))
         });
     let text = if checkpoint.phase == Phase::Complete {
-        "everything is written and read back as asked; only the report is left".into()
+        // A resume may have switched the rest of it off.
+        let read_back = match plan.verify() {
+            Verify::None => "",
+            Verify::Full | Verify::Sample { .. } => " and read back as asked",
+        };
+        format!("everything is written{read_back}; only the report is left")
     } else {
         let phase = checkpoint.phase.name();
         format!("{phase} continues at {position}{end}")
@@ -586,5 +591,13 @@ mod tests {
         done.set_position(plan(1).after(plan(1).steps()[1]), SIZE);
         let all = resume_card(&done, &device, &proof, Some(TIMES), &now()).join(" ");
         assert!(all.contains("only the report is left"), "{all}");
+        assert!(all.contains("read back as asked"), "{all}");
+        done.plan = done.plan.with_read_back(ReadBack::None, 0, 0);
+        let all = resume_card(&done, &device, &proof, Some(TIMES), &now()).join(" ");
+        assert!(!all.contains("read back as asked"), "{all}");
+        assert!(
+            all.contains("everything is written; only the report is left"),
+            "{all}"
+        );
     }
 }

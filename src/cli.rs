@@ -89,14 +89,14 @@ struct Args {
         long,
         conflicts_with_all = [
             "resume", "ensure", "restart", "strategy", "pattern", "passes", "scheme", "verify",
-            "dry_run",
+            "dry_run", "report", "operator", "asset", "note",
         ],
         hide_short_help = true
     )]
     check: bool,
 
     /// Show unfinished wipes and the disks of this machine
-    #[arg(short, long, conflicts_with_all = ["resume", "restart"])]
+    #[arg(short, long, conflicts_with_all = ["resume", "restart", "ensure", "check"])]
     list: bool,
 
     /// --list for scripts

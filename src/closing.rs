@@ -10,7 +10,7 @@ use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
 use crate::outcome::{Outcome, Signal};
-use crate::plan::{Phase, Plan};
+use crate::plan::Phase;
 use crate::progress::{self, Saver};
 use crate::report::record::Record;
 use crate::report::{self, Ending};
@@ -102,12 +102,13 @@ impl Closing<'_> {
         outcome
     }
 
-    /// Tells how a check of a finished wipe ended; keeps nothing.
+    /// Tells how a check of a finished wipe ended; keeps nothing. `found`: the
+    /// wipe, with what the check reads and how.
     pub fn check(
         self,
         ended: &Ended,
-        plan: Plan,
-        kept: &progress::Record,
+        mut found: Checkpoint,
+        file: &Path,
         display: &Display,
     ) -> Outcome {
         let outcome = match outcome_of(ended) {
@@ -116,10 +117,8 @@ impl Closing<'_> {
         };
         display.finish(&outcome);
         self.say_failed(&outcome);
-        let mut found = kept.checkpoint.clone();
-        found.plan = plan;
         progress::take_in(&mut found, &ended.state);
-        self.tell(&outcome, &found, (&kept.path, &[]), true);
+        self.tell(&outcome, &found, (file, &[]), true);
         outcome
     }
 

@@ -125,12 +125,15 @@ fn deliver(
         html: &html,
         kept,
     };
-    place.deliver(&files).unwrap_or_else(|error| {
-        let text = format!(
-            "the report could not be written: {}; it is kept as {}",
-            reason(&error),
-            shown(kept_page)
-        );
+    // It was free when the wipe began, days ago maybe: another one may have left
+    // its report there since.
+    let delivered = place.check(Some(&checkpoint.run_id)).and_then(|()| {
+        let delivered = place.deliver(&files);
+        delivered.map_err(|error| reason(&error))
+    });
+    delivered.unwrap_or_else(|why| {
+        let kept = shown(kept_page);
+        let text = format!("the report could not be written: {why}; it is kept as {kept}");
         display::message(&shown(place.path()), &text);
         Vec::new()
     })

@@ -12,7 +12,7 @@ use crate::engine::{Proof, State};
 use crate::identity;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::plan::{Content, Key, Plan};
+use crate::plan::{Content, Key, Plan, Wish};
 use crate::progress::{self, Record, StateDir};
 use crate::resume::{self, Finished, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
@@ -82,7 +82,7 @@ pub fn decide(
                 refuse_doubtful(&known, subject)?;
             }
             if let Some(finished) = finished {
-                return wiped_already(finished, subject);
+                return wiped_already(request, finished, subject);
             }
         } else {
             mode = Mode::Resume;
@@ -130,7 +130,11 @@ fn refuse_doubtful(known: &Known, subject: &str) -> Result<(), Outcome> {
 }
 
 /// What `--ensure` says of a drive that has the record of a finished wipe.
-fn wiped_already(finished: Finished, subject: &str) -> Result<Decision, Outcome> {
+fn wiped_already(
+    request: &Request,
+    finished: Finished,
+    subject: &str,
+) -> Result<Decision, Outcome> {
     let Finished {
         record,
         proof,
@@ -138,7 +142,13 @@ fn wiped_already(finished: Finished, subject: &str) -> Result<Decision, Outcome>
     } = finished;
     let when = record.checkpoint.timestamp.clone();
     match proof {
-        Proof::Matches { .. } => Ok(Decision::Done(Box::new(record))),
+        Proof::Matches { .. } => match missed(&request.wish, &record.checkpoint) {
+            None => Ok(Decision::Done(Box::new(record))),
+            Some((option, done)) => Err(Outcome::Refused(format!(
+                "{subject}: was wiped on {when}, but not as {option} asks ({done}); leave it out, \
+                 or --restart; not touched"
+            ))),
+        },
         Proof::Differs(at) if !sure => Err(Outcome::Refused(format!(
             "{subject}: reports the same as the drive that was wiped on {when}, and does not hold \
              what was written then (at byte {at}); --restart wipes it; not touched"
@@ -151,6 +161,25 @@ fn wiped_already(finished: Finished, subject: &str) -> Result<Decision, Outcome>
             "{subject}: was wiped on {when}, but too little of it can be read to tell whether it \
              still is; --restart wipes it again; not touched"
         ))),
+    }
+}
+
+/// The option that asks for something else than a finished wipe did, and what it
+/// did.
+fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
+    if let Some(asked) = wish.scheme
+        && done.scheme.as_deref() != Some(asked.name)
+    {
+        let scheme = done.scheme.as_deref().unwrap_or("without a scheme");
+        return Some(("--scheme", scheme.to_string()));
+    }
+    match wish.reconcile(&done.plan, 0, 0) {
+        Err(contradiction) => Some((contradiction.option, contradiction.begun)),
+        Ok(wanted) if done.plan.shows_no_less_than(&wanted) => None,
+        Ok(_) => Some((
+            "--verify",
+            format!("read-back {}", done.plan.verify().name()),
+        )),
     }
 }
 

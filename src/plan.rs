@@ -323,6 +323,14 @@ impl Plan {
         self
     }
 
+    /// Whether each of its passes is read back at least as thoroughly as that of
+    /// another plan of the same passes.
+    #[must_use]
+    pub fn shows_no_less_than(&self, other: &Self) -> bool {
+        let mut pairs = self.passes.iter().zip(&other.passes);
+        pairs.all(|(own, other)| own.verify.strength() >= other.verify.strength())
+    }
+
     /// Everything that is done, in order: each pass written and, where asked,
     /// read back.
     #[must_use]
@@ -606,10 +614,13 @@ impl Wish {
     ) -> Result<Plan, Contradiction> {
         let first = &begun.pass(0).content;
         let contradiction = |option, begun| Err(Contradiction { option, begun });
-        if let Some(choice) = self.strategy
-            && choice.name() != first.name()
-        {
-            return contradiction("--strategy", first.name().to_string());
+        if let Some(choice) = self.strategy {
+            // The passes of a scheme are not all alike.
+            let names = begun.passes().iter().map(|pass| pass.content.name());
+            let mut others = names.filter(|name| *name != choice.name());
+            if let Some(other) = others.next() {
+                return contradiction("--strategy", other.to_string());
+            }
         }
         if let Some(pattern) = &self.pattern {
             match first {
@@ -683,6 +694,25 @@ mod tests {
             assert!(bad.parse::<Pattern>().is_err(), "{bad}");
         }
         assert!("00".repeat(MAX_PATTERN + 1).parse::<Pattern>().is_err());
+    }
+
+    #[test]
+    fn a_strategy_contradicts_a_scheme_that_only_begins_with_it() {
+        let pass = |content| Pass {
+            content,
+            verify: Verify::None,
+        };
+        let ones = Content::Pattern {
+            pattern: "ff".parse().unwrap(),
+        };
+        let begun = Plan::new(vec![pass(Content::Zero), pass(ones)]).unwrap();
+        let wish = Wish {
+            strategy: Some(Choice::Zero),
+            ..Wish::default()
+        };
+        let why = wish.reconcile(&begun, 0, 7).unwrap_err();
+        assert_eq!((why.option, &*why.begun), ("--strategy", "pattern"));
+        assert!(wish.reconcile(&plan(3, ReadBack::Full), 0, 7).is_ok());
     }
 
     #[test]

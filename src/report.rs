@@ -192,9 +192,10 @@ fn wiped(ending: &Ending<'_>) -> Vec<String> {
 fn checked(ending: &Ending<'_>) -> Vec<String> {
     let when = &ending.checkpoint.timestamp;
     let name = contents(ending.checkpoint);
+    let through = page_cache(ending.checkpoint);
     let mut lines = field(
         "Check",
-        &format!("every byte is what was written by the last pass ({name}), on {when}"),
+        &format!("every byte is what was written by the last pass ({name}), on {when}{through}"),
     );
     lines.extend(field("Time", &span(ending.active)));
     lines.extend(record(ending));
@@ -220,18 +221,25 @@ fn method(ending: &Ending<'_>) -> Vec<String> {
         "Clear" => "Clear (overwrite)",
         word => word,
     };
-    let mut read_back = read_back(checkpoint);
-    if checkpoint.plan.verify() != Verify::None && checkpoint.page_cache {
-        read_back += ", but through the page cache: the file system refuses direct I/O";
-    }
+    let read_back = read_back(checkpoint);
+    let through = page_cache(checkpoint);
     field(
         "Method",
         &format!(
-            "{word}: {}, {}, {read_back}",
+            "{word}: {}, {}, {read_back}{through}",
             contents(checkpoint),
             passes(checkpoint)
         ),
     )
+}
+
+/// What weakens a read-back that did not come from the drive for certain.
+fn page_cache(checkpoint: &Checkpoint) -> &'static str {
+    if checkpoint.page_cache && checkpoint.plan.verify() != Verify::None {
+        ", but through the page cache: the file system refuses direct I/O"
+    } else {
+        ""
+    }
 }
 
 /// What was read back of the last pass.
@@ -314,8 +322,8 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
     let text = if killed > 0 {
         let lost = count(killed as u64, "run", "runs");
         format!(
-            "at least {}; {times}; {lost} ended without a trace",
-            span(total)
+            "{}; {times}; {lost} ended without a trace",
+            least(total, killed)
         )
     } else {
         format!(
@@ -325,6 +333,15 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
         )
     };
     field("Time", &text)
+}
+
+/// A time, of which so many killed runs told nothing.
+fn least(time: Duration, killed: usize) -> String {
+    match killed {
+        0 => span(time),
+        _ if time < Duration::from_secs(1) => "unknown".into(),
+        _ => format!("at least {}", span(time)),
+    }
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
@@ -711,6 +728,19 @@ mod tests {
         assert!(!all.contains("Clear") && !all.contains("Pull"), "{all}");
         assert!(all.contains("Overwritten: random") && all.contains("page cache"));
         assert!(line(&ending).starts_with("WIPED /tmp/my\\040disk.img - 18000207937536 bytes"));
+    }
+
+    #[test]
+    fn a_check_through_the_page_cache_says_so() {
+        let mut checkpoint = checkpoint();
+        let said = |checkpoint: &Checkpoint| {
+            let mut ending = ending(&Outcome::Checked, checkpoint);
+            ending.check = true;
+            details(&ending).join(" ")
+        };
+        assert!(!said(&checkpoint).contains("cache"));
+        checkpoint.page_cache = true;
+        assert!(said(&checkpoint).contains("page cache"));
     }
 
     #[test]

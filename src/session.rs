@@ -211,7 +211,11 @@ impl Session {
         let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
         let job = match job::decide(&self.request, &self.host, &opened, state_dir, &subject)? {
             Decision::Work(job) => *job,
-            Decision::Done(record) => return Ok(self.wiped_already(&opened, &record, &subject)),
+            Decision::Done(record) => {
+                // Who names another drive is not told that it is wiped.
+                self.consent(state_dir).named(opened.device(), &subject)?;
+                return self.wiped_already(&opened, &record, &subject);
+            }
         };
         let continued = job.continued.as_ref().map(|one| &one.checkpoint);
         let device = opened.device();
@@ -317,11 +321,13 @@ impl Session {
         self.install_handlers()?;
         let (device, begun) = (opened.device(), Instant::now());
         let closing = || self.closing(device, begun, true);
+        let mut found = record.checkpoint.clone();
+        found.plan = plan.clone();
+        found.page_cache = !opened.writer.is_direct();
         let display = Display::start(self.face(), header(device, &plan, state.step));
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
-            let mut found = record.checkpoint.clone();
-            found.plan = plan.clone();
+            let mut found = found.clone();
             progress::take_in(&mut found, state);
             let outcome = closing().hung(&found, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
@@ -337,7 +343,7 @@ impl Session {
         };
         let ended = engine.run(state, &mut Nowhere);
         self.answer_status(None);
-        Ok(closing().check(&ended, plan.clone(), record, &display))
+        Ok(closing().check(&ended, found.clone(), &record.path, &display))
     }
 
     /// The end of a run that began then.
@@ -392,9 +398,27 @@ impl Session {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
-    /// Tells of a wipe that is already done; nothing is written.
-    fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Outcome {
+    /// Tells of a wipe that is already done; nothing is written to the drive.
+    fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Go<Outcome> {
         let device = opened.device();
+        let when = clean(&record.checkpoint.timestamp);
+        let text = match &record.outcome {
+            Outcome::Wiped => {
+                format!("was wiped on {when}, and its samples still match; nothing was written")
+            }
+            other => format!(
+                "its wipe of {when} ended as {}, and its samples still match; --restart wipes it \
+                 again; nothing was written",
+                other.word()
+            ),
+        };
+        if self.request.dry_run {
+            if record.outcome != Outcome::Wiped {
+                return Err(Outcome::Refused(format!("{subject}: {text}")));
+            }
+            display::message(subject, &text);
+            return Ok(Outcome::Nothing);
+        }
         let delivered = delivery::again(&self.request, record, device);
         let ending = Ending {
             outcome: &record.outcome,
@@ -415,14 +439,9 @@ impl Session {
         // Who closed stdout does not want the line; the exit code still tells.
         let _ = display::result(&report::line(&ending));
         if !self.request.quiet {
-            let when = &record.checkpoint.timestamp;
-            let text = format!(
-                "was wiped on {}, and its samples still match; nothing was written",
-                clean(when)
-            );
             display::message(subject, &text);
         }
-        record.outcome.clone()
+        Ok(record.outcome.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::plot::{self, Plot};
 use super::record::{Record, active, length};
-use super::{LISTED, noun, sectors};
+use super::{LISTED, least, noun, sectors};
 use crate::checkpoint::Run;
 use crate::device::Medium;
 use crate::extent::{BadState, During, Extent};
@@ -515,10 +515,9 @@ fn times(record: &Record) -> Markup {
     let runs = &checkpoint.runs;
     let (total, killed) = active(runs);
     let interruptions = runs.len().saturating_sub(1) as u64;
-    let least = if killed > 0 { "at least " } else { "" };
     let text = format!(
-        "{least}{}, in {}",
-        span(total),
+        "{}, in {}",
+        least(total, killed),
         count(runs.len() as u64, "run", "runs")
     );
     let host = [&record.host.name, &record.host.model];
@@ -877,6 +876,9 @@ mod tests {
             "at least 36 h 30 min, in 2 runs"
         );
         assert!(page.contains("without a trace: killed, power lost, or the drive hung"));
+        checkpoint.runs[1].end = Some(checkpoint.runs[1].start.clone());
+        let page = self::page(&checkpoint, &Outcome::Wiped);
+        assert_eq!(fact(&page, "Active time"), "unknown, in 2 runs");
     }
 
     #[test]

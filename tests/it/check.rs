@@ -6,10 +6,17 @@ use std::process::Command;
 
 use nix::sys::signal::Signal::SIGINT;
 
-use crate::support::device::{Loop, SlowDisk, Traits};
+use crate::support::device::{Loop, Mount, SlowDisk, Traits};
 use crate::support::state::{number, unchanged};
 use crate::support::trace;
-use crate::support::{LOOP, MIB, NOTHING, STRACE, Scratch, cases};
+use crate::support::{LOOP, MIB, NOTHING, Need, STRACE, Scratch, cases, sh};
+
+const MOUNT: &[Need] = &[
+    Need::Root,
+    Need::Loop,
+    Need::Tool("mkfs.ext4"),
+    Need::Tool("tune2fs"),
+];
 
 cases![
     NOTHING => a_wiped_image_is_checked_and_nothing_changes,
@@ -22,6 +29,7 @@ cases![
     NOTHING => the_last_of_several_passes_is_checked,
     LOOP => a_read_only_device_can_be_checked,
     LOOP => a_mounted_device_cannot,
+    MOUNT => what_a_file_system_would_answer_from_memory_is_read_from_its_disk,
     STRACE => nothing_opens_the_target_for_writing,
     SlowDisk::NEEDS => a_drive_with_bad_sectors_stays_not_clear,
 ];
@@ -121,9 +129,18 @@ fn check_takes_no_option_that_says_what_is_written() {
         "--passes 2",
         "--verify full",
         "--list",
+        "--report r.html",
+        "--operator X",
+        "--asset X",
+        "--note X",
     ] {
         let wipe = scratch.wipe(&image).arg("--check").words(option);
         wipe.code(2).one_line();
+    }
+    // A list is no check.
+    for option in ["--check", "--ensure"] {
+        let done = scratch.wipeit().arg("--list").arg(option).code(2);
+        done.one_line().says(&[option]);
     }
     scratch.wipeit().arg("--check").code(2).says(&["no TARGET"]);
 }
@@ -201,7 +218,7 @@ fn a_mounted_device_cannot() {
     let image = scratch.tagged("old.img", 16 * MIB);
     let device = Loop::over(&image);
     scratch.wipe(device.path()).yes().code(0);
-    let mount = crate::support::device::Mount::ext4(device.path(), scratch.join("point"));
+    let mount = Mount::ext4(device.path(), scratch.join("point"));
     let done = scratch.wipe(device.path()).arg("--check").code(4);
     done.says(&["is mounted at"]);
     drop(mount);
@@ -255,4 +272,28 @@ fn a_drive_with_bad_sectors_stays_not_clear() {
     let done = scratch.wipe(disk.path()).arg("--check").code(3);
     assert!(done.stdout.starts_with("NOT-CLEAR "), "{done:?}");
     done.says(&["may hold old data"]);
+}
+
+fn what_a_file_system_would_answer_from_memory_is_read_from_its_disk() {
+    // It takes O_DIRECT when a file is opened, and then caches all the same.
+    let scratch = Scratch::new();
+    let below = scratch.tagged("below.img", 128 * MIB);
+    let device = Loop::over(&below);
+    sh!("mkfs.ext4", "-q", "-F", device.path());
+    sh!("tune2fs", "-o", "journal_data", device.path());
+    let mount = Mount::of(device.path(), scratch.join("point"));
+    let image = mount.point().join("old.img");
+    crate::support::content::fill_with_tags(&image, SIZE);
+    let read = || {
+        let file = format!("/sys/block/{}/stat", device.name());
+        let text = std::fs::read_to_string(file).unwrap();
+        let sectors = text.split_whitespace().nth(2).unwrap();
+        sectors.parse::<u64>().unwrap() * 512
+    };
+    for options in ["--yes", "--check"] {
+        let before = read();
+        scratch.wipe(&image).words(options).code(0);
+        let from_disk = read() - before;
+        assert!(from_disk >= SIZE, "{options}: {from_disk} of {SIZE} bytes");
+    }
 }

@@ -13,6 +13,10 @@ cases![
     NOTHING => ensure_refuses_an_image_that_has_another_size_than_when_it_was_wiped,
     NOTHING => ensure_continues_what_is_unfinished,
     NOTHING => ensure_needs_consent_for_the_first_wipe_only,
+    NOTHING => ensure_looks_at_the_serial_also_where_nothing_is_left_to_do,
+    NOTHING => ensure_never_calls_wiped_what_ended_otherwise,
+    NOTHING => ensure_refuses_what_was_wiped_otherwise_than_it_is_asked,
+    NOTHING => a_dry_run_of_ensure_writes_no_report_and_refuses_nothing_that_is_wiped,
 ];
 
 fn ensure_wipes_once_in_a_loop_of_five_runs() {
@@ -149,4 +153,81 @@ fn ensure_needs_consent_for_the_first_wipe_only() {
         .arg("--ensure")
         .code(0)
         .says(&["nothing was written"]);
+}
+
+/// A wiped image whose record says that its wipe ended so. `--ensure` goes by
+/// the record and the samples.
+fn with_outcome(outcome: &str) -> (Scratch, std::path::PathBuf) {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+    let file = scratch.state().reports().remove(0);
+    let mut record = scratch.state().report();
+    record["outcome"] = outcome.into();
+    std::fs::write(&file, record.to_string()).unwrap();
+    (scratch, image)
+}
+
+fn ensure_never_calls_wiped_what_ended_otherwise() {
+    for (outcome, code) in [("NOT-CLEAR", 3), ("DIFFERS", 5)] {
+        let (scratch, image) = with_outcome(outcome);
+        unchanged(&[&image, scratch.state().path()], || {
+            let done = scratch.wipe(&image).arg("--ensure").yes().code(code);
+            assert!(done.stdout.starts_with(outcome), "{done:?}");
+            assert!(!done.stderr.contains("was wiped"), "{done:?}");
+            done.says(&[&format!("ended as {outcome}"), "--restart"]);
+            let dry = scratch.wipe(&image).words("--ensure -n").code(4);
+            dry.one_line().says(&[&format!("ended as {outcome}")]);
+        });
+    }
+}
+
+fn a_dry_run_of_ensure_writes_no_report_and_refuses_nothing_that_is_wiped() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.tagged("a.img", MIB), scratch.tagged("b.img", MIB));
+    scratch.wipe(&one).arg("--ensure").yes().code(0);
+    unchanged(&[&one, &two, scratch.state().path()], || {
+        let dry = scratch.wipe(&one).arg(&two).words("--ensure -n").code(0);
+        dry.stdout("")
+            .says(&["a.img: was wiped on", "b.img: dry run"]);
+        let wipe = scratch.wipe(&one).words("--ensure -n --report r.html");
+        wipe.code(0).one_line().says(&["was wiped on"]);
+    });
+    assert!(!scratch.join("r.html").exists());
+}
+
+fn ensure_refuses_what_was_wiped_otherwise_than_it_is_asked() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let wipe = |options: &str| scratch.wipe(&image).words("--ensure --yes").words(options);
+    wipe("-s zero --passes 2 --verify sample").code(0);
+    unchanged(&[&image, scratch.state().path()], || {
+        for (options, option, done) in [
+            ("--verify full", "--verify", "read-back sample"),
+            ("--verify all", "--verify", "read-back sample"),
+            ("--scheme gutmann", "--scheme", "without a scheme"),
+            ("-s random", "--strategy", "zero"),
+            ("--pattern 55", "--strategy", "zero"),
+            ("--passes 3", "--passes", "2"),
+        ] {
+            let refused = wipe(options).code(4).one_line();
+            let done = format!("but not as {option} asks ({done})");
+            refused.says(&["was wiped on", &done, "--restart"]);
+        }
+        // Nothing else was asked for, or less.
+        for options in ["", "-s zero --passes 2", "--verify sample", "--verify none"] {
+            wipe(options).code(0).says(&["nothing was written"]);
+        }
+    });
+}
+
+fn ensure_looks_at_the_serial_also_where_nothing_is_left_to_do() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    scratch.wipe(&image).arg("--ensure").yes().code(0);
+    for options in ["--ensure --serial X", "--ensure -n --serial X"] {
+        let done = scratch.wipe(&image).words(options).code(4).one_line();
+        done.stdout("")
+            .says(&["has no serial, but --serial says X"]);
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal::SIGINT;
+use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGSTOP};
 use serde_json::Value;
 
 use crate::support::state::unchanged;
@@ -23,6 +23,7 @@ cases![
     NOTHING => a_place_that_cannot_be_written_is_refused_before_the_first_byte,
     USERS => a_folder_without_permission_is_refused_before_the_first_byte,
     NOTHING => a_report_of_another_wipe_is_never_replaced,
+    NOTHING => of_two_wipes_at_once_the_later_does_not_replace_the_report_of_the_other,
     NOTHING => words_and_place_are_kept_over_an_interrupt_and_may_be_given_anew,
     NOTHING => an_interrupted_run_writes_no_report,
     NOTHING => a_place_that_went_away_is_said_loudly_and_the_record_stands,
@@ -188,6 +189,28 @@ fn a_report_of_another_wipe_is_never_replaced() {
         wipe(&two).code(4).one_line().says(&["is there already"])
     });
     assert_eq!(text(&scratch.join("r.html")), before);
+}
+
+fn of_two_wipes_at_once_the_later_does_not_replace_the_report_of_the_other() {
+    for name in ["r.html", "r.json"] {
+        let scratch = Scratch::new();
+        let (one, two) = (
+            scratch.tagged("a.img", 4 * MIB),
+            scratch.tagged("b.img", MIB),
+        );
+        let wipe = |image: &Path| scratch.wipe(image).yes().args(["--report", name]);
+        let mut slow = wipe(&one).words("--rate-limit 4M").start();
+        slow.until("it has begun", |_| {
+            scratch.state().try_checkpoint().is_some()
+        });
+        slow.signal(SIGSTOP);
+        wipe(&two).run().wiped(&two, MIB);
+        let before = text(&scratch.join(name));
+        slow.signal(SIGCONT);
+        let done = slow.wait().wiped(&one, 4 * MIB);
+        done.says(&[name, "is there already", "it is kept as"]);
+        assert_eq!(text(&scratch.join(name)), before);
+    }
 }
 
 /// Starts a wipe and stops it after the first megabyte.
