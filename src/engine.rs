@@ -38,7 +38,7 @@ use crate::size::{self, KIB, MIB};
 use crate::strategy;
 use crate::text::reason;
 
-pub use proof::{Proof, prove};
+pub use proof::{Proof, prove, prove_all};
 pub use verify::differing;
 
 /// Bytes that a crash may cost at most: the longest interval between

@@ -13,7 +13,7 @@ use crate::identity;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::plan::{Content, Key, Plan, Wish};
-use crate::progress::{self, Record, StateDir};
+use crate::progress::{self, StateDir};
 use crate::resume::{self, Finished, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
 use crate::strategy;
@@ -43,7 +43,7 @@ pub enum Decision {
     /// There is something to do.
     Work(Box<Job>),
     /// The drive is wiped already: the record of that.
-    Done(Box<Record>),
+    Done(Box<Finished>),
 }
 
 /// Decides what is to be done; asks about an unfinished wipe where the request
@@ -135,15 +135,12 @@ fn wiped_already(
     finished: Finished,
     subject: &str,
 ) -> Result<Decision, Outcome> {
-    let Finished {
-        record,
-        proof,
-        sure,
-    } = finished;
+    let Finished { sure, proof, .. } = finished;
+    let record = &finished.record;
     let when = record.checkpoint.timestamp.clone();
     match proof {
         Proof::Matches { .. } => match missed(&request.wish, &record.checkpoint) {
-            None => Ok(Decision::Done(Box::new(record))),
+            None => Ok(Decision::Done(Box::new(finished))),
             Some((option, done)) => Err(Outcome::Refused(format!(
                 "{subject}: was wiped on {when}, but not as {option} asks ({done}); leave it out, \
                  or --restart; not touched"

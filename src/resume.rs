@@ -14,8 +14,12 @@ use crate::identity::{self, Comparison, Kind};
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::{LoadError, Pending, Record, StateDir};
-use crate::size;
+use crate::size::{self, MIB};
 use crate::text::{reason, shown};
+
+/// A drive of at most so many bytes is read as a whole before it is called wiped
+/// already: that takes a stick some seconds.
+const SMALL: u64 = 256 * MIB;
 
 /// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
@@ -118,6 +122,8 @@ pub struct Finished {
     pub record: Record,
     /// What the drive's content says of it now.
     pub proof: Proof,
+    /// Whether that is all of its content.
+    pub read_whole: bool,
     /// Whether it is surely of this drive. If not, nothing says that it is of
     /// another, but the content differs.
     pub sure: bool,
@@ -128,6 +134,18 @@ impl Finished {
     fn rank(&self) -> (bool, Option<Timestamp>) {
         let at = self.record.checkpoint.timestamp.parse().ok();
         (self.sure, at)
+    }
+
+    /// Reads all of a small drive, where samples have found nothing.
+    fn look_closely(&mut self, opened: &Opened, subject: &str) -> Result<(), Outcome> {
+        let checkpoint = &self.record.checkpoint;
+        if checkpoint.total_size <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
+            let state = State::of(checkpoint, &checkpoint.plan);
+            self.proof = engine::prove_all(&checkpoint.plan, &state, &opened.writer)
+                .map_err(|error| unproved(subject, &error))?;
+            self.read_whole = true;
+        }
+        Ok(())
     }
 
     /// Whether the content says that it is of another drive, or that new data
@@ -174,6 +192,7 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
             sure: comparison == Comparison::Same || cryptographic,
             record,
             proof,
+            read_whole: false,
         });
     }
     fitting.sort_by_key(Finished::rank);
@@ -211,8 +230,11 @@ pub fn finished(
         mut fitting,
         refused,
     } = records(state, opened, subject)?;
-    match (fitting.last(), refused) {
-        (Some(best), _) if best.sure => return Ok(fitting.pop()),
+    match (fitting.last_mut(), refused) {
+        (Some(best), _) if best.sure => {
+            best.look_closely(opened, subject)?;
+            return Ok(fitting.pop());
+        }
         (_, Some(refused)) => return Err(refused),
         _ => {}
     }
@@ -252,12 +274,15 @@ pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Fini
 
 fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {
     let state = State::of(checkpoint, &checkpoint.plan);
-    engine::prove(&checkpoint.plan, &state, &opened.writer, &mut draw).map_err(|error| {
-        Outcome::Refused(format!(
-            "{subject}: cannot be read to prove that it is the drive: {}; not touched",
-            reason(&error)
-        ))
-    })
+    engine::prove(&checkpoint.plan, &state, &opened.writer, &mut draw)
+        .map_err(|error| unproved(subject, &error))
+}
+
+fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
+    Outcome::Refused(format!(
+        "{subject}: cannot be read to prove that it is the drive: {}; not touched",
+        reason(error)
+    ))
 }
 
 /// A number below `below` to look at. Without randomness the places are known

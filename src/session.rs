@@ -23,9 +23,9 @@ use crate::job::{self, Decision, Job};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
-use crate::progress::{self, Clock, Record, Saver, StateDir};
+use crate::progress::{self, Clock, Saver, StateDir};
 use crate::report::{self, Ending};
-use crate::resume;
+use crate::resume::{self, Finished};
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
 use crate::tuning::Tuning;
@@ -211,10 +211,10 @@ impl Session {
         let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
         let job = match job::decide(&self.request, &self.host, &opened, state_dir, &subject)? {
             Decision::Work(job) => *job,
-            Decision::Done(record) => {
+            Decision::Done(finished) => {
                 // Who names another drive is not told that it is wiped.
                 self.consent(state_dir).named(opened.device(), &subject)?;
-                return self.wiped_already(&opened, &record, &subject);
+                return self.wiped_already(&opened, &finished, &subject);
             }
         };
         let continued = job.continued.as_ref().map(|one| &one.checkpoint);
@@ -399,15 +399,20 @@ impl Session {
     }
 
     /// Tells of a wipe that is already done; nothing is written to the drive.
-    fn wiped_already(&self, opened: &Opened, record: &Record, subject: &str) -> Go<Outcome> {
-        let device = opened.device();
+    fn wiped_already(&self, opened: &Opened, finished: &Finished, subject: &str) -> Go<Outcome> {
+        let (device, record) = (opened.device(), &finished.record);
+        let seen = if finished.read_whole {
+            "every byte of it still matches"
+        } else {
+            "its samples still match"
+        };
         let when = clean(&record.checkpoint.timestamp);
         let text = match &record.outcome {
             Outcome::Wiped => {
-                format!("was wiped on {when}, and its samples still match; nothing was written")
+                format!("was wiped on {when}, and {seen}; nothing was written")
             }
             other => format!(
-                "its wipe of {when} ended as {}, and its samples still match; --restart wipes it \
+                "its wipe of {when} ended as {}, and {seen}; --restart wipes it \
                  again; nothing was written",
                 other.word()
             ),

@@ -77,9 +77,35 @@ pub fn prove(
     };
     // Whole blocks: the tail of an image is left out.
     let end = evidence.range.end() / target.alignment() * target.alignment();
-    let Some(range) = Extent::new(0, end) else {
+    let places = Extent::new(0, end).map_or(Vec::new(), |range| places(range, draw));
+    compare(plan, state, target, &evidence, &places)
+}
+
+/// The same, but reads everything that was written, to the last byte.
+///
+/// # Errors
+/// When the target has gone.
+pub fn prove_all(plan: &Plan, state: &State, target: &dyn Target) -> io::Result<Proof> {
+    let Some(evidence) = evidence(plan, state, target.size()) else {
         return Ok(Proof::TooLittle);
     };
+    let end = evidence.range.end();
+    let whole = end / target.alignment() * target.alignment();
+    let mut places: Vec<Extent> = (0..whole)
+        .step_by(size::memory(MIB))
+        .filter_map(|start| Extent::between(start, whole.min(start + MIB)))
+        .collect();
+    places.extend(Extent::between(whole, end));
+    compare(plan, state, target, &evidence, &places)
+}
+
+fn compare(
+    plan: &Plan,
+    state: &State,
+    target: &dyn Target,
+    evidence: &Evidence,
+    places: &[Extent],
+) -> io::Result<Proof> {
     let content = &plan.pass(evidence.pass).content;
     let strategy = strategy::of(content);
     let older = evidence
@@ -87,10 +113,17 @@ pub fn prove(
         .map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from));
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
     let (mut samples, mut seen, mut lost) = (0, 0, None);
-    for place in places(range, draw) {
+    for &place in places {
         'pieces: for piece in known_good(state, place) {
-            let data = &mut buffer[..size::memory(piece.length())];
-            if let Err(error) = target.read(data, piece.start()) {
+            let length = size::memory(piece.length());
+            let read = if piece.length().is_multiple_of(target.alignment()) {
+                target.read(&mut buffer[..length], piece.start())
+            } else {
+                let block = &mut buffer[..size::memory(target.alignment())];
+                target.read_tail(block, piece.start(), length)
+            };
+            let data = &buffer[..length];
+            if let Err(error) = read {
                 // A block that went bad since proves nothing either way.
                 match target.presence(&error) {
                     Presence::Present => continue,
