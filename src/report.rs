@@ -379,6 +379,10 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
 }
 
 fn record(ending: &Ending<'_>) -> Vec<String> {
+    if let (true, Some(file)) = (ending.check, ending.file) {
+        let text = format!("{} (of the wipe; a check leaves none)", shown(file));
+        return field("Record", &text);
+    }
     let text = match (ending.file, ending.saved) {
         (Some(file), true) => format!("{} (and .html)", shown(file)),
         (Some(file), false) => format!(

@@ -334,13 +334,14 @@ fn verification(record: &Record) -> Markup {
     let compared = match checkpoint.plan.verify() {
         Verify::None => String::new(),
         Verify::Full | Verify::Sample { .. } => {
-            format!("{}, {share} of the drive", bytes_text(found.bytes))
+            let target = if record.is_file() { "file" } else { "drive" };
+            format!("{}, {share} of the {target}", bytes_text(found.bytes))
         }
     };
     let through = if checkpoint.page_cache {
         "through the page cache: the file system refuses direct I/O"
     } else {
-        "from the drive, past the page cache"
+        "past the page cache"
     };
     let through = if compared.is_empty() { "" } else { through };
     let result = match (found.bytes_different, checkpoint.plan.verify()) {
