@@ -7,6 +7,7 @@
 
 mod chunk;
 mod coordinator;
+mod credit;
 mod cycle;
 #[cfg(test)]
 mod fake;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
+use super::credit::Credit;
 use super::cycle::{self, Request};
 use super::gate::{Gate, Work};
 use super::message::{Alarm, Done, Message};
@@ -697,45 +698,6 @@ impl<'a> Coordinator<'a> {
 
     fn tell(&self, event: Event) {
         self.engine.observer.event(event);
-    }
-}
-
-/// What a rate limit allows.
-struct Credit {
-    rate: Option<u64>,
-    // at most a second's worth, so that a pause is not made up for by a burst
-    most: u64,
-    bytes: u64,
-    spent: u64,
-    at: Duration,
-}
-
-impl Credit {
-    fn new(settings: Settings, now: Duration) -> Self {
-        let most = settings.rate.unwrap_or(0).max(settings.chunk);
-        Self {
-            rate: settings.rate,
-            most,
-            bytes: 0,
-            spent: 0,
-            at: now,
-        }
-    }
-
-    /// Bytes that may be dispensed now, when `dispensed` were so far.
-    fn left(&mut self, now: Duration, dispensed: u64) -> u64 {
-        let Some(rate) = self.rate else {
-            return u64::MAX;
-        };
-        let earned = u128::from(rate) * now.saturating_sub(self.at).as_micros() / 1_000_000;
-        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
-        if earned > 0 {
-            self.at = now;
-        }
-        self.bytes = self.bytes.saturating_sub(dispensed - self.spent);
-        self.spent = dispensed;
-        self.bytes = self.bytes.saturating_add(earned).min(self.most);
-        self.bytes
     }
 }
 

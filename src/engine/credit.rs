@@ -1,0 +1,45 @@
+//! How much a rate limit lets through.
+
+use std::time::Duration;
+
+use super::Settings;
+
+/// What a rate limit allows.
+pub struct Credit {
+    rate: Option<u64>,
+    // at most a second's worth, so that a pause is not made up for by a burst
+    most: u64,
+    bytes: u64,
+    spent: u64,
+    at: Duration,
+}
+
+impl Credit {
+    /// Nothing yet, from now on.
+    pub fn new(settings: Settings, now: Duration) -> Self {
+        let most = settings.rate.unwrap_or(0).max(settings.chunk);
+        Self {
+            rate: settings.rate,
+            most,
+            bytes: 0,
+            spent: 0,
+            at: now,
+        }
+    }
+
+    /// Bytes that may be dispensed now, when `dispensed` were so far.
+    pub fn left(&mut self, now: Duration, dispensed: u64) -> u64 {
+        let Some(rate) = self.rate else {
+            return u64::MAX;
+        };
+        let earned = u128::from(rate) * now.saturating_sub(self.at).as_micros() / 1_000_000;
+        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+        if earned > 0 {
+            self.at = now;
+        }
+        self.bytes = self.bytes.saturating_sub(dispensed - self.spent);
+        self.spent = dispensed;
+        self.bytes = self.bytes.saturating_add(earned).min(self.most);
+        self.bytes
+    }
+}
