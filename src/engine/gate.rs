@@ -30,8 +30,8 @@ pub struct Gate {
     opened: Condvar,
 }
 
-/// The gate's state; only the coordinator changes anything but `next` and
-/// `dispensed`.
+/// The gate's state. Workers take chunks out (`next`, `again`, what was
+/// dispensed) and put in what came of them; the rest is the coordinator's.
 pub struct State {
     /// Where the next chunk begins.
     pub next: u64,
