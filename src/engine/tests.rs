@@ -658,7 +658,8 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
         whole,
         Proof::Matches {
             samples: 258,
-            cryptographic: true
+            cryptographic: true,
+            ahead: None
         }
     );
     for changed in [0, MIB - 1, 7 * MIB, 8 * MIB - 1] {
@@ -753,10 +754,16 @@ fn ahead_of_a_read_back_a_drive_may_have_lost_what_was_written() {
         let behind = prove(platter.clone(), block + 512);
         assert_eq!(behind, Proof::Differs(block));
         // The read-back has still to come there, and will tell.
-        let Proof::Matches { cryptographic, .. } = prove(platter, block) else {
+        let Proof::Matches {
+            cryptographic,
+            ahead,
+            ..
+        } = prove(platter, block)
+        else {
             panic!("{changed}");
         };
         assert!(cryptographic);
+        assert_eq!(ahead, Some(block));
     }
     // Where nothing is left of what was written, nothing is proved.
     assert_eq!(prove(vec![7; 8 << 20], 0), Proof::Differs(0));
