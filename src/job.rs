@@ -12,7 +12,7 @@ use crate::engine::{Proof, State};
 use crate::identity;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::plan::{Content, Key, Plan, Wish};
+use crate::plan::{Content, Key, Phase, Plan, Verify, Wish};
 use crate::progress::{self, StateDir};
 use crate::resume::{self, Finished, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
@@ -91,8 +91,9 @@ pub fn decide(
     if mode == Mode::Resume {
         let continued = choose(&mut known, state, subject)?;
         check_drive(host, opened.device(), &continued, subject)?;
-        return continuation(request, continued, known.of_it)
-            .map(|job| Decision::Work(Box::new(job)));
+        let job = continuation(request, continued, known.of_it)?;
+        refuse_what_nobody_would_see(&job, subject)?;
+        return Ok(Decision::Work(Box::new(job)));
     }
     for line in known.unusable.iter().chain(&known.left_out) {
         display::say(&format!("wipeit: {line}"));
@@ -231,11 +232,7 @@ fn check_drive(
     subject: &str,
 ) -> Result<(), Outcome> {
     if let Proof::Differs(at) = continued.proof {
-        return Err(Outcome::Refused(format!(
-            "{subject}: was written to since the wipe stopped, or does not keep what is \
-             written to it (byte {at} is not what was written); --restart wipes it from the \
-             start; not touched"
-        )));
+        return Err(written_to(at, subject));
     }
     if let Some(twin) = resume::twin(host, device) {
         return Err(Outcome::Refused(format!(
@@ -245,6 +242,33 @@ fn check_drive(
         )));
     }
     Ok(())
+}
+
+/// Refuses where the drive was seen to differ ahead of a read-back, and what is
+/// left of the plan would not tell: the read-back is switched off or reads
+/// samples. Nor is it for a later pass to wipe what may be new data.
+fn refuse_what_nobody_would_see(job: &Job, subject: &str) -> Result<(), Outcome> {
+    let proof = job.continued.as_ref().map(|continued| continued.proof);
+    let Some(Proof::Matches {
+        ahead: Some(at), ..
+    }) = proof
+    else {
+        return Ok(());
+    };
+    let step = job.state.step;
+    let is_told = step.phase == Phase::Verify && job.plan.part(step) == Verify::Full;
+    if is_told && job.plan.after(step).phase == Phase::Complete {
+        Ok(())
+    } else {
+        Err(written_to(at, subject))
+    }
+}
+
+fn written_to(at: u64, subject: &str) -> Outcome {
+    Outcome::Refused(format!(
+        "{subject}: was written to since the wipe stopped, or does not keep what is written to \
+         it (byte {at} is not what was written); --restart wipes it from the start; not touched"
+    ))
 }
 
 /// A fresh wipe was asked for, but there is an unfinished one.

@@ -18,10 +18,16 @@ const OPENER_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked at within that time.
 const OPENER_RETRY: Duration = Duration::from_millis(50);
 
+/// What was seen so long ago may not be so any more: a proof or a measurement of
+/// a slow drive takes seconds.
+const STALE: Duration = Duration::from_millis(100);
+
 /// A target that may be written, or only read.
 #[derive(Debug)]
 pub struct Opened {
     device: Device,
+    // when its facts were gathered
+    looked: Instant,
     /// The one descriptor that is used to the end.
     pub writer: Writer,
 }
@@ -31,6 +37,12 @@ impl Opened {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Whether it was looked at so long ago that it has to be again.
+    #[must_use]
+    pub fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.looked) >= STALE
     }
 
     /// Looks once more, after time has gone by since the first look: the
@@ -57,10 +69,11 @@ impl Opened {
 /// # Errors
 /// Refused, or busy with another run.
 pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
-    let (cleared, lock) = locked(host, path, state_dir, guard::check, subject)?;
+    let (looked, cleared, lock) = locked(host, path, state_dir, guard::check, subject)?;
     let writer = Writer::open(&cleared, lock).map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
+        looked,
         writer,
     })
 }
@@ -75,10 +88,14 @@ pub fn open_to_read(
     state_dir: &Path,
     subject: &str,
 ) -> Result<Opened, Outcome> {
-    let (device, lock) = locked(host, path, state_dir, guard::check_to_read, subject)?;
+    let (looked, device, lock) = locked(host, path, state_dir, guard::check_to_read, subject)?;
     let opened = Writer::open_to_read(&device, lock);
     let writer = opened.map_err(|error| not_opened(error, subject))?;
-    Ok(Opened { device, writer })
+    Ok(Opened {
+        device,
+        looked,
+        writer,
+    })
 }
 
 /// Locks a target and lets the guard look at it.
@@ -88,26 +105,28 @@ fn locked<T>(
     state_dir: &Path,
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
-) -> Result<(T, Lock), Outcome> {
+) -> Result<(Instant, T, Lock), Outcome> {
     let refused = |problem: Problem| Outcome::Refused(format!("{subject}: {problem}; not touched"));
     // Before the guard, which would call another run's drive merely in use.
     let lock = lock(&host.glance(path).map_err(refused)?, subject)?;
     let facts = || host.device(path, state_dir).map_err(refused);
-    Ok((clear(facts, check, subject)?, lock))
+    let (looked, cleared) = clear(facts, check, subject)?;
+    Ok((looked, cleared, lock))
 }
 
-/// Clears a device, or says what is against it; not at once where another
+/// Clears a device, and tells when it was looked at, or says what is against it; not at once where another
 /// process has it open for writing: `losetup`, udev and their kind do so for
 /// moments.
 fn clear<T>(
     facts: impl Fn() -> Result<Device, Outcome>,
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
-) -> Result<T, Outcome> {
+) -> Result<(Instant, T), Outcome> {
     let deadline = Instant::now() + OPENER_PATIENCE;
     loop {
+        let looked = Instant::now();
         match check(facts()?) {
-            Ok(cleared) => return Ok(cleared),
+            Ok(cleared) => return Ok((looked, cleared)),
             Err(refusals) if guard::may_pass(&refusals) && Instant::now() < deadline => {
                 thread::sleep(OPENER_RETRY);
             }
@@ -175,5 +194,15 @@ mod tests {
         assert!(guard::check_to_read(device).is_err());
         let device = host.device(image.path(), Path::new("/proc")).unwrap();
         assert!(guard::check(device).is_ok());
+    }
+
+    #[test]
+    fn what_was_seen_some_time_ago_is_looked_at_again() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(4096).unwrap();
+        let host = Host::real();
+        let opened = open(&host, image.path(), Path::new("/proc"), "image").unwrap();
+        assert!(!opened.is_stale(opened.looked));
+        assert!(opened.is_stale(opened.looked + STALE));
     }
 }

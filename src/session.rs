@@ -225,8 +225,9 @@ impl Session {
             display::message(&subject, "dry run: nothing was written");
             return Ok(Outcome::Nothing);
         }
-        if asked || job.continued.is_some() {
-            // Answering, or proving a drive that is slow, took its time.
+        if asked || job.continued.is_some() || opened.is_stale(Instant::now()) {
+            // Answering, or proving or measuring a drive that is slow, took its
+            // time.
             opened.look_again(&self.host, state_dir.root(), &subject)?;
         }
         // From here on a signal stops the run in good order.

@@ -22,6 +22,9 @@ pub enum Proof {
         samples: u64,
         /// Whether they prove who wrote them: the pass is a keystream.
         cryptographic: bool,
+        /// The first byte that was seen to differ where the read-back under way
+        /// has not been yet: only if it still comes there will anybody be told.
+        ahead: Option<u64>,
     },
     /// The first byte that is not what was written.
     Differs(u64),
@@ -145,7 +148,7 @@ fn compare(
                     if evidence.unread.is_none_or(|from| at < from) {
                         return Ok(Proof::Differs(at));
                     }
-                    lost.get_or_insert(at);
+                    lost = Some(lost.map_or(at, |before: u64| before.min(at)));
                     continue 'pieces;
                 }
             }
@@ -159,6 +162,7 @@ fn compare(
         Proof::Matches {
             samples,
             cryptographic,
+            ahead: lost,
         }
     } else {
         lost.map_or(Proof::TooLittle, Proof::Differs)

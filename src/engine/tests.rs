@@ -632,6 +632,30 @@ fn a_drive_of_which_a_large_part_fails_is_not_dead() {
 }
 
 #[test]
+fn a_drive_whose_first_part_fails_is_wiped_behind_it() {
+    // Also where a resume begins within that part.
+    for (bad, start) in [(0..17_408, 0), (2_560..20_480, 10 * MIB)] {
+        let faults = Faults {
+            unwritable: bad.clone().collect(),
+            ..Faults::default()
+        };
+        let drive = FakeDrive::new(100 * MIB, 4096, faults);
+        let settings = Settings::new(MIB, 2, MAX_INTERVAL, None);
+        let state = State {
+            position: start,
+            ..State::start()
+        };
+        let plan = random(false);
+        let (ended, _, _) = run_plain(&plan, settings, &drive, state);
+        assert!(matches!(ended.end, End::Complete), "{:?}", ended.end);
+        // Where blocks are too many to be searched in time, whole areas are bad.
+        assert!(ended.state.bad.bytes() >= 4096 * (bad.end - bad.start));
+        let last = &drive.platter()[99 << 20..];
+        assert!(wrong_bytes(&plan, 0, 99 * MIB, last).is_empty());
+    }
+}
+
+#[test]
 fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
     let plan = random(true);
     let drive = FakeDrive::new(8 * MIB, 512, Faults::default());
@@ -658,7 +682,8 @@ fn the_content_proof_tells_a_match_from_a_change_and_from_too_little() {
         whole,
         Proof::Matches {
             samples: 258,
-            cryptographic: true
+            cryptographic: true,
+            ahead: None
         }
     );
     for changed in [0, MIB - 1, 7 * MIB, 8 * MIB - 1] {
@@ -753,10 +778,16 @@ fn ahead_of_a_read_back_a_drive_may_have_lost_what_was_written() {
         let behind = prove(platter.clone(), block + 512);
         assert_eq!(behind, Proof::Differs(block));
         // The read-back has still to come there, and will tell.
-        let Proof::Matches { cryptographic, .. } = prove(platter, block) else {
+        let Proof::Matches {
+            cryptographic,
+            ahead,
+            ..
+        } = prove(platter, block)
+        else {
             panic!("{changed}");
         };
         assert!(cryptographic);
+        assert_eq!(ahead, Some(block));
     }
     // Where nothing is left of what was written, nothing is proved.
     assert_eq!(prove(vec![7; 8 << 20], 0), Proof::Differs(0));

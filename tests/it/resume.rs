@@ -23,6 +23,7 @@ cases![
     OPENSSL => an_image_of_another_size_is_refused,
     OPENSSL => an_interrupted_read_back_continues_where_it_was,
     OPENSSL => a_mismatch_ahead_of_an_interrupted_read_back_is_found,
+    OPENSSL => a_mismatch_ahead_of_which_no_read_back_would_tell_is_refused,
     OPENSSL => a_mismatch_found_before_an_interrupt_is_not_forgotten,
     OPENSSL => options_that_contradict_the_checkpoint_are_a_usage_error,
     OPENSSL => the_read_back_may_be_changed_on_resume_and_is_recorded,
@@ -307,6 +308,21 @@ fn a_mismatch_ahead_of_an_interrupted_read_back_is_found() {
     );
     assert!(start <= at && start + length >= at + 3, "{report}");
     assert_eq!(report["outcome"], "DIFFERS");
+}
+
+fn a_mismatch_ahead_of_which_no_read_back_would_tell_is_refused() {
+    for (options, at_resume) in [
+        ("", "--yes --verify none"),
+        ("", "--yes --verify sample"),
+        ("--verify sample", "--yes"),
+        // The next pass would go over what may be new data.
+        ("--passes 2 --verify all", "--yes"),
+    ] {
+        let stopped = Stopped::reading(options);
+        // In the last MiB, at which every resume looks.
+        stopped.spoil(SIZE - MIB / 2, 64 * 1024);
+        stopped.resume_refused(at_resume, 4, &["written to since"]);
+    }
 }
 
 fn a_mismatch_found_before_an_interrupt_is_not_forgotten() {
