@@ -114,9 +114,9 @@ fn locked<T>(
     Ok((looked, cleared, lock))
 }
 
-/// Clears a device, and tells when it was looked at, or says what is against it; not at once where another
-/// process has it open for writing: `losetup`, udev and their kind do so for
-/// moments.
+/// Clears a device, and tells when it was looked at, or says what is against it;
+/// not at once where another process has it open for writing: `losetup`, udev
+/// and their kind do so for moments.
 fn clear<T>(
     facts: impl Fn() -> Result<Device, Outcome>,
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
