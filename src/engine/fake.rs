@@ -301,6 +301,8 @@ impl Journal for FakeJournal<'_> {
 /// A clock that ticks 50 milliseconds a look, and a signal at a set look. A run
 /// that is looked at for a minute hangs, and fails its test.
 pub struct FakeControl {
+    /// By how much a look moves the clock.
+    pub tick: Duration,
     pub looks: Arc<AtomicU64>,
     pub stop_at: Option<u64>,
     pub end: Instant,
@@ -309,6 +311,7 @@ pub struct FakeControl {
 impl Default for FakeControl {
     fn default() -> Self {
         Self {
+            tick: Duration::from_millis(50),
             looks: Arc::default(),
             stop_at: None,
             end: Instant::now() + Duration::from_secs(60),
@@ -323,7 +326,8 @@ impl Control for FakeControl {
     }
     fn now(&self) -> Duration {
         assert!(Instant::now() < self.end, "the engine hangs");
-        Duration::from_millis(50 * self.looks.fetch_add(1, Ordering::Relaxed))
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        self.tick * u32::try_from(looks).unwrap()
     }
     fn hangs(&self, _state: &State, _silence: Duration) {}
 }

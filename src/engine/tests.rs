@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -64,6 +65,17 @@ fn run_plain(
     drive: &FakeDrive,
     state: State,
 ) -> (Ended, Vec<State>, Vec<Event>) {
+    run_plain_under(&FakeControl::default(), plan, settings, drive, state)
+}
+
+/// The same under this clock.
+fn run_plain_under(
+    control: &FakeControl,
+    plan: &Plan,
+    settings: Settings,
+    drive: &FakeDrive,
+    state: State,
+) -> (Ended, Vec<State>, Vec<Event>) {
     let mut journal = FakeJournal::new(&|_| {});
     let observer = Recorder::default();
     let engine = Engine {
@@ -71,7 +83,7 @@ fn run_plain(
         settings,
         target: drive,
         observer: &observer,
-        control: &FakeControl::default(),
+        control,
     };
     let ended = engine.run(state, &mut journal);
     let events = observer.0.into_inner().unwrap();
@@ -646,12 +658,19 @@ fn a_drive_whose_first_part_fails_is_wiped_behind_it() {
             ..State::start()
         };
         let plan = random(false);
-        let (ended, _, _) = run_plain(&plan, settings, &drive, state);
+        // Errors come at once: no search is given up.
+        let control = FakeControl {
+            tick: Duration::ZERO,
+            ..FakeControl::default()
+        };
+        let (ended, _, _) = run_plain_under(&control, &plan, settings, &drive, state);
         assert!(matches!(ended.end, End::Complete), "{:?}", ended.end);
-        // Where blocks are too many to be searched in time, whole areas are bad.
-        assert!(ended.state.bad.bytes() >= 4096 * (bad.end - bad.start));
-        let last = &drive.platter()[99 << 20..];
-        assert!(wrong_bytes(&plan, 0, 99 * MIB, last).is_empty());
+        let found: Vec<_> = ended.state.bad.map().iter().map(|(bad, _)| bad).collect();
+        let all = Extent::between(4096 * bad.start, 4096 * bad.end).unwrap();
+        assert_eq!(found, [all]);
+        let behind = size::memory(all.end());
+        let rest = &drive.platter()[behind..];
+        assert!(wrong_bytes(&plan, 0, all.end(), rest).is_empty());
     }
 }
 
