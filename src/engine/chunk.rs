@@ -155,10 +155,11 @@ impl ChunkResult {
         !work.again && *self == Self::of(work)
     }
 
-    /// Whether everything that was tried of a chunk failed.
-    pub fn is_all_lost(&self, tried: u64) -> bool {
+    /// Bytes that failed of a chunk that was tried to its end.
+    pub fn failed(&self) -> u64 {
         let failed = self.bad.iter().chain(&self.deferred);
-        self.end.is_none() && failed.map(|(range, ..)| range.length()).sum::<u64>() == tried
+        let failed = failed.filter(|_| self.end.is_none());
+        failed.map(|(range, ..)| range.length()).sum()
     }
 
     /// Lets later chunks know.

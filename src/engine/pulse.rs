@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::chunk::Task;
 use crate::extent::{During, Extent};
 use crate::size::{self, MIB};
+use crate::text::reason;
 
 /// Places that are read, and at last written, to find out, spread over the
 /// target.
@@ -87,7 +88,7 @@ pub fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<String> {
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    let why = crate::text::reason(&first_error?);
+    let why = reason(&first_error?);
     Some(if before.is_some() {
         format!(
             "it takes no writes any more, not even at byte {at}, where it took one before: {why}"

@@ -29,9 +29,10 @@ fn attempt(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
         During::Read => verify::chunk(task, work, buffer),
         During::Write => write(task, work, buffer),
     };
-    let tried = task.verify.bytes_in(work.extent, task.target.size());
-    if tried > 0
-        && result.is_all_lost(tried)
+    // What was tried is asked for only after an error.
+    let failed = result.failed();
+    if failed > 0
+        && failed == task.verify.bytes_in(work.extent, task.target.size())
         && let Some(why) = pulse::lost(task, work.extent, buffer)
     {
         return ChunkResult::dead(Error::new(during.into(), work.extent.start(), why));
