@@ -157,15 +157,19 @@ pub enum Comparison {
 }
 
 impl Identity {
-    /// Whether its disk may hide areas from the host: not one that software
-    /// makes.
+    /// Whether software makes it: no drive, but something that looks like one.
     #[must_use]
-    pub fn may_hide_areas(&self) -> bool {
-        let software = matches!(
+    pub fn is_software(&self) -> bool {
+        matches!(
             self.transport,
             Transport::Virtio | Transport::Dm | Transport::Md | Transport::Loop | Transport::File
-        );
-        matches!(self.kind, Kind::Disk | Kind::Partition) && !software
+        )
+    }
+
+    /// Whether its disk may hide areas from the host.
+    #[must_use]
+    pub fn may_hide_areas(&self) -> bool {
+        matches!(self.kind, Kind::Disk | Kind::Partition) && !self.is_software()
     }
 
     /// Whether it is made of other drives, which hold more than it shows.

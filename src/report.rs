@@ -258,19 +258,10 @@ fn read_back(checkpoint: &Checkpoint) -> String {
 /// What overwriting a target is called, as far as it is done: only a whole drive
 /// can become Clear.
 fn method_word(medium: Medium, id: &Identity) -> &'static str {
-    let drive = match id.transport {
-        // The host of a virtual drive may keep it in a file; nothing is known
-        // of the others.
-        Transport::Virtio
-        | Transport::Other
-        | Transport::Dm
-        | Transport::Md
-        | Transport::Loop
-        | Transport::File => false,
-        Transport::Nvme | Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Mmc => {
-            id.kind == Kind::Disk && !is_file(medium, id)
-        }
-    };
+    // The host of a virtual drive may keep it in a file; of a transport without
+    // a name nothing is known.
+    let hardware = !id.is_software() && id.transport != Transport::Other;
+    let drive = hardware && id.kind == Kind::Disk && !is_file(medium, id);
     if drive { "Clear" } else { "Overwritten" }
 }
 
