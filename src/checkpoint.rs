@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::difference::{Differences, Wrap};
 use crate::extent::BadMap;
+use crate::finding::Findings;
 use crate::identity::Identity;
 use crate::plan::{self, Phase, Plan, Step, Verify};
 use crate::size;
@@ -74,6 +75,9 @@ pub struct Checkpoint {
     /// How often a checkpoint could not be saved, over all runs; a crash might
     /// then have cost more than the interval.
     pub failed_saves: u64,
+    /// What else is to be said of the wipe, over all runs.
+    #[serde(default, skip_serializing_if = "Findings::is_empty")]
+    pub findings: Findings,
     /// What was asked of the report.
     #[serde(default)]
     pub report: Wanted,
@@ -199,6 +203,7 @@ impl Checkpoint {
             samples: Vec::new(),
             page_cache: false,
             failed_saves: 0,
+            findings: Findings::default(),
             report: Wanted::default(),
         };
         this.set_position(this.step(), 0);

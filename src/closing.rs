@@ -46,7 +46,10 @@ impl Closing<'_> {
                 "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
             ));
         }
-        let outcome = outcome_of(ended);
+        let outcome = match outcome_of(ended) {
+            Outcome::Wiped if saver.checkpoint().findings.keep_old_data() => Outcome::NotClear,
+            other => other,
+        };
         let ended_by = match (&outcome, self.stopped_by) {
             (Outcome::Interrupted(signal), _) => signal.name().to_string(),
             (Outcome::Failed(why), Some(signal)) => format!("{signal}; error: {why}"),

@@ -3,8 +3,8 @@
 //! The house, from the facts up; a module may use only what stands above it
 //! (an architecture test keeps it so):
 //!
-//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`sample`], [`scheme`],
-//!   [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
+//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`finding`], [`sample`],
+//!   [`scheme`], [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
@@ -25,6 +25,7 @@ pub mod display;
 pub mod engine;
 pub mod event;
 pub mod extent;
+pub mod finding;
 pub mod guard;
 pub mod identity;
 pub mod job;
@@ -117,6 +118,7 @@ mod architecture {
         "text",
         "extent",
         "difference",
+        "finding",
         "sample",
         "scheme",
         "strategy",

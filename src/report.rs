@@ -120,7 +120,12 @@ pub fn details(ending: &Ending<'_>) -> Vec<String> {
 
 /// What weakens the guarantees of this wipe.
 fn reservations(ending: &Ending<'_>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = ending
+        .checkpoint
+        .findings
+        .iter()
+        .flat_map(|finding| field("Note", &finding.to_string()))
+        .collect();
     if ending.write_back == Some(false) {
         lines.extend(field(
             "Flush",
@@ -439,7 +444,9 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     };
     lines.extend(field("Rest", &rest));
     lines.extend(pull(ending, "; do not reuse or sell"));
-    let next = if is_file(ending.medium, &checkpoint.device_id) {
+    let next = if checkpoint.bad.is_empty() {
+        "wipe the whole drive that the old data is still on"
+    } else if is_file(ending.medium, &checkpoint.device_id) {
         "look at the disk and the file system under it; they refused these bytes"
     } else {
         "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::plot::{self, Plot};
 use super::record::{Record, active, length};
 use super::{LISTED, least, noun, sectors};
-use crate::checkpoint::Run;
+use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Medium;
 use crate::extent::{BadState, During, Extent};
 use crate::identity::{Identity, Kind};
@@ -66,6 +66,7 @@ pub fn html(record: &Record, json: &[u8], file: &str) -> String {
                 (different(record))
                 (speeds(record))
                 (times(record))
+                (found(record))
                 (reach(record))
                 (by_hand(record))
                 (footer(record, json, file))
@@ -147,6 +148,11 @@ fn meaning(record: &Record) -> String {
             };
             format!("Every addressable byte was overwritten and flushed, {read_back}.")
         }
+        "NOT-CLEAR" if record.bad_bytes == 0 => format!(
+            "Everything was overwritten, but the {} is NOT clear: {}.",
+            noun(checkpoint),
+            kept_elsewhere(checkpoint)
+        ),
         "NOT-CLEAR" => format!(
             "{bad} could not be written or read back. The {} is NOT clear: old data may be left. \
              Do not reuse or sell it.",
@@ -166,6 +172,16 @@ fn meaning(record: &Record) -> String {
         }
         _ => "This outcome is not known to this version.".into(),
     }
+}
+
+/// Where old data is known to remain.
+fn kept_elsewhere(checkpoint: &Checkpoint) -> String {
+    let findings = checkpoint.findings.iter();
+    let places: Vec<String> = findings
+        .filter(|finding| finding.keeps_old_data())
+        .map(|finding| clean(&finding.to_string()))
+        .collect();
+    places.join("; ")
 }
 
 fn drive_name(id: &Identity, path: &str) -> String {
@@ -583,6 +599,15 @@ fn ended_by(run: &Run) -> String {
     }
 }
 
+/// What else was found.
+fn found(record: &Record) -> Markup {
+    let findings = &record.checkpoint.findings;
+    let body = html! {
+        ul { @for finding in findings.iter() { li { (sentence(&finding.to_string())) } } }
+    };
+    html! { @if !findings.is_empty() { (section("What else was found", &body)) } }
+}
+
 fn reach(record: &Record) -> Markup {
     let body = html! {
         ul { @for limit in &record.limits { li { (sentence(limit)) } } }
@@ -657,10 +682,11 @@ fn footer(record: &Record, json: &[u8], file: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Checkpoint, Sample};
+    use crate::checkpoint::Sample;
     use crate::device::Computer;
     use crate::device::example::{SIZE, disk};
     use crate::difference::{Difference, First, Wrap};
+    use crate::finding::Finding;
     use crate::outcome::Outcome;
     use crate::plan::{Key, Phase, Plan, Step};
     use crate::report::record_json;
@@ -830,6 +856,17 @@ mod tests {
         let compared = "18,000,203,743,232 bytes (18.0 TB), 99.9% of the drive";
         assert_eq!(fact(&page, "Compared"), compared);
         assert_eq!(fact(&page, "Result"), "what could be compared is equal");
+    }
+
+    #[test]
+    fn where_old_data_remains_stands_at_the_top_and_among_what_was_found() {
+        let mut checkpoint = checkpoint(Verify::Full);
+        let place = "/lower/<b>disk.img".into();
+        checkpoint.findings.note(Finding::OldDataAt { place });
+        let page = page(&checkpoint, &Outcome::NotClear);
+        let said = "the old data is still on /lower/&lt;b&gt;disk.img.";
+        assert_eq!(page.to_lowercase().matches(said).count(), 2, "{page}");
+        assert!(!page.contains("0 blocks"), "{page}");
     }
 
     #[test]

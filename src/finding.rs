@@ -1,0 +1,143 @@
+//! What is to be said of a wipe besides where it stands: things that wipeit saw
+//! and did not do, or that weaken what it did. Kept in the checkpoint, so that a
+//! resume forgets none, and in the record; shown by the closing lines and the
+//! page.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Most findings of one wipe. There are far fewer kinds; only what comes from
+/// outside could repeat one without end.
+pub const MOST: usize = 64;
+
+/// One thing that was found. A kind that this version does not know makes the
+/// file unreadable to it, as nobody can tell what it would have to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Finding {
+    /// The file system under an image writes elsewhere than what it replaces,
+    /// as a rule.
+    WritesElsewhere {
+        /// Its type, as in mountinfo.
+        file_system: String,
+    },
+    /// Old data of the target is certainly still somewhere else.
+    OldDataAt {
+        /// Where, for people: a path, a disk.
+        place: String,
+    },
+}
+
+impl Finding {
+    /// Whether old data certainly remains, so that the target is NOT clear
+    /// however well it was overwritten.
+    #[must_use]
+    pub fn keeps_old_data(&self) -> bool {
+        match self {
+            Self::OldDataAt { .. } => true,
+            Self::WritesElsewhere { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    /// A sentence without capital letter and full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WritesElsewhere { file_system } => write!(
+                f,
+                "{file_system} writes elsewhere as a rule and not over the old data"
+            ),
+            Self::OldDataAt { place } => write!(f, "the old data is still on {place}"),
+        }
+    }
+}
+
+/// What was found over the whole history of a wipe, each thing once, in the
+/// order in which it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Finding>")]
+pub struct Findings(
+    // at most MOST, no two equal
+    Vec<Finding>,
+);
+
+impl Findings {
+    /// Adds one, unless it is known. Whether it is new.
+    pub fn note(&mut self, finding: Finding) -> bool {
+        let new = !self.0.contains(&finding);
+        if new && self.0.len() < MOST {
+            self.0.push(finding);
+        } else if new && finding.keeps_old_data() && !self.keep_old_data() {
+            // What decides the outcome is never the one that finds no room.
+            self.0.pop();
+            self.0.push(finding);
+        }
+        new
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether old data certainly remains.
+    #[must_use]
+    pub fn keep_old_data(&self) -> bool {
+        self.0.iter().any(Finding::keeps_old_data)
+    }
+}
+
+impl From<Vec<Finding>> for Findings {
+    fn from(list: Vec<Finding>) -> Self {
+        let mut this = Self::default();
+        for finding in list {
+            this.note(finding);
+        }
+        this
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elsewhere(n: usize) -> Finding {
+        Finding::WritesElsewhere {
+            file_system: format!("fs{n}"),
+        }
+    }
+
+    #[test]
+    fn a_thing_is_noted_once_and_never_without_end() {
+        let mut all = Findings::default();
+        for n in (0..2 * MOST).chain(0..MOST) {
+            all.note(elsewhere(n));
+        }
+        assert_eq!(all.iter().count(), MOST);
+        assert!(!all.keep_old_data());
+        let place = "sdb".to_string();
+        all.note(Finding::OldDataAt { place });
+        assert_eq!(all.iter().count(), MOST);
+        assert!(all.keep_old_data(), "what decides the outcome has room");
+    }
+
+    #[test]
+    fn what_is_saved_is_read_again_and_an_unknown_kind_is_refused() {
+        let mut all = Findings::default();
+        all.note(elsewhere(1));
+        all.note(Finding::OldDataAt {
+            place: "/lower".into(),
+        });
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Findings>(&json).unwrap(), all);
+        assert!(serde_json::from_str::<Findings>(r#"[{"kind":"later"}]"#).is_err());
+    }
+}
