@@ -1,310 +1,26 @@
 //! The state directory: saving checkpoints durably, finding and completing
 //! them, keeping records.
-//!
-//! A save is a new temporary file in the same folder, written, flushed,
-//! fsynced, renamed over the old one, and the folder fsynced: at every moment
-//! one whole checkpoint is there. If any of that fails the temporary is thrown
-//! away, never retried, as a failed fsync marks its pages clean.
 
+mod file;
 pub mod place;
+mod store;
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{AccessFlags, access};
-use serde_json::Value;
-
-use crate::checkpoint::{Checkpoint, Invalid, Run, Sample};
+use self::file::{replace, sync_folder};
+pub use self::store::{LoadError, Pending, Record, Records, StateDir};
+use crate::checkpoint::{Checkpoint, Run, Sample};
 use crate::engine::{Journal, State};
 use crate::extent::Extent;
-use crate::identity::Identity;
-use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
 const SAMPLES_PER_STEP: u64 = 200;
-/// Unfinished wipes, and records of finished ones.
-const FOLDERS: [&str; 2] = ["pending", "reports"];
-/// A checkpoint larger than this is not one.
-const MAX_FILE: u64 = 256 << 20;
-
-/// The state directory.
-#[derive(Debug, Clone)]
-pub struct StateDir {
-    root: PathBuf,
-}
-
-/// Why a file is not used.
-#[derive(Debug)]
-pub enum LoadError {
-    /// It cannot be read.
-    Unreadable(io::Error),
-    /// Its content is not a checkpoint of this program.
-    Invalid {
-        /// Why not.
-        why: Invalid,
-        /// Which drive it speaks of, as far as that can be understood.
-        device_id: Option<Box<Identity>>,
-    },
-}
-
-/// A file in `pending/`.
-#[derive(Debug)]
-pub struct Pending {
-    /// Where.
-    pub path: PathBuf,
-    /// What it says.
-    pub checkpoint: Result<Checkpoint, LoadError>,
-}
-
-/// A file in `reports/`.
-#[derive(Debug)]
-pub struct Record {
-    /// Where.
-    pub path: PathBuf,
-    /// The wipe as it ended.
-    pub checkpoint: Checkpoint,
-    /// How it ended: wiped, not clear, or differs.
-    pub outcome: Outcome,
-}
-
-/// What is in `reports/`.
-#[derive(Debug, Default)]
-pub struct Records {
-    /// The records of finished wipes.
-    pub usable: Vec<Record>,
-    /// Files that cannot be used, and why.
-    pub unusable: Vec<(PathBuf, LoadError)>,
-}
-
-impl StateDir {
-    /// The directory at this path; nothing is created yet.
-    #[must_use]
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
-    }
-
-    /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
-    /// root, else under `XDG_STATE_HOME` or `~/.local/state`; `None` without a
-    /// home.
-    #[must_use]
-    pub fn default_root(
-        is_root: bool,
-        state_home: Option<PathBuf>,
-        home: Option<&Path>,
-    ) -> Option<PathBuf> {
-        if is_root {
-            return Some("/var/lib/wipeit".into());
-        }
-        state_home
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(home?.join(".local/state")))
-            .map(|path| path.join("wipeit"))
-    }
-
-    /// The path.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        self.root.join(name)
-    }
-
-    /// Whether a checkpoint could be saved here, as far as can be told without
-    /// writing.
-    ///
-    /// # Errors
-    /// The path that stands in the way, and why.
-    pub fn check_writable(&self) -> Result<(), (PathBuf, io::Error)> {
-        for folder in FOLDERS.map(|name| self.folder(name)) {
-            for path in folder.ancestors() {
-                match fs::metadata(path) {
-                    Ok(meta) if !meta.is_dir() => {
-                        return Err((path.into(), ErrorKind::NotADirectory.into()));
-                    }
-                    Ok(_) => {
-                        access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-                            .map_err(|error| (path.into(), error.into()))?;
-                        break;
-                    }
-                    // Nothing there yet; a link that leads nowhere is something.
-                    Err(error)
-                        if error.kind() == ErrorKind::NotFound
-                            && fs::symlink_metadata(path).is_err() => {}
-                    Err(error) => return Err((path.into(), error)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Every checkpoint of an unfinished wipe.
-    ///
-    /// # Errors
-    /// When the folder is there but cannot be read.
-    pub fn pending(&self) -> io::Result<Vec<Pending>> {
-        let load = |path: PathBuf| Pending {
-            checkpoint: load(&path),
-            path,
-        };
-        Ok(self.files("pending")?.into_iter().map(load).collect())
-    }
-
-    /// Every record of a finished wipe that can be understood, and the files
-    /// that cannot.
-    ///
-    /// # Errors
-    /// When the folder is there but cannot be read.
-    pub fn records(&self) -> io::Result<Records> {
-        let mut found = Records::default();
-        for path in self.files("reports")? {
-            match load_record(&path) {
-                Ok((checkpoint, outcome)) => found.usable.push(Record {
-                    path,
-                    checkpoint,
-                    outcome,
-                }),
-                Err(error) => found.unusable.push((path, error)),
-            }
-        }
-        Ok(found)
-    }
-
-    /// The JSON files in a folder, sorted; none where it is not there.
-    fn files(&self, folder: &str) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(self.folder(folder)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-            if !hidden && path.extension().is_some_and(|end| end == "json") {
-                found.push(path);
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    fn create(&self) -> io::Result<()> {
-        for name in FOLDERS {
-            create_durably(&self.folder(name))?;
-        }
-        Ok(())
-    }
-}
-
-/// Creates a folder and what is missing above it, each durably.
-fn create_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    create_durably(parent)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        created => created?,
-    }
-    sync_folder(parent)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    // An empty parent is the current folder.
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    File::open(path)?.sync_all()
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe in the folder must not block, a device must not be read.
-    let meta = fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > MAX_FILE {
-        return Err(ErrorKind::InvalidData.into());
-    }
-    fs::read(path)
-}
-
-fn load(path: &Path) -> Result<Checkpoint, LoadError> {
-    let bytes = read(path).map_err(LoadError::Unreadable)?;
-    Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
-}
-
-fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
-    let bytes = read(path).map_err(LoadError::Unreadable)?;
-    let checkpoint = Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))?;
-    let outcome = serde_json::from_slice::<Value>(&bytes)
-        .ok()
-        .and_then(|value| Outcome::of_record(value.get("outcome")?.as_str()?));
-    if let Some(outcome) = outcome {
-        return Ok((checkpoint, outcome));
-    }
-    let why = Invalid::Corrupt("field outcome says nothing that is known".into());
-    Err(invalid(why, &bytes))
-}
-
-fn invalid(why: Invalid, bytes: &[u8]) -> LoadError {
-    LoadError::Invalid {
-        why,
-        device_id: serde_json::from_slice::<Value>(bytes)
-            .ok()
-            .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
-            .map(Box::new),
-    }
-}
-
-/// Replaces a file so that at every moment the old or the new one is whole.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_as(path, bytes, 0o600)
-}
-
-/// The same with these permissions for a new file.
-fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(".tmp");
-    let temporary = folder.join(hidden);
-    let written = write_new(&temporary, bytes, mode)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(folder));
-    if written.is_err() {
-        // The old file stands. What is left of the new one would only fill the
-        // disk further.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        removed => removed?,
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.flush()?;
-    file.sync_all()
-}
-
 /// A name for people: device, serial and run, of harmless characters.
 #[must_use]
 pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
@@ -354,6 +70,8 @@ pub struct Saver {
     supersedes: HashSet<PathBuf>,
     clock: Box<dyn Clock>,
     last: Option<(Step, u64, Duration)>,
+    // whether this process made the file in `pending/`
+    made: bool,
 }
 
 impl Saver {
@@ -375,6 +93,7 @@ impl Saver {
             supersedes,
             clock,
             last: None,
+            made: false,
         }
     }
 
@@ -438,12 +157,27 @@ impl Saver {
         sync_folder(&self.dir.folder("pending"))
     }
 
+    /// Removes the checkpoint that this process made. Legal only before the first
+    /// write to the target was submitted: it says of nothing that it was done. A
+    /// checkpoint that was there before this process stays.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn withdraw(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.made) {
+            return Ok(());
+        }
+        self.complete()
+    }
+
     fn write(&mut self) -> Result<(), String> {
         let path = self.pending_path();
+        let fresh = fs::symlink_metadata(&path).is_err();
         self.try_write(&path).map_err(|error| {
             self.checkpoint.failed_saves += 1;
             format!("{}: {}", shown(&path), reason(&error))
         })?;
+        self.made |= fresh;
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {
             // A file that stays is found again, and refused by its content.
@@ -559,56 +293,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_state_lies_where_the_system_keeps_such_things() {
-        let root = |is_root, state: Option<&str>, home: Option<&str>| {
-            StateDir::default_root(is_root, state.map(PathBuf::from), home.map(Path::new))
-        };
-        assert_eq!(
-            root(true, Some("/x"), Some("/root")),
-            Some("/var/lib/wipeit".into())
-        );
-        assert_eq!(root(false, Some("/x"), None), Some("/x/wipeit".into()));
-        assert_eq!(
-            root(false, Some("x"), Some("/h")),
-            Some("/h/.local/state/wipeit".into())
-        );
-        assert_eq!(root(false, None, None), None);
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_what_failed_leaves_no_rest() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        replace(&path, b"one").unwrap();
-        replace(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        let blocked = folder.path().join("b.json");
-        fs::create_dir(&blocked).unwrap();
-        assert!(replace(&blocked, b"x").is_err());
-        let names: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_known_before_anything_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(
-            StateDir::new(folder.path().join("a/b"))
-                .check_writable()
-                .is_ok()
-        );
-        fs::write(folder.path().join("file"), b"").unwrap();
-        assert!(
-            StateDir::new(folder.path().join("file/b"))
-                .check_writable()
-                .is_err()
-        );
-    }
-
     /// A clock that is set from outside, in milliseconds.
     struct Watch(Arc<AtomicU64>);
 
@@ -650,6 +334,30 @@ mod tests {
             now.save(&state).unwrap();
         }
         now.checkpoint().samples.clone()
+    }
+
+    #[test]
+    fn only_a_checkpoint_of_this_process_is_withdrawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = disk().identity;
+        let checkpoint =
+            Checkpoint::begin(id, plan(Verify::None), 4096, "0123456789".into(), "now");
+        let saver = || {
+            let dir = StateDir::new(folder.path().join("state"));
+            let clock = Box::new(Watch(Arc::default()));
+            Saver::new(dir, "a.json".into(), checkpoint.clone(), [], clock)
+        };
+        let mut first = saver();
+        first.withdraw().unwrap();
+        first.save(&State::start()).unwrap();
+        let path = first.pending_path();
+        let mut second = saver();
+        second.save(&State::start()).unwrap();
+        second.withdraw().unwrap();
+        assert!(path.exists());
+        first.save(&State::start()).unwrap();
+        first.withdraw().unwrap();
+        assert!(!path.exists());
     }
 
     fn plan(verify: Verify) -> Plan {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{create_durably, replace_as};
+use super::file::{create_durably, replace_as};
 use crate::identity::{path_from_text, path_to_text};
 use crate::text::shown;
 

@@ -1,0 +1,265 @@
+//! What is in the state directory: finding it, and reading it.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use serde_json::Value;
+
+use super::file::create_durably;
+use crate::checkpoint::{Checkpoint, Invalid};
+use crate::identity::Identity;
+use crate::outcome::Outcome;
+
+/// Unfinished wipes, and records of finished ones.
+const FOLDERS: [&str; 2] = ["pending", "reports"];
+/// A checkpoint larger than this is not one.
+const MAX_FILE: u64 = 256 << 20;
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Why a file is not used.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// Its content is not a checkpoint of this program.
+    Invalid {
+        /// Why not.
+        why: Invalid,
+        /// Which drive it speaks of, as far as that can be understood.
+        device_id: Option<Box<Identity>>,
+    },
+}
+
+/// A file in `pending/`.
+#[derive(Debug)]
+pub struct Pending {
+    /// Where.
+    pub path: PathBuf,
+    /// What it says.
+    pub checkpoint: Result<Checkpoint, LoadError>,
+}
+
+/// A file in `reports/`.
+#[derive(Debug)]
+pub struct Record {
+    /// Where.
+    pub path: PathBuf,
+    /// The wipe as it ended.
+    pub checkpoint: Checkpoint,
+    /// How it ended: wiped, not clear, or differs.
+    pub outcome: Outcome,
+}
+
+/// What is in `reports/`.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// The records of finished wipes.
+    pub usable: Vec<Record>,
+    /// Files that cannot be used, and why.
+    pub unusable: Vec<(PathBuf, LoadError)>,
+}
+
+impl StateDir {
+    /// The directory at this path; nothing is created yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
+    /// root, else under `XDG_STATE_HOME` or `~/.local/state`; `None` without a
+    /// home.
+    #[must_use]
+    pub fn default_root(
+        is_root: bool,
+        state_home: Option<PathBuf>,
+        home: Option<&Path>,
+    ) -> Option<PathBuf> {
+        if is_root {
+            return Some("/var/lib/wipeit".into());
+        }
+        state_home
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home?.join(".local/state")))
+            .map(|path| path.join("wipeit"))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Whether a checkpoint could be saved here, as far as can be told without
+    /// writing.
+    ///
+    /// # Errors
+    /// The path that stands in the way, and why.
+    pub fn check_writable(&self) -> Result<(), (PathBuf, io::Error)> {
+        for folder in FOLDERS.map(|name| self.folder(name)) {
+            for path in folder.ancestors() {
+                match fs::metadata(path) {
+                    Ok(meta) if !meta.is_dir() => {
+                        return Err((path.into(), ErrorKind::NotADirectory.into()));
+                    }
+                    Ok(_) => {
+                        access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+                            .map_err(|error| (path.into(), error.into()))?;
+                        break;
+                    }
+                    // Nothing there yet; a link that leads nowhere is something.
+                    Err(error)
+                        if error.kind() == ErrorKind::NotFound
+                            && fs::symlink_metadata(path).is_err() => {}
+                    Err(error) => return Err((path.into(), error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every checkpoint of an unfinished wipe.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn pending(&self) -> io::Result<Vec<Pending>> {
+        let load = |path: PathBuf| Pending {
+            checkpoint: load(&path),
+            path,
+        };
+        Ok(self.files("pending")?.into_iter().map(load).collect())
+    }
+
+    /// Every record of a finished wipe that can be understood, and the files
+    /// that cannot.
+    ///
+    /// # Errors
+    /// When the folder is there but cannot be read.
+    pub fn records(&self) -> io::Result<Records> {
+        let mut found = Records::default();
+        for path in self.files("reports")? {
+            match load_record(&path) {
+                Ok((checkpoint, outcome)) => found.usable.push(Record {
+                    path,
+                    checkpoint,
+                    outcome,
+                }),
+                Err(error) => found.unusable.push((path, error)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The JSON files in a folder, sorted; none where it is not there.
+    fn files(&self, folder: &str) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.folder(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            if !hidden && path.extension().is_some_and(|end| end == "json") {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    pub(super) fn create(&self) -> io::Result<()> {
+        for name in FOLDERS {
+            create_durably(&self.folder(name))?;
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe in the folder must not block, a device must not be read.
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > MAX_FILE {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    fs::read(path)
+}
+
+fn load(path: &Path) -> Result<Checkpoint, LoadError> {
+    let bytes = read(path).map_err(LoadError::Unreadable)?;
+    Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
+}
+
+fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
+    let bytes = read(path).map_err(LoadError::Unreadable)?;
+    let checkpoint = Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))?;
+    let outcome = serde_json::from_slice::<Value>(&bytes)
+        .ok()
+        .and_then(|value| Outcome::of_record(value.get("outcome")?.as_str()?));
+    if let Some(outcome) = outcome {
+        return Ok((checkpoint, outcome));
+    }
+    let why = Invalid::Corrupt("field outcome says nothing that is known".into());
+    Err(invalid(why, &bytes))
+}
+
+fn invalid(why: Invalid, bytes: &[u8]) -> LoadError {
+    LoadError::Invalid {
+        why,
+        device_id: serde_json::from_slice::<Value>(bytes)
+            .ok()
+            .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
+            .map(Box::new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_lies_where_the_system_keeps_such_things() {
+        let root = |is_root, state: Option<&str>, home: Option<&str>| {
+            StateDir::default_root(is_root, state.map(PathBuf::from), home.map(Path::new))
+        };
+        assert_eq!(
+            root(true, Some("/x"), Some("/root")),
+            Some("/var/lib/wipeit".into())
+        );
+        assert_eq!(root(false, Some("/x"), None), Some("/x/wipeit".into()));
+        assert_eq!(
+            root(false, Some("x"), Some("/h")),
+            Some("/h/.local/state/wipeit".into())
+        );
+        assert_eq!(root(false, None, None), None);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_known_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            StateDir::new(folder.path().join("a/b"))
+                .check_writable()
+                .is_ok()
+        );
+        fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(
+            StateDir::new(folder.path().join("file/b"))
+                .check_writable()
+                .is_err()
+        );
+    }
+}
