@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Content as Found, Device, Fact, Medium, Node};
 use crate::guard;
 use crate::identity::{Kind, Transport};
+use crate::nature::Nature;
 use crate::plan::{Content, Phase, Plan, Step, Verify};
 use crate::size;
 use crate::text::{about, clean, clock, count, field};
@@ -48,17 +49,38 @@ pub fn card(
     };
     let state = format!("{} ({kept})", state_dir.to_string_lossy());
     lines.extend(field("State", &state));
-    if device.identity.kind == Kind::Disk && device.identity.may_hide_areas() {
-        lines.extend(field("Hidden", "HPA, DCO and AMAX areas: not checked"));
+    lines.extend(reach_lines(device));
+    lines
+}
+
+/// What overwriting does not reach.
+fn reach_lines(device: &Device) -> Vec<String> {
+    let (kind, nature) = (device.identity.kind, device.identity.nature());
+    let mut lines = Vec::new();
+    if let (Kind::Disk, Some(areas)) = (kind, device.identity.hidden_areas()) {
+        lines.extend(field("Hidden", &format!("{areas}: not checked")));
     }
-    if device.identity.is_volume() {
+    if let Some(part) = nature.part() {
+        let text = format!("this is {part} of the drive: the others are not touched");
+        lines.extend(field("Part", &text));
+    }
+    if nature.is_volume() {
         let text = "the drives below hold more than it shows: overwritten, not Clear";
         lines.extend(field("Volume", text));
     }
+    if let Nature::Memory { .. } = nature {
+        let text = "freed pages may keep old data until power-off: overwritten, not Clear";
+        lines.extend(field("Memory", text));
+    }
     match device.medium {
-        Medium::Flash if device.identity.kind == Kind::Partition => lines.extend(field(
+        Medium::Flash if kind == Kind::Partition || !nature.can_be_clear() => lines.extend(field(
             "Flash",
             "spare blocks are not reached. For Purge use the drive's own sanitize.",
+        )),
+        Medium::Flash if nature.part().is_some() => lines.extend(field(
+            "Flash",
+            "overwriting is Clear of this namespace alone; spare blocks are not reached. For \
+             Purge use the drive's own sanitize.",
         )),
         Medium::Flash => lines.extend(field(
             "Flash",
@@ -98,6 +120,7 @@ fn slot(device: &Device) -> String {
 
 /// What it is, in words: `SATA hard disk`, `partition of /dev/sdb`.
 fn kind(device: &Device) -> String {
+    let nature = device.identity.nature();
     let medium = match (device.identity.transport, device.medium) {
         (Transport::Mmc, _) => "card",
         (Transport::Loop | Transport::File, _) => "",
@@ -131,7 +154,11 @@ fn kind(device: &Device) -> String {
                 .trim_end_matches([',', ' '])
                 .into()
         }
-        (Kind::Partition | Kind::Disk, _) => format!("{transport}{medium}"),
+        (Kind::Partition | Kind::Disk, _) => match (nature.name(), nature.part()) {
+            (_, Some(part)) => format!("{transport}{medium}, {part}"),
+            (Some(name), None) => name,
+            (None, None) => format!("{transport}{medium}"),
+        },
     }
 }
 
@@ -162,8 +189,13 @@ fn identity_lines(device: &Device) -> Vec<String> {
             .as_ref()
             .map_or(String::new(), |wwn| format!(", WWN {wwn}"));
         if id.kind != Kind::Loop {
+            let label = if id.nature().is_volume() {
+                "Id"
+            } else {
+                "Serial"
+            };
             let serial = serial.unwrap_or("none reported");
-            lines.extend(field("Serial", &format!("{serial}{wwn}")));
+            lines.extend(field(label, &format!("{serial}{wwn}")));
         }
     }
     lines.extend(field(

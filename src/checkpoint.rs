@@ -369,6 +369,7 @@ mod tests {
             logical_block: 512,
             slice: None,
             backing: None,
+            nature: None,
         };
         let plan = Plan::new(vec![pass(Verify::None), pass(Verify::Full)]).unwrap();
         let now = "2026-01-14T02:10:07+01:00";

@@ -73,7 +73,8 @@ pub fn question(device: &Device, wanted: &str) -> [String; 2] {
         .good_serial()
         .is_some_and(|serial| serial.trim().ends_with(wanted));
     let how = if of_serial {
-        format!("the last {} characters of its serial", wanted.len())
+        let id = device.identity.nature().id_word();
+        format!("the last {} characters of its {id}", wanted.len())
     } else if clean(&device.name).trim() == wanted {
         format!("its name, {wanted},")
     } else {

@@ -85,9 +85,8 @@ impl Consent<'_> {
         let enough = self.request.targets.len() > 1 && wrong.len() < serials.len();
         if !wrong.is_empty() && !enough {
             let own = device.identity.serial.as_deref().map(str::trim);
-            let own = own.map_or("has no serial".into(), |own| {
-                format!("has the serial {own}")
-            });
+            let id = device.identity.nature().id_word();
+            let own = own.map_or(format!("has no {id}"), |own| format!("has the {id} {own}"));
             return Err(refused(format!(
                 "{own}, but --serial says {}; look at --dry-run",
                 wrong.join(", ")

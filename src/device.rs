@@ -13,12 +13,14 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
+use crate::nature::Nature;
 
 mod below;
 mod content;
 mod drive;
 mod loops;
 mod machine;
+mod made;
 mod member;
 mod mounts;
 mod pools;
@@ -437,6 +439,7 @@ impl Host {
                     offset: 0,
                     size_limit: 0,
                 }),
+                nature: Some(Nature::File),
             },
             medium: Medium::File,
             slot: None,
@@ -504,7 +507,7 @@ impl Host {
             size,
             logical_block,
             physical_block,
-            medium: drive::medium(block, identity.transport),
+            medium: drive::medium(block, &identity),
             slot: self.slot(block, identity.transport),
             identity,
             write_back: drive::write_back(block),
@@ -648,6 +651,7 @@ pub mod example {
                 logical_block: 4096,
                 slice: None,
                 backing: None,
+                nature: None,
             },
             medium: Medium::Rotational,
             slot: Some("0:7".into()),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::nature::{Nature, Signs};
+
 /// What kind of target it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,6 +119,10 @@ pub struct Identity {
     pub slice: Option<Slice>,
     /// For an image or a loop device, or a partition of one.
     pub backing: Option<Backing>,
+    /// What it really is, of the whole disk; `None` in files of version 0.1.0.
+    /// Not compared: a drive shows other namespaces after one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nature: Option<Nature>,
 }
 
 /// Why an identifier tells a drive from others badly or not at all.
@@ -157,25 +163,27 @@ pub enum Comparison {
 }
 
 impl Identity {
-    /// Whether software makes it: no drive, but something that looks like one.
+    /// What it really is, or its disk: as the kernel said it, else as far as its
+    /// names tell.
     #[must_use]
-    pub fn is_software(&self) -> bool {
-        matches!(
-            self.transport,
-            Transport::Virtio | Transport::Dm | Transport::Md | Transport::Loop | Transport::File
-        )
+    pub fn nature(&self) -> Nature {
+        self.nature.clone().unwrap_or_else(|| {
+            Nature::of(&Signs {
+                transport: Some(self.transport),
+                vendor: self.vendor.as_deref(),
+                model: self.model.as_deref(),
+                ..Signs::default()
+            })
+        })
     }
 
-    /// Whether its disk may hide areas from the host.
+    /// What its disk may hide from the host, unless it hides nothing.
     #[must_use]
-    pub fn may_hide_areas(&self) -> bool {
-        matches!(self.kind, Kind::Disk | Kind::Partition) && !self.is_software()
-    }
-
-    /// Whether it is made of other drives, which hold more than it shows.
-    #[must_use]
-    pub fn is_volume(&self) -> bool {
-        matches!(self.transport, Transport::Dm | Transport::Md)
+    pub fn hidden_areas(&self) -> Option<&'static str> {
+        let of_disk = matches!(self.kind, Kind::Disk | Kind::Partition);
+        self.nature()
+            .hidden_areas(self.transport)
+            .filter(|_| of_disk)
     }
 
     /// Compares with what was recorded: the rules of "the same drive".
@@ -446,6 +454,7 @@ mod tests {
             logical_block: 512,
             slice: None,
             backing: None,
+            nature: None,
         }
     }
 

@@ -4,7 +4,8 @@
 //! (an architecture test keeps it so):
 //!
 //! - facts: [`size`], [`text`], [`extent`], [`difference`], [`finding`], [`sample`],
-//!   [`scheme`], [`strategy`], [`plan`], [`identity`], [`checkpoint`], [`event`], [`outcome`]
+//!   [`scheme`], [`strategy`], [`plan`], [`nature`], [`identity`], [`checkpoint`],
+//!   [`event`], [`outcome`]
 //! - core: [`guard`], [`engine`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
@@ -30,6 +31,7 @@ pub mod guard;
 pub mod identity;
 pub mod job;
 pub mod list;
+pub mod nature;
 pub mod opening;
 pub mod outcome;
 pub mod plan;
@@ -123,6 +125,7 @@ mod architecture {
         "scheme",
         "strategy",
         "plan",
+        "nature",
         "identity",
         "checkpoint",
         "event",

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::{Carried, Content, Device, Disk, Medium, Place};
 use crate::guard::{self, Refusal, Under};
-use crate::identity::{Backing, Kind, Transport, path_to_text};
+use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
+use crate::nature::Nature;
 use crate::plan::Phase;
 use crate::size;
 use crate::text::{clean, shell_word, visible};
@@ -232,7 +233,15 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
 
 /// What kind of disk it is, in a word.
 fn kind(disk: &Disk) -> &'static str {
-    match (disk.identity.as_ref().map(|id| id.transport), disk.medium) {
+    let id = disk.identity.as_ref();
+    match id.map(|id| (id.transport, id.nature())) {
+        Some((Transport::Dm | Transport::Md | Transport::Loop | Transport::Virtio, _)) | None => {}
+        Some((_, Nature::SoftwareVolume { by })) if by == "bcache" => return "bcache",
+        Some((_, nature)) if nature.is_volume() => return "volume",
+        Some((_, Nature::Virtual)) => return "virtual",
+        Some(_) => {}
+    }
+    match (id.map(|id| id.transport), disk.medium) {
         (Some(Transport::Nvme), _) => "NVMe",
         (Some(Transport::Usb), _) => "USB",
         (Some(Transport::Mmc), _) => "SD",
@@ -329,10 +338,10 @@ impl Row {
         };
         let model = named(id.and_then(|id| id.model.as_ref()))
             .or_else(|| backing.and_then(|file| Some(file.path.rsplit('/').next()?.to_string())));
-        let made_here = matches!(
-            id.map(|id| id.transport),
-            Some(Transport::Loop | Transport::Dm | Transport::Md)
-        );
+        let made_here = id.is_some_and(|id| match id.nature() {
+            Nature::SoftwareVolume { .. } | Nature::Memory { .. } | Nature::File => true,
+            _ => false,
+        });
         let no_serial = if made_here { "-" } else { "(none)" };
         [
             visible(disk.path.as_os_str().as_bytes()),

@@ -12,6 +12,7 @@ use crate::device::Medium;
 use crate::difference::Wrap;
 use crate::extent::{During, Extent};
 use crate::identity::{Identity, Kind, Transport};
+use crate::nature::Nature;
 use crate::outcome::Outcome;
 use crate::plan::{Content, Phase, Verify};
 use crate::size;
@@ -177,7 +178,7 @@ fn sectors(checkpoint: &Checkpoint, bytes: u64) -> u64 {
 /// What the target is called in a sentence.
 fn noun(checkpoint: &Checkpoint) -> &'static str {
     match checkpoint.device_id.kind {
-        Kind::Disk => "drive",
+        Kind::Disk => checkpoint.device_id.nature().noun(),
         Kind::Partition => "partition",
         Kind::Loop => "loop device",
         Kind::Image => "image",
@@ -222,9 +223,11 @@ fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
 
 fn method(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
-    let word = match method_word(ending.medium, &checkpoint.device_id) {
-        "Clear" => "Clear (overwrite)",
-        word => word,
+    let part = checkpoint.device_id.nature().part();
+    let word = match (method_word(ending.medium, &checkpoint.device_id), part) {
+        ("Clear", Some(part)) => format!("Clear (overwrite) of {part} alone"),
+        ("Clear", None) => "Clear (overwrite)".into(),
+        (word, _) => word.into(),
     };
     let read_back = read_back(checkpoint);
     let through = page_cache(checkpoint);
@@ -261,13 +264,14 @@ fn read_back(checkpoint: &Checkpoint) -> String {
 }
 
 /// What overwriting a target is called, as far as it is done: only a whole drive
-/// can become Clear.
+/// or namespace can become Clear.
 fn method_word(medium: Medium, id: &Identity) -> &'static str {
-    // The host of a virtual drive may keep it in a file; of a transport without
-    // a name nothing is known.
-    let hardware = !id.is_software() && id.transport != Transport::Other;
-    let drive = hardware && id.kind == Kind::Disk && !is_file(medium, id);
-    if drive { "Clear" } else { "Overwritten" }
+    let whole = id.kind == Kind::Disk && !is_file(medium, id);
+    if whole && id.nature().can_be_clear() {
+        "Clear"
+    } else {
+        "Overwritten"
+    }
 }
 
 /// An overwritten file is never Clear: its file system may have written
@@ -357,9 +361,21 @@ fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
 /// How to find the drive, because the next thing its owner does is pull it.
 fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
     let id = &ending.checkpoint.device_id;
-    if id.kind != Kind::Disk {
+    let nature = id.nature();
+    if id.kind != Kind::Disk || (!nature.can_be_pulled() && warning.is_empty()) {
         return Vec::new();
     }
+    if nature.is_volume() {
+        return field(
+            "Volume",
+            &format!("{}{warning}, nor its drives", ending.name),
+        );
+    }
+    let others = if nature.part().is_some() {
+        "; it has other namespaces, which were not touched"
+    } else {
+        ""
+    };
     let slot = ending.slot.map(|slot| format!("slot {slot}"));
     let serial = id
         .serial
@@ -369,9 +385,9 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
     let serial = serial.map(|serial| format!("serial {serial}"));
     let parts: Vec<String> = slot.into_iter().chain(serial).collect();
     if parts.is_empty() {
-        return field("Pull", &format!("{}{warning}", ending.name));
+        return field("Pull", &format!("{}{warning}{others}", ending.name));
     }
-    field("Pull", &format!("{}{warning}", parts.join(", ")))
+    field("Pull", &format!("{}{warning}{others}", parts.join(", ")))
 }
 
 fn record(ending: &Ending<'_>) -> Vec<String> {
@@ -396,13 +412,21 @@ fn record(ending: &Ending<'_>) -> Vec<String> {
 
 /// What overwriting does not reach on this medium; the second text is empty
 /// where there is nothing more to say.
-fn limits_of(medium: Medium, id: &Identity) -> [&'static str; 2] {
+fn limits_of(medium: Medium, id: &Identity) -> [String; 2] {
+    let nature = id.nature();
     let text = match medium {
         _ if is_file(medium, id) => {
             "the file system may have kept old data elsewhere (copies, snapshots, its journal)"
         }
-        _ if id.is_volume() => {
+        _ if nature.is_volume() => {
             "the drives below it hold more: metadata, copies, spare areas; wipe those themselves"
+        }
+        _ if matches!(nature, Nature::Memory { .. }) => {
+            "it is memory of this machine: freed pages may keep old data until power-off"
+        }
+        Medium::Flash if id.transport == Transport::Nvme => {
+            "no overwrite reaches spare blocks, nor what is in no namespace: not checked; for \
+             Purge use the drive's own sanitize"
         }
         Medium::Flash => {
             "no overwrite reaches spare blocks; hidden areas: not checked; for Purge use the \
@@ -413,19 +437,19 @@ fn limits_of(medium: Medium, id: &Identity) -> [&'static str; 2] {
             "no overwrite reaches retired sectors or spare blocks; hidden areas: not checked"
         }
     };
-    let rest = if id.kind == Kind::Partition {
-        "only this partition; the rest of its disk was not touched"
-    } else {
-        ""
+    let rest = match (id.kind, nature.part()) {
+        (Kind::Partition, _) => "only this partition; the rest of its disk was not touched".into(),
+        (_, Some(part)) => format!("only {part}; the rest of the drive was not touched"),
+        _ => String::new(),
     };
-    [text, rest]
+    [text.into(), rest]
 }
 
 fn limits(ending: &Ending<'_>) -> Vec<String> {
     let [text, rest] = limits_of(ending.medium, &ending.checkpoint.device_id);
-    let mut lines = field("Limits", text);
+    let mut lines = field("Limits", &text);
     if !rest.is_empty() {
-        lines.extend(field("", rest));
+        lines.extend(field("", &rest));
     }
     lines
 }
@@ -448,6 +472,8 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
         "wipe the whole drive that the old data is still on"
     } else if is_file(ending.medium, &checkpoint.device_id) {
         "look at the disk and the file system under it; they refused these bytes"
+    } else if checkpoint.device_id.nature().is_volume() {
+        "find which drive below it fails; let that sanitize itself, or destroy it"
     } else {
         "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
     };

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::sysfs::{Block, Found, LoopFile, attribute, base_name, clean, list, number};
-use super::{Host, Medium};
+use super::{Host, Medium, made};
 use crate::identity::{Backing, Identity, Kind, Slice, Transport, is_junk, path_to_text};
+use crate::nature::Nature;
 
 /// The sizes of its blocks, logical and physical.
 pub(super) fn block_sizes(block: &Block) -> Result<(u32, u32), String> {
@@ -38,6 +39,7 @@ pub(super) fn identity(block: &Block) -> Result<Identity, String> {
         None
     };
     let ids = Ids::read(dir, transport);
+    let nature = made::nature(block, transport, &ids)?;
     Ok(Identity {
         kind: match (block.is_partition(), transport) {
             (true, _) => Kind::Partition,
@@ -57,6 +59,7 @@ pub(super) fn identity(block: &Block) -> Result<Identity, String> {
             .loop_file()?
             .map(|file| backing(dir, &file))
             .transpose()?,
+        nature: Some(nature),
     })
 }
 
@@ -118,9 +121,9 @@ fn usb_device(dir: &Path) -> Option<&Path> {
 }
 
 #[derive(Default)]
-struct Ids {
-    vendor: Option<String>,
-    model: Option<String>,
+pub(super) struct Ids {
+    pub vendor: Option<String>,
+    pub model: Option<String>,
     serial: Option<String>,
     wwn: Option<String>,
     firmware: Option<String>,
@@ -225,7 +228,7 @@ fn nvme_serial(dir: &Path) -> Option<String> {
 }
 
 /// The payload of a page of vital product data: SPC-4, 7.8.1.
-fn vpd_page(dir: &Path, code: u8) -> Option<Vec<u8>> {
+pub(super) fn vpd_page(dir: &Path, code: u8) -> Option<Vec<u8>> {
     let page = std::fs::read(dir.join(format!("device/vpd_pg{code:02x}"))).ok()?;
     let (header, payload) = page.split_at_checked(4)?;
     if header[1] != code {
@@ -266,18 +269,21 @@ fn scsi_name(dir: &Path) -> Option<String> {
 }
 
 /// What the bits are kept on.
-pub(super) fn medium(block: &Block, transport: Transport) -> Medium {
+pub(super) fn medium(block: &Block, identity: &Identity) -> Medium {
     let dir = &block.whole_dir;
+    let transport = identity.transport;
     let yes = |name: &str| attribute(dir, name).map(|text| text == "1");
-    match transport {
-        Transport::Loop => match block.loop_file() {
-            Ok(Some(file)) if matches!(file.found, Some(Found::Block(_))) => Medium::Unknown,
-            _ => Medium::File,
-        },
-        Transport::File => Medium::File,
+    match identity.nature() {
+        Nature::File => return Medium::File,
         // The host says "rotational" whatever it keeps the bits on, and the
         // drives below a volume may be of several kinds.
-        Transport::Virtio | Transport::Dm | Transport::Md => Medium::Unknown,
+        Nature::Virtual
+        | Nature::ControllerVolume { .. }
+        | Nature::SoftwareVolume { .. }
+        | Nature::Memory { .. } => return Medium::Unknown,
+        Nature::Drive | Nature::Namespace { .. } | Nature::Unknown => {}
+    }
+    match transport {
         // So do sticks on USB, which unlike disks are removable.
         Transport::Usb if yes("removable") == Some(true) => Medium::Flash,
         _ => match yes("queue/rotational") {

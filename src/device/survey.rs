@@ -108,8 +108,10 @@ impl Host {
             path: self.node(block),
             name: block.name(),
             size: block.size().unwrap_or(0),
+            medium: identity
+                .as_ref()
+                .map_or(Medium::Unknown, |id| drive::medium(block, id)),
             identity: identity.ok(),
-            medium: drive::medium(block, transport),
             slot: self.slot(block, transport),
             facts: Err("does not answer".into()),
             denied: false,

@@ -146,7 +146,14 @@ fn meaning(record: &Record) -> String {
                 Verify::Sample { .. } => "and every sample that was read back was equal",
                 Verify::None => "but NOT read back",
             };
-            format!("Every addressable byte was overwritten and flushed, {read_back}.")
+            let of = checkpoint
+                .device_id
+                .nature()
+                .part()
+                .map_or(String::new(), |part| {
+                    format!(" of {part} (and of no other)")
+                });
+            format!("Every addressable byte{of} was overwritten and flushed, {read_back}.")
         }
         "NOT-CLEAR" if record.bad_bytes == 0 => format!(
             "Everything was overwritten, but the {} is NOT clear: {}.",
@@ -206,7 +213,7 @@ fn drive(record: &Record) -> Markup {
         Some(text) => text.to_string(),
     };
     let kind = match id.kind {
-        Kind::Disk => "whole disk",
+        Kind::Disk => &whole(id),
         Kind::Partition => "one partition of a disk",
         Kind::Loop => "loop device over a file",
         Kind::Image => "disk-image file",
@@ -237,7 +244,7 @@ fn drive(record: &Record) -> Markup {
         table.facts {
             (row("Manufacturer", &said(&id.vendor)))
             (row("Model", &said(&id.model)))
-            (row("Serial number", &said(&id.serial)))
+            (row(if id.nature().is_volume() { "Volume id" } else { "Serial number" }, &said(&id.serial)))
             (row("Firmware", &said(&id.firmware)))
             (row("World-wide name", &said(&id.wwn)))
             (row("Capacity", &bytes_text(checkpoint.total_size)))
@@ -257,9 +264,22 @@ fn drive(record: &Record) -> Markup {
 }
 
 fn hidden(record: &Record) -> String {
-    match record.hidden_areas.as_str() {
-        "not checked" => "HPA, DCO and AMAX: not checked".into(),
+    let areas = record.checkpoint.device_id.hidden_areas();
+    match (record.hidden_areas.as_str(), areas) {
+        ("not checked", Some(areas)) => {
+            format!("{}: not checked", areas.trim_end_matches(" areas"))
+        }
         _ => String::new(),
+    }
+}
+
+/// What a target is that is no part of a disk.
+fn whole(id: &Identity) -> String {
+    let nature = id.nature();
+    match (nature.part(), nature.name()) {
+        (Some(part), _) => format!("{part} of an NVMe drive"),
+        (None, Some(name)) => name,
+        (None, None) => "whole disk".into(),
     }
 }
 

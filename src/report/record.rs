@@ -45,7 +45,8 @@ pub struct Record {
     /// Bytes that could not be written or read back.
     #[serde(default)]
     pub bad_bytes: u64,
-    /// HPA, DCO and AMAX: `not checked`, or `none` where software makes the drive.
+    /// Areas that a drive of its kind may hide, as HPA, DCO and AMAX: `not
+    /// checked`, or `none` where it has none of them.
     #[serde(default)]
     pub hidden_areas: String,
     /// What overwriting does not reach.
@@ -77,7 +78,10 @@ impl Record {
         let (medium, id) = (device.medium, &checkpoint.device_id);
         let word = method_word(medium, id);
         let method = match (outcome, word) {
-            (Outcome::Wiped, "Clear") => "Clear: overwrite".into(),
+            (Outcome::Wiped, "Clear") => match id.nature().part() {
+                Some(part) => format!("Clear of {part} alone: overwrite"),
+                None => "Clear: overwrite".into(),
+            },
             (Outcome::Wiped, word) => word.into(),
             (_, word) => format!("{word} NOT achieved"),
         };
@@ -91,7 +95,7 @@ impl Record {
             verification: Verification::of(checkpoint),
             active_seconds: active(&checkpoint.runs).0.as_secs(),
             bad_bytes: checkpoint.bad.bytes(),
-            hidden_areas: if id.may_hide_areas() {
+            hidden_areas: if id.hidden_areas().is_some() {
                 "not checked"
             } else {
                 "none"
@@ -100,7 +104,6 @@ impl Record {
             limits: limits_of(medium, id)
                 .into_iter()
                 .filter(|text| !text.is_empty())
-                .map(String::from)
                 .collect(),
             checkpoint: checkpoint.clone(),
         }

@@ -173,6 +173,7 @@ fn saver(folder: &Path, bad: u64) -> anyhow::Result<Saver> {
         logical_block: 512,
         slice: None,
         backing: None,
+        nature: None,
     };
     let (content, verify) = (crate::alone::random()?, Verify::Full);
     let plan = Plan::new(vec![Pass { content, verify }]).context("no pass")?;

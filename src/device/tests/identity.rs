@@ -39,6 +39,7 @@ fn a_sata_disk_is_known_by_its_wwn_and_serial() {
             logical_block: 512,
             slice: None,
             backing: None,
+            nature: Some(Nature::Drive),
         }
     );
     assert_eq!(machine.look("sda").slot.as_deref(), Some("ata3"));
