@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::{Carried, Content, Device, Disk, Medium, Place};
 use crate::guard::{self, Refusal, Under};
-use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
+use crate::identity::{Backing, Kind, Transport, path_to_text};
 use crate::nature::Nature;
 use crate::plan::Phase;
 use crate::size;
@@ -338,9 +338,11 @@ impl Row {
         };
         let model = named(id.and_then(|id| id.model.as_ref()))
             .or_else(|| backing.and_then(|file| Some(file.path.rsplit('/').next()?.to_string())));
-        let made_here = id.is_some_and(|id| match id.nature() {
-            Nature::SoftwareVolume { .. } | Nature::Memory { .. } | Nature::File => true,
-            _ => false,
+        let made_here = id.is_some_and(|id| {
+            matches!(
+                id.nature(),
+                Nature::SoftwareVolume { .. } | Nature::Memory { .. } | Nature::File
+            )
         });
         let no_serial = if made_here { "-" } else { "(none)" };
         [

@@ -373,9 +373,9 @@ impl Nature {
             Transport::Sata | Transport::Scsi => Some("HPA, DCO and AMAX areas"),
             Transport::Usb => Some("areas that the drive or its USB bridge hides"),
             Transport::Mmc => Some("boot, RPMB and protected areas"),
-            // It has none of these; what no namespace has is in the limits.
-            Transport::Nvme => None,
-            Transport::Virtio
+            // NVMe has none of these; what no namespace has is in the limits.
+            Transport::Nvme
+            | Transport::Virtio
             | Transport::Dm
             | Transport::Md
             | Transport::Loop
@@ -389,19 +389,12 @@ impl Signs<'_> {
     /// A drive on a bus of drives, or what pretends to be one.
     fn of_bus(&self) -> Nature {
         let volume = |by: &str| Nature::ControllerVolume { by: by.into() };
-        // What the controller's own driver says decides.
-        match (self.raid_level, self.driver, self.channel) {
-            // hpsa and smartpqi give every drive this level.
-            (Some(level), _, _) if level.eq_ignore_ascii_case("n/a") => return self.drive(),
-            (Some(_), _, _) => return volume(CONTROLLER),
-            // Channels 0 and 1 have its drives, the others its volumes.
-            (_, Some("megaraid_sas"), Some(0 | 1)) => return self.drive(),
-            (_, Some("megaraid_sas"), Some(_)) => return volume(CONTROLLER),
-            // Channel 0 has its volumes, the others drives.
-            (_, Some("aacraid"), Some(1..)) => return self.drive(),
-            // Their RAID_CHANNEL.
-            (_, Some("mpt2sas" | "mpt3sas" | "mptsas"), Some(1)) => return volume(CONTROLLER),
-            _ => {}
+        if let Some(passed_through) = self.driver_says() {
+            return if passed_through {
+                self.drive()
+            } else {
+                volume(CONTROLLER)
+            };
         }
         if self.matches(&HYPERVISORS) {
             return Nature::Virtual;
@@ -422,6 +415,23 @@ impl Signs<'_> {
             volume(CONTROLLER)
         } else {
             self.drive()
+        }
+    }
+
+    /// What the controller's own driver says decides: whether it is a drive.
+    fn driver_says(&self) -> Option<bool> {
+        // hpsa and smartpqi give every drive the level "N/A".
+        if let Some(level) = self.raid_level {
+            return Some(level.eq_ignore_ascii_case("n/a"));
+        }
+        match (self.driver?, self.channel?) {
+            // Channels 0 and 1 have its drives, the others its volumes.
+            ("megaraid_sas", channel) => Some(channel < 2),
+            // Channel 0 has its volumes, the others drives.
+            ("aacraid", 1..) => Some(true),
+            // Their RAID_CHANNEL.
+            ("mpt2sas" | "mpt3sas" | "mptsas", 1) => Some(false),
+            _ => None,
         }
     }
 
@@ -452,11 +462,204 @@ impl Signs<'_> {
         })
     }
 
-    /// The words of its model, in upper case.
+    /// The words of its model, in upper case and without the number at their end.
     fn model_words(&self) -> impl Iterator<Item = String> {
         let model = self.model.unwrap_or_default();
         model
             .split(|c: char| !c.is_ascii_alphanumeric())
+            .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
             .map(str::to_ascii_uppercase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scsi<'a>(vendor: &'a str, model: &'a str) -> Signs<'a> {
+        Signs {
+            name: "sdb",
+            transport: Some(Transport::Scsi),
+            vendor: Some(vendor),
+            model: Some(model),
+            ..Signs::default()
+        }
+    }
+
+    fn controller() -> Nature {
+        let by = CONTROLLER.to_string();
+        Nature::ControllerVolume { by }
+    }
+
+    #[test]
+    fn volumes_of_the_common_controllers_are_no_drives() {
+        for (vendor, model) in [
+            ("HP", "LOGICAL VOLUME"),
+            ("HPE", "LOGICAL VOLUME"),
+            ("Adaptec", "LogicalDrv 0"),
+            ("DELL", "PERC H730 Mini"),
+            ("LSI", "MR9260-8i"),
+            ("LSI", "Logical Volume"),
+            ("AVAGO", "MR9361-8i"),
+            ("BROADCOM", "MR9560-16i"),
+            ("LSI", "MegaRAID SAS RMB"),
+            ("IBM", "ServeRAID M5015"),
+            ("Lenovo", "RAID 930-8i-2GB"),
+            ("Intel", "RMS3CC080"),
+            ("FTS", "PRAID EP400i"),
+            ("SMC", "SMC3108"),
+            ("Cisco", "UCSC-MRAID12G"),
+            ("AMCC", "9650SE-4LP DISK"),
+            ("Areca", "ARC-1883-VOL#000"),
+            ("Promise", "VTrak E610f"),
+            ("HPE", "MR416i-o Gen11"),
+            ("JMicron", "H/W RAID1"),
+        ] {
+            assert_eq!(
+                Nature::of(&scsi(vendor, model)),
+                controller(),
+                "{vendor} {model}"
+            );
+        }
+        for (transport, model) in [
+            (Transport::Sata, "DELLBOSS VD"),
+            (Transport::Sata, "ThinkSystem M.2 VD"),
+            (Transport::Nvme, "HPE NS204i-p Gen10+ Boot Controller"),
+            (Transport::Nvme, "Dell BOSS-N1"),
+        ] {
+            let signs = Signs {
+                transport: Some(transport),
+                vendor: None,
+                // Through AHCI they answer as drives.
+                answers_as_drive: true,
+                ..scsi("", model)
+            };
+            assert_eq!(Nature::of(&signs), controller(), "{model}");
+        }
+        for (vendor, model) in [
+            ("DGC", "VRAID"),
+            ("NETAPP", "LUN C-Mode"),
+            ("IBM", "2145"),
+            ("LIO-ORG", "disk0"),
+            ("HUAWEI", "XSG1"),
+        ] {
+            let nature = Nature::of(&scsi(vendor, model));
+            assert!(nature.is_volume() && !nature.can_be_clear(), "{vendor}");
+        }
+    }
+
+    #[test]
+    fn what_a_controller_passes_through_is_a_drive() {
+        for (vendor, model) in [
+            ("HP", "EG0600FCVBK"),
+            ("HPE", "MR000240GXBGH"),
+            ("SEAGATE", "ST18000NM004J"),
+            ("HUAWEI", "HWE32SS3008M001N"),
+            ("NETAPP", "X422_HCOBD600A10"),
+            ("LAB", "LAB DISK"),
+            ("QEMU", "QEMU HARDDISK"),
+            ("Kingston", "DataTraveler 3.0"),
+        ] {
+            assert_eq!(
+                Nature::of(&scsi(vendor, model)),
+                Nature::Drive,
+                "{vendor} {model}"
+            );
+        }
+        let behind = |driver, channel, raid_level, answers_as_drive| {
+            Nature::of(&Signs {
+                driver: Some(driver),
+                channel,
+                raid_level,
+                answers_as_drive,
+                ..scsi("SEAGATE", "ST18000NM004J")
+            })
+        };
+        let (drive, volume) = (Nature::Drive, controller());
+        assert_eq!(behind("hpsa", Some(0), Some("N/A"), false), drive);
+        assert_eq!(behind("hpsa", Some(1), Some("RAID 5"), false), volume);
+        assert_eq!(
+            behind("smartpqi", Some(0), Some("RAID-1(1+0)"), false),
+            volume
+        );
+        assert_eq!(behind("megaraid_sas", Some(0), None, false), drive);
+        assert_eq!(behind("megaraid_sas", Some(2), None, false), volume);
+        assert_eq!(behind("aacraid", Some(0), None, false), volume);
+        assert_eq!(behind("aacraid", Some(1), None, false), drive);
+        assert_eq!(behind("mpt3sas", Some(0), None, true), drive);
+        assert_eq!(behind("mpt3sas", Some(1), None, true), volume);
+        assert_eq!(behind("arcmsr", Some(0), None, false), volume);
+        assert_eq!(behind("arcmsr", Some(0), None, true), drive);
+        assert_eq!(behind("ahci", Some(0), None, true), drive);
+    }
+
+    #[test]
+    fn what_software_makes_is_known_by_the_kernels_name() {
+        let named = |name: &str| {
+            Nature::of(&Signs {
+                name,
+                transport: Some(Transport::Other),
+                ..Signs::default()
+            })
+        };
+        for (name, what) in [
+            ("dm-12", "device-mapper volume"),
+            ("md127", "RAID volume"),
+            ("md_d0", "RAID volume"),
+            ("md_home", "RAID volume"),
+            ("bcache0", "bcache volume"),
+            ("drbd0", "DRBD volume"),
+            ("rbd3", "Ceph RBD volume"),
+            ("nbd0", "network block device volume"),
+            ("zd16", "ZFS volume"),
+            ("mtdblock3", "MTD volume"),
+            ("ubiblock0_1", "UBI volume"),
+            ("etherd!e1.1", "ATA over Ethernet volume"),
+            ("cciss!c0d0", "volume of a RAID controller"),
+            ("dasda", "volume of a storage array"),
+            ("zram0", "memory (zram)"),
+            ("ram0", "memory (RAM disk)"),
+            ("nullb0", "memory (null_blk)"),
+        ] {
+            let nature = named(name);
+            assert_eq!(nature.name().as_deref(), Some(what), "{name}");
+            assert!(!nature.can_be_clear() && !nature.can_be_pulled(), "{name}");
+            assert_eq!(nature.hidden_areas(Transport::Other), None, "{name}");
+        }
+        assert_eq!(named("vda"), Nature::Virtual);
+        assert_eq!(named("xvda"), Nature::Virtual);
+        assert_eq!(named("mmcblk0boot0"), Nature::Drive);
+        for name in ["pmem0", "something"] {
+            assert_eq!(named(name), Nature::Unknown);
+            assert!(!named(name).can_be_clear());
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_a_part_of_its_drive_only_beside_others() {
+        let of = |namespace| {
+            Nature::of(&Signs {
+                name: "nvme0n1",
+                transport: Some(Transport::Nvme),
+                model: Some("SAMSUNG MZQL21T9"),
+                namespace,
+                ..Signs::default()
+            })
+        };
+        assert_eq!(of(Some((1, 1))), Nature::Drive);
+        assert_eq!(of(None), Nature::Drive);
+        assert_eq!(of(Some((1, 3))).part().as_deref(), Some("namespace 1 of 3"));
+        let odd = of(Some((5, 2))).part();
+        assert_eq!(odd.as_deref(), Some("namespace 5, one of 2"));
+    }
+
+    #[test]
+    fn only_what_may_have_them_hides_areas() {
+        let hidden = |transport| Nature::Drive.hidden_areas(transport);
+        assert_eq!(hidden(Transport::Sata), Some("HPA, DCO and AMAX areas"));
+        assert_eq!(hidden(Transport::Scsi), Some("HPA, DCO and AMAX areas"));
+        assert_eq!(hidden(Transport::Nvme), None);
+        assert!(!hidden(Transport::Usb).unwrap().contains("HPA"));
+        assert_eq!(controller().hidden_areas(Transport::Scsi), None);
     }
 }

@@ -55,7 +55,7 @@ fn channel(dir: &Path) -> Option<u32> {
 }
 
 /// The level that hpsa and smartpqi show of everything, or that the kernel's
-/// RAID class (drivers/scsi/raid_class.c) shows of volumes.
+/// RAID class (`drivers/scsi/raid_class.c`) shows of volumes.
 fn raid_level(dir: &Path) -> Option<String> {
     let device = dir.join("device");
     attribute(&device, "raid_level").or_else(|| {
