@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
 use crate::nature::Nature;
 
+mod alive;
 mod below;
 mod content;
 mod drive;

@@ -120,6 +120,9 @@ pub trait Target: Sync {
 pub enum Presence {
     /// It is: only the range of the error is bad.
     Present,
+    /// It is, but the system could not do what was asked, and not for lack of
+    /// trying: the range is not bad; why, for people.
+    Passing(String),
     /// It has gone, or cannot take any more data; why, for people.
     Gone(String),
 }

@@ -70,7 +70,7 @@ impl Opened {
 /// Refused, or busy with another run.
 pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
     let (looked, cleared, lock) = locked(host, path, state_dir, guard::check, subject)?;
-    let writer = Writer::open(&cleared, lock).map_err(|error| not_opened(error, subject))?;
+    let writer = Writer::open(host, &cleared, lock).map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
         looked,
@@ -89,7 +89,7 @@ pub fn open_to_read(
     subject: &str,
 ) -> Result<Opened, Outcome> {
     let (looked, device, lock) = locked(host, path, state_dir, guard::check_to_read, subject)?;
-    let opened = Writer::open_to_read(&device, lock);
+    let opened = Writer::open_to_read(host, &device, lock);
     let writer = opened.map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device,

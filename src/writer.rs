@@ -13,13 +13,19 @@ use std::time::{Duration, Instant};
 
 use memmap2::MmapMut;
 use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
+use nix::sys::statfs::{FsType, fstatfs};
+use nix::sys::statvfs::fstatvfs;
 
-use crate::device::{DevId, Device, Node};
+use crate::device::{DevId, Device, Host, Node};
 use crate::engine::{MIN_CHUNK, Presence, Target};
 use crate::guard::Cleared;
 use crate::identity;
 use crate::size::{self, MIB};
 use crate::text::reason;
+
+mod presence;
+
+use presence::{Kind, Meaning, meaning};
 
 /// How long somebody else may hold a lock: udev does now and then, for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -30,13 +36,20 @@ const PROBE: u64 = 32 * MIB;
 /// So many are enough where they came faster than any disk turns: a hard disk
 /// may give the first few megabytes from its own memory.
 const PROBE_FAST: (u64, Duration) = (8 * MIB, Duration::from_millis(8));
+/// How long a call is tried again that the kernel could not do for now.
+const PASSING: Duration = Duration::from_secs(3);
+/// How often within that time.
+const PASSING_RETRY: Duration = Duration::from_millis(100);
+/// Places that are read to tell a bad block from a server that fails.
+const ELSEWHERE: u64 = 4;
 /// A slow drive is not measured for longer at one place.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Holds a drive or image against every other run, until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _files: Vec<File>,
+    // the node or the image, and the file below a loop device
+    files: Vec<File>,
 }
 
 /// Why a drive could not be locked.
@@ -88,7 +101,7 @@ pub fn lock(device: &Device) -> Result<Lock, LockError> {
             wait_for_lock(file, deadline)
         })
         .collect::<Result<_, _>>()?;
-    Ok(Lock { _files: files })
+    Ok(Lock { files })
 }
 
 fn wait_for_lock(file: File, deadline: Instant) -> Result<File, LockError> {
@@ -119,7 +132,10 @@ pub struct Writer {
     alignment: u64,
     physical_block: u64,
     direct: bool,
-    _lock: Lock,
+    kind: Kind,
+    node: Node,
+    host: Host,
+    lock: Lock,
 }
 
 /// What a target is opened for.
@@ -152,19 +168,19 @@ impl Writer {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(cleared: &Cleared, lock: Lock) -> Result<Self, OpenError> {
-        Self::opened(cleared.device(), lock, Access::Write)
+    pub fn open(host: &Host, cleared: &Cleared, lock: Lock) -> Result<Self, OpenError> {
+        Self::opened(host, cleared.device(), lock, Access::Write)
     }
 
     /// The same for reading alone: a write to it fails.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_to_read(device: &Device, lock: Lock) -> Result<Self, OpenError> {
-        Self::opened(device, lock, Access::Read)
+    pub fn open_to_read(host: &Host, device: &Device, lock: Lock) -> Result<Self, OpenError> {
+        Self::opened(host, device, lock, Access::Read)
     }
 
-    fn opened(device: &Device, lock: Lock, access: Access) -> Result<Self, OpenError> {
+    fn opened(host: &Host, device: &Device, lock: Lock, access: Access) -> Result<Self, OpenError> {
         let is_block = matches!(device.node, Node::Block { .. });
         let (file, direct) = open_patiently(device, is_block, access)?;
         let meta = file.metadata()?;
@@ -196,6 +212,11 @@ impl Writer {
             return Err(OpenError::Io(io::Error::new(ErrorKind::Unsupported, why)));
         }
         let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
+        let kind = if is_block {
+            Kind::Block
+        } else {
+            kind_of(&file)
+        };
         Ok(Self {
             file,
             is_block,
@@ -203,7 +224,10 @@ impl Writer {
             alignment,
             physical_block,
             direct,
-            _lock: lock,
+            kind,
+            node: device.node.clone(),
+            host: host.clone(),
+            lock,
         })
     }
 
@@ -310,13 +334,26 @@ fn end_of(mut file: &File) -> io::Result<u64> {
     io::Seek::seek(&mut file, io::SeekFrom::End(0))
 }
 
+/// Does a call again that the kernel could not do for now.
 fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let begun = Instant::now();
     loop {
         match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_passing(&error) && begun.elapsed() < PASSING => {
+                // Nothing tells when there is memory again.
+                if error.kind() != ErrorKind::Interrupted {
+                    thread::sleep(PASSING_RETRY);
+                }
+            }
             result => return result,
         }
     }
+}
+
+/// Whether an error says nothing of the target; it means the same for all kinds.
+fn is_passing(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| meaning(Kind::Block, code) == Meaning::Passing)
 }
 
 impl Target for Writer {
@@ -338,20 +375,20 @@ impl Target for Writer {
             // and nobody could tell any more that old data got away.
             self.is_whole().map_err(io::Error::other)?;
         }
-        self.file.write_all_at(data, offset)
+        retried(|| self.file.write_all_at(data, offset))
     }
 
     fn read(&self, data: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(data, offset)
+        retried(|| self.file.read_exact_at(data, offset))
     }
 
     fn write_tail(&self, data: &[u8], offset: u64) -> io::Result<()> {
         if self.is_block || !self.direct {
             // The last bytes of a device that are less than its own block
             // cannot be written, and the kernel says so at once only here.
-            return self.file.write_all_at(data, offset);
+            return retried(|| self.file.write_all_at(data, offset));
         }
-        self.write_buffered(data, offset)
+        retried(|| self.write_buffered(data, offset))
     }
 
     fn read_tail(&self, data: &mut [u8], offset: u64, length: usize) -> io::Result<()> {
@@ -393,32 +430,104 @@ impl Target for Writer {
     }
 
     fn presence(&self, error: &io::Error) -> Presence {
-        let gone = |why: &str| Presence::Gone(why.into());
-        match error.kind() {
-            ErrorKind::StorageFull if self.is_block => {
-                return gone("it has gone (the kernel set its size to 0)");
-            }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                return Presence::Gone(format!(
-                    "its file system cannot hold it: {}",
-                    reason(error)
-                ));
-            }
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-                return Presence::Gone(format!(
-                    "it may not be written any more: {}",
-                    reason(error)
-                ));
-            }
-            _ => {}
+        let why = reason(error);
+        let ends = |what: &str| Presence::Gone(format!("{what}: {why}"));
+        if let Err(gone) = self.still_there() {
+            return Presence::Gone(gone);
         }
-        // ENXIO, ENODEV
-        if matches!(error.raw_os_error(), Some(6 | 19)) {
-            return gone("it has gone");
-        }
-        match self.is_whole() {
-            Ok(()) => Presence::Present,
-            Err(why) => Presence::Gone(why),
+        let Some(errno) = error.raw_os_error() else {
+            // A range that ended early, of a target that is as large as ever.
+            return Presence::Present;
+        };
+        match meaning(self.kind, errno) {
+            Meaning::Bad if self.is_full_below() => ends("what lies below it is full"),
+            Meaning::Bad => Presence::Present,
+            Meaning::BadUnlessAll if self.reads_elsewhere() => Presence::Present,
+            Meaning::BadUnlessAll => ends("its server answers nothing but errors"),
+            Meaning::Passing => Presence::Passing(format!(
+                "the system could not do it for {} seconds: {why}",
+                PASSING.as_secs()
+            )),
+            Meaning::Gone if self.is_block => Presence::Gone("it has gone".into()),
+            Meaning::Gone => ends("it has gone"),
+            Meaning::ServerGone => ends("what serves it has gone"),
+            Meaning::Full if self.is_block => ends("what lies below it is full"),
+            Meaning::Full => ends("its file system cannot hold it"),
+            Meaning::MayNotWrite => ends("it may not be written any more"),
+            Meaning::Ends => ends("its file system fails"),
         }
     }
+}
+
+impl Writer {
+    /// Whether the target that is open is still there, and as it was.
+    fn still_there(&self) -> Result<(), String> {
+        if let Node::Block { dev, diskseq, .. } = self.node
+            && let Some(why) = self.host.has_gone(dev, diskseq)
+        {
+            return Err(why);
+        }
+        self.is_whole()
+    }
+
+    /// The file below, where this is a loop device over one.
+    fn below(&self) -> Option<&File> {
+        self.lock.files.get(1).filter(|_| self.is_block)
+    }
+
+    /// Whether the file below a loop device asks for room that its file system
+    /// has not: the loop driver makes a plain EIO of that.
+    fn is_full_below(&self) -> bool {
+        let full = |file: &File| {
+            let full = fstatvfs(file).is_ok_and(|fs| fs.blocks_free() == 0);
+            let meta = file.metadata().ok()?;
+            // Elsewhere a write to what is there needs no room.
+            let copies = fstatfs(file).is_ok_and(|fs| !writes_in_place(fs.filesystem_type()));
+            Some(full && (copies || meta.blocks() * 512 < meta.len()))
+        };
+        self.below().and_then(full).unwrap_or(false)
+    }
+
+    /// Whether anything of the target can still be read.
+    fn reads_elsewhere(&self) -> bool {
+        let Ok(mut buffer) = MmapMut::map_anon(size::memory(MIN_CHUNK)) else {
+            return true;
+        };
+        let step = (self.size / ELSEWHERE / MIN_CHUNK * MIN_CHUNK).max(MIN_CHUNK);
+        let read = |at: u64| match self.file.read_at(&mut buffer, at) {
+            Ok(_) => true,
+            Err(error) => {
+                let code = error.raw_os_error().unwrap_or(0);
+                meaning(self.kind, code) == Meaning::Passing
+            }
+        };
+        (0..ELSEWHERE).map(|place| place * step).any(read)
+    }
+}
+
+/// The kind of a file's file system.
+fn kind_of(file: &File) -> Kind {
+    fstatfs(file).map_or(Kind::Served, |fs| {
+        Kind::of_file_system(magic(fs.filesystem_type()))
+    })
+}
+
+/// The number of a kind of file system; its type differs from machine to
+/// machine, and it has 32 bits.
+fn magic(kind: FsType) -> u64 {
+    u64::from_ne_bytes(i64::from(kind.0).to_ne_bytes()) & 0xffff_ffff
+}
+
+/// Whether a file system writes new data over the old.
+fn writes_in_place(kind: FsType) -> bool {
+    const IN_PLACE: [u64; 7] = [
+        0xef53,      // ext
+        0x5846_5342, // xfs
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0x4d44,      // vfat
+        0x2011_bab0, // exfat
+        0x7366_746e, // ntfs3
+    ];
+    IN_PLACE.contains(&magic(kind))
 }

@@ -211,7 +211,7 @@ pub fn narrow(
         return;
     }
     let Err(error) = attempt(extent) else { return };
-    if let Presence::Gone(why) = task.target.presence(&error) {
+    if let Presence::Gone(why) | Presence::Passing(why) = task.target.presence(&error) {
         let error = Error::new(during.into(), extent.start(), why);
         result.end = Some(Unfinished::Fatal(error));
         return;

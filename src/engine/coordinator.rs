@@ -384,11 +384,11 @@ impl<'a> Coordinator<'a> {
             Presence::Gone(why) => {
                 self.halt_for(Halt::Fail(Error::new(Op::Sync, offset, why)));
             }
-            Presence::Present if self.sync_failures >= SYNC_ATTEMPTS => {
+            _ if self.sync_failures >= SYNC_ATTEMPTS => {
                 let error = Error::new(Op::Sync, offset, reason(error));
                 self.halt_for(Halt::Fail(error));
             }
-            Presence::Present => {
+            Presence::Present | Presence::Passing(_) => {
                 let errno = error.raw_os_error().unwrap_or(0);
                 let from = offset;
                 if self.halt.is_none() {

@@ -130,7 +130,7 @@ fn compare(
                 // A block that went bad since proves nothing either way.
                 match target.presence(&error) {
                     Presence::Present => continue,
-                    Presence::Gone(_) => return Err(error),
+                    Presence::Gone(_) | Presence::Passing(_) => return Err(error),
                 }
             }
             for difference in verify::differing(strategy.as_ref(), piece.start(), data) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod ensure;
+mod errors;
 mod facts;
 mod faults;
 mod faulty;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         facts::cases(),
         check::cases(),
         ensure::cases(),
+        errors::cases(),
         input::cases(),
         interrupts::cases(),
         list::cases(),

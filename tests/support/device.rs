@@ -298,68 +298,7 @@ impl SlowDisk {
     ];
 
     pub fn over(scratch: &Scratch, image: &Path, traits: &Traits) -> Self {
-        let export = scratch.join("export.raw");
-        File::create(&export).unwrap();
-        let file = serde_json::json!({
-            "driver": "file", "node-name": "file", "filename": image.to_str().unwrap(),
-            "cache": { "direct": true },
-        });
-        // In a file: ten thousand rules are too long for an argument.
-        let mut rules = String::new();
-        let mut rule = |what: &str, sector: Option<u64>, once: bool| {
-            let sector = sector.map_or(String::new(), |sector| format!("sector = \"{sector}\"\n"));
-            let once = if once { "once = \"on\"\n" } else { "" };
-            let _ = write!(
-                rules,
-                "[inject-error]\nevent = \"none\"\niotype = \"{what}\"\nerrno = \"5\"\n{sector}{once}\n"
-            );
-        };
-        for sector in &traits.bad_sectors {
-            rule("write", Some(*sector), false);
-        }
-        for sector in &traits.unreadable_sectors {
-            rule("read", Some(*sector), false);
-        }
-        for sector in &traits.healing_sectors {
-            rule("write", Some(*sector), true);
-        }
-        if traits.failing_flush {
-            rule("flush", None, true);
-        }
-        let mut faults = serde_json::json!({
-            "driver": "blkdebug", "node-name": "faults", "image": "file",
-        });
-        if !rules.is_empty() {
-            let file = scratch.join("faults.conf");
-            std::fs::write(&file, rules).unwrap();
-            faults["config"] = file.to_str().unwrap().into();
-        }
-        let speed = serde_json::json!({
-            "qom-type": "throttle-group", "id": "speed",
-            "limits": { "bps-write": traits.write_speed.unwrap_or(0) },
-        });
-        let throttle = serde_json::json!({
-            "driver": "throttle", "node-name": "disk", "throttle-group": "speed",
-            "file": "faults",
-        });
-        let mut command = Command::new("qemu-storage-daemon");
-        command
-            .env("PATH", path_variable())
-            .args(["--object", &speed.to_string()])
-            .args(["--blockdev", &file.to_string()])
-            .args(["--blockdev", &faults.to_string()])
-            .args(["--blockdev", &throttle.to_string()])
-            .arg("--export")
-            .arg(format!(
-                "type=fuse,id=export,node-name=disk,mountpoint={},writable=on",
-                export.display()
-            ))
-            .stdin(Stdio::null());
-        let daemon = Daemon(command.spawn().unwrap());
-        let size = size_of(image);
-        wait_until("the export", Duration::from_secs(10), || {
-            std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
-        });
+        let (export, daemon) = serve(scratch, image, traits);
         // Not with direct I/O, unless asked for: that sends several writes at once, and the FUSE
         // export of QEMU before 10 then mixes up their data (seen with 7.2 and
         // plain pwrite). Through the page cache they go one by one, at once.
@@ -383,5 +322,111 @@ impl SlowDisk {
     /// The daemon's process, for tests that stop it.
     pub fn daemon(&self) -> u32 {
         self.daemon.0.id()
+    }
+}
+
+/// Serves what is in an image as a file that FUSE leads to; gives its path.
+fn serve(scratch: &Scratch, image: &Path, traits: &Traits) -> (PathBuf, Daemon) {
+    let export = scratch.join("export.raw");
+    File::create(&export).unwrap();
+    let file = serde_json::json!({
+        "driver": "file", "node-name": "file", "filename": image.to_str().unwrap(),
+        "cache": { "direct": true },
+    });
+    // In a file: ten thousand rules are too long for an argument.
+    let mut rules = String::new();
+    let mut rule = |what: &str, sector: Option<u64>, once: bool| {
+        let sector = sector.map_or(String::new(), |sector| format!("sector = \"{sector}\"\n"));
+        let once = if once { "once = \"on\"\n" } else { "" };
+        let _ = write!(
+            rules,
+            "[inject-error]\nevent = \"none\"\niotype = \"{what}\"\nerrno = \"5\"\n{sector}{once}\n"
+        );
+    };
+    for sector in &traits.bad_sectors {
+        rule("write", Some(*sector), false);
+    }
+    for sector in &traits.unreadable_sectors {
+        rule("read", Some(*sector), false);
+    }
+    for sector in &traits.healing_sectors {
+        rule("write", Some(*sector), true);
+    }
+    if traits.failing_flush {
+        rule("flush", None, true);
+    }
+    let mut faults = serde_json::json!({
+        "driver": "blkdebug", "node-name": "faults", "image": "file",
+    });
+    if !rules.is_empty() {
+        let file = scratch.join("faults.conf");
+        std::fs::write(&file, rules).unwrap();
+        faults["config"] = file.to_str().unwrap().into();
+    }
+    let speed = serde_json::json!({
+        "qom-type": "throttle-group", "id": "speed",
+        "limits": { "bps-write": traits.write_speed.unwrap_or(0) },
+    });
+    let throttle = serde_json::json!({
+        "driver": "throttle", "node-name": "disk", "throttle-group": "speed",
+        "file": "faults",
+    });
+    let mut command = Command::new("qemu-storage-daemon");
+    command
+        .env("PATH", path_variable())
+        .args(["--object", &speed.to_string()])
+        .args(["--blockdev", &file.to_string()])
+        .args(["--blockdev", &faults.to_string()])
+        .args(["--blockdev", &throttle.to_string()])
+        .arg("--export")
+        .arg(format!(
+            "type=fuse,id=export,node-name=disk,mountpoint={},writable=on",
+            export.display()
+        ))
+        .stdin(Stdio::null());
+    let daemon = Daemon(command.spawn().unwrap());
+    let size = size_of(image);
+    wait_until("the export", Duration::from_secs(10), || {
+        std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
+    });
+    (export, daemon)
+}
+
+/// A file that another program serves through FUSE; gone with the program.
+pub struct Served {
+    path: PathBuf,
+    daemon: Daemon,
+}
+
+impl Served {
+    /// What the test needs of the machine.
+    pub const NEEDS: &'static [super::Need] = &[
+        super::Need::Root,
+        super::Need::Fuse,
+        super::Need::Tool("qemu-storage-daemon"),
+        super::Need::Tool("openssl"),
+    ];
+
+    pub fn over(scratch: &Scratch, image: &Path, traits: &Traits) -> Self {
+        let (path, daemon) = serve(scratch, image, traits);
+        Self { path, daemon }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Kills the program that serves it; the file stays mounted, but dead.
+    pub fn kill(&mut self) {
+        self.daemon.0.kill().unwrap();
+        self.daemon.0.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if !matches!(self.daemon.0.try_wait(), Ok(None)) {
+            quietly("umount", &["-l".as_ref(), self.path.as_os_str()]);
+        }
     }
 }
