@@ -515,7 +515,7 @@ fn kind_of(file: &File) -> Kind {
 /// The number of a kind of file system; its type differs from machine to
 /// machine, and it has 32 bits.
 fn magic(kind: FsType) -> u64 {
-    u64::from_ne_bytes(i64::from(kind.0).to_ne_bytes()) & 0xffff_ffff
+    u64::try_from(i128::from(kind.0) & 0xffff_ffff).unwrap_or(0)
 }
 
 /// Whether a file system writes new data over the old.
