@@ -39,12 +39,10 @@ impl Closing<'_> {
     pub fn close(self, ended: &Ended, mut saver: Saver, display: &Display) -> Outcome {
         let failed = matches!(ended.end, End::Failed(_));
         let complete = ended.state.step.phase == Phase::Complete && !failed;
-        if let End::NotStarted(why) = &ended.end {
+        if let Some(outcome) = self.never_began(ended) {
             // The reason follows; the log needs no last line.
             display.abandon();
-            return Outcome::Refused(format!(
-                "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
-            ));
+            return outcome;
         }
         let outcome = match outcome_of(ended) {
             Outcome::Wiped if saver.checkpoint().findings.keep_old_data() => Outcome::NotClear,
@@ -114,6 +112,10 @@ impl Closing<'_> {
         file: &Path,
         display: &Display,
     ) -> Outcome {
+        if let Some(outcome) = self.never_began(ended) {
+            display.abandon();
+            return outcome;
+        }
         let outcome = match outcome_of(ended) {
             Outcome::Wiped => Outcome::Checked,
             other => other,
@@ -123,6 +125,21 @@ impl Closing<'_> {
         progress::take_in(&mut found, &ended.state);
         self.tell(&outcome, &found, (file, &[]), true);
         outcome
+    }
+
+    /// Why nothing was written; `None` where something may have been.
+    fn never_began(&self, ended: &Ended) -> Option<Outcome> {
+        match &ended.end {
+            End::NotStarted(why) => Some(Outcome::Refused(format!(
+                "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
+            ))),
+            End::NoMeans(why) => {
+                let path = shown(&self.device.path);
+                let text = format!("{path}: {why}; nothing was written");
+                Some(Outcome::Refused(text))
+            }
+            _ => None,
+        }
     }
 
     fn say_failed(&self, outcome: &Outcome) {
@@ -177,7 +194,7 @@ impl Closing<'_> {
 fn outcome_of(ended: &Ended) -> Outcome {
     let complete = ended.state.step.phase == Phase::Complete;
     match &ended.end {
-        End::NotStarted(why) => Outcome::Failed(why.clone()),
+        End::NotStarted(why) | End::NoMeans(why) => Outcome::Failed(why.clone()),
         End::Failed(error) => Outcome::Failed(error.to_string()),
         End::Interrupted(signal) if !complete => Outcome::Interrupted(*signal),
         End::Interrupted(_) | End::Complete => finished(&ended.state),

@@ -151,9 +151,11 @@ impl StatusHandle {
 }
 
 impl Display {
-    /// Starts showing. Without a thread to do it the run is not shown.
-    #[must_use]
-    pub fn start(face: Face, header: Header) -> Self {
+    /// Starts showing.
+    ///
+    /// # Errors
+    /// When the system gives no thread to do it.
+    pub fn start(face: Face, header: Header) -> io::Result<Self> {
         let paper: Box<dyn Paper> = match face {
             Face::Bar => Box::new(bar::Terminal::new()),
             Face::Plain | Face::None => Box::new(Log),
@@ -161,23 +163,23 @@ impl Display {
         Self::on(Screen::new(face, header, paper))
     }
 
-    fn on(screen: Screen) -> Self {
+    fn on(screen: Screen) -> io::Result<Self> {
         let (notes, inbox) = mpsc::sync_channel(WAITING);
         let (ending, ended) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("display".into())
             .spawn(move || {
                 screen.run(&inbox, &theirs);
                 // The receiver may have lost its patience.
                 let _ = ending.send(());
-            });
-        Self {
+            })?;
+        Ok(Self {
             notes,
             shared,
-            ended: Mutex::new(thread.is_ok().then_some(ended)),
-        }
+            ended: Mutex::new(Some(ended)),
+        })
     }
 
     /// See [`StatusHandle::status`].

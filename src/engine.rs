@@ -33,11 +33,11 @@ use crate::checkpoint::Checkpoint;
 use crate::difference::{Differences, Wrap};
 use crate::event::Observer;
 use crate::extent::{BadMap, During};
+use crate::means;
 use crate::outcome::Signal;
 use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
 use crate::strategy;
-use crate::text::reason;
 
 pub use proof::{Proof, prove, prove_all};
 pub use verify::differing;
@@ -267,6 +267,9 @@ pub enum End {
     Failed(Error),
     /// The first checkpoint could not be saved: nothing was written.
     NotStarted(String),
+    /// The threads or the memory could not be had, why and what to do: nothing
+    /// was saved or written.
+    NoMeans(String),
 }
 
 /// An error that ends a run.
@@ -343,33 +346,35 @@ impl Engine<'_> {
     pub fn run(&self, state: State, journal: &mut dyn Journal) -> Ended {
         let mut buffers = match Buffers::new(self.settings) {
             Ok(buffers) => buffers,
-            Err(error) => {
-                let end = End::Failed(Error::new(Op::Allocate, 0, reason(&error)));
+            Err(why) => {
                 return Ended {
                     state,
                     unsaved: None,
-                    end,
+                    end: End::NoMeans(why),
                 };
             }
         };
-        if let Err(why) = journal.save(&state) {
-            let unsaved = Some(why.clone());
-            return Ended {
-                state,
-                unsaved,
-                end: End::NotStarted(why),
-            };
-        }
         let mut now = Ended {
             state,
             unsaved: None,
             end: End::Complete,
         };
+        if now.state.step.phase == Phase::Complete {
+            // There is nothing left to do for a thread.
+            if let Err(why) = journal.save(&now.state) {
+                now.unsaved = Some(why.clone());
+                now.end = End::NotStarted(why);
+            }
+            return now;
+        }
+        // The first checkpoint is saved when the first step has its threads.
+        let mut start = Start::OfRun;
         while now.state.step.phase != Phase::Complete {
-            now = coordinator::run_step(self, now, journal, &mut buffers);
+            now = coordinator::run_step(self, start, now, journal, &mut buffers);
             if !matches!(now.end, End::Complete) {
                 break;
             }
+            start = Start::OfStep;
         }
         now
     }
@@ -377,6 +382,15 @@ impl Engine<'_> {
     fn strategy(&self, step: Step) -> Box<dyn strategy::WipeStrategy> {
         strategy::of(&self.plan.pass(step.pass).content)
     }
+}
+
+/// What a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// The run: nothing is saved yet.
+    OfRun,
+    /// A later step of it.
+    OfStep,
 }
 
 /// The memory that is written from and read into: page-aligned, one map for all
@@ -393,12 +407,17 @@ struct Buffers {
 
 impl Buffers {
     /// One chunk for each worker, and one that all share.
-    fn new(settings: Settings) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// That they or their workers' stacks cannot be had, for people.
+    fn new(settings: Settings) -> Result<Self, String> {
         let chunk = size::memory(settings.chunk);
         let length = chunk * (settings.workers + 1);
         // The kernel gives huge pages only where whole ones fit.
         let whole = length.next_multiple_of(HUGE_PAGE);
-        let map = MmapMut::map_anon(whole + HUGE_PAGE)?;
+        let all = whole + HUGE_PAGE;
+        means::ensure(all as u64, settings.workers + 1)?;
+        let map = MmapMut::map_anon(all).map_err(|error| means::no_memory(&error))?;
         let start = map.as_ptr().align_offset(HUGE_PAGE).min(HUGE_PAGE);
         // Only speed hangs on it.
         let _ = map.advise_range(Advice::HugePage, start, whole);

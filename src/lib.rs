@@ -5,7 +5,7 @@
 //!
 //! - facts: [`size`], [`text`], [`extent`], [`difference`], [`finding`], [`sample`],
 //!   [`scheme`], [`strategy`], [`plan`], [`nature`], [`identity`], [`checkpoint`],
-//!   [`event`], [`outcome`]
+//!   [`event`], [`means`], [`outcome`]
 //! - core: [`guard`], [`engine`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`]
@@ -31,6 +31,7 @@ pub mod guard;
 pub mod identity;
 pub mod job;
 pub mod list;
+pub mod means;
 pub mod nature;
 pub mod opening;
 pub mod outcome;
@@ -129,6 +130,7 @@ mod architecture {
         "identity",
         "checkpoint",
         "event",
+        "means",
         "outcome",
     ];
     const CORE: &[&str] = &["guard", "engine", "tuning"];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::device::{Device, Host, Problem};
 use crate::guard::{self, Refusal};
+use crate::means::no_threads;
 use crate::outcome::Outcome;
 use crate::text::reason;
 use nix::unistd::Uid;
@@ -148,6 +149,9 @@ fn lock(device: &Device, subject: &str) -> Result<Lock, Outcome> {
             "{subject}: another program, probably another wipeit, holds a lock on it; \
              wait for it or end it; not touched"
         )),
+        LockError::NoThread(error) => {
+            Outcome::Refused(format!("{subject}: {}; not touched", no_threads(&error)))
+        }
         LockError::Io(error) => Outcome::Refused(format!(
             "{subject}: cannot be locked: {}; run as root; not touched",
             reason(&error)

@@ -1,6 +1,7 @@
 //! One run of the program: from the request to the outcome, step by step.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use crate::device::{Device, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, Engine, Settings, State};
 use crate::job::{self, Decision, Job};
+use crate::means::{self, no_threads};
 use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
@@ -39,6 +41,9 @@ pub struct Session {
     status: Arc<Mutex<Option<StatusHandle>>>,
     handlers: OnceLock<()>,
 }
+
+/// Threads besides those of the engine.
+const RUN_THREADS: usize = 4;
 
 /// What the engine sees of the world.
 struct World<'a> {
@@ -197,6 +202,9 @@ impl Session {
     /// saved nothing is changed anywhere.
     fn wipe(&self, path: &Path, state_dir: &StateDir) -> Go<Outcome> {
         let subject = shown(path);
+        // For signals, what is shown, and times.
+        means::ensure(0, RUN_THREADS)
+            .map_err(|why| Outcome::Refused(format!("{subject}: {why}; nothing was written")))?;
         if self.request.mode == Mode::Check {
             return self.check(path, state_dir, &subject);
         }
@@ -231,11 +239,11 @@ impl Session {
             opened.look_again(&self.host, state_dir.root(), &subject)?;
         }
         // From here on a signal stops the run in good order.
-        self.install_handlers()?;
+        self.install_handlers(&subject)?;
         self.write(&opened, job, wanted, state_dir)
     }
 
-    fn install_handlers(&self) -> Go<()> {
+    fn install_handlers(&self, subject: &str) -> Go<()> {
         if self.handlers.get().is_some() {
             return Ok(());
         }
@@ -245,10 +253,15 @@ impl Session {
                 display.status();
             }
         };
-        signal::install(&self.stop, on_usr1)
-            .map_err(|error| Outcome::Refused(format!("signals: {error:#}; not touched")))?;
+        signal::install(&self.stop, on_usr1).map_err(|error| {
+            Outcome::Refused(format!("{subject}: {error:#}; nothing was written"))
+        })?;
         let _ = self.handlers.set(());
         Ok(())
+    }
+
+    fn display(&self, device: &Device, header: Header) -> Go<Display> {
+        Display::start(self.face(), header).map_err(|error| no_thread(device, &error))
     }
 
     fn face(&self) -> Face {
@@ -278,7 +291,7 @@ impl Session {
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         saver.begin_run();
-        let display = Display::start(self.face(), header(device, &job.plan, job.state.step));
+        let display = self.display(device, header(device, &job.plan, job.state.step))?;
         self.answer_status(Some(display.handle()));
         let closing = || self.closing(device, begun, false);
         let before = saver.checkpoint().clone();
@@ -319,13 +332,13 @@ impl Session {
             display::message(subject, &text);
         }
         let Check { plan, state } = Check::of(&record.checkpoint);
-        self.install_handlers()?;
+        self.install_handlers(subject)?;
         let (device, begun) = (opened.device(), Instant::now());
         let closing = || self.closing(device, begun, true);
         let mut found = record.checkpoint.clone();
         found.plan = plan.clone();
         found.page_cache = !opened.writer.is_direct();
-        let display = Display::start(self.face(), header(device, &plan, state.step));
+        let display = self.display(device, header(device, &plan, state.step))?;
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
             let mut found = found.clone();
@@ -449,6 +462,12 @@ impl Session {
         }
         Ok(record.outcome.clone())
     }
+}
+
+/// A thread that a run needs could not be had.
+fn no_thread(device: &Device, error: &io::Error) -> Outcome {
+    let (path, why) = (shown(&device.path), no_threads(error));
+    Outcome::Refused(format!("{path}: {why}; nothing was written"))
 }
 
 /// What a run is about.

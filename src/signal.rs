@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use nix::sys::signal::{SigSet, Signal as Posix};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+use crate::means::no_threads;
 use crate::outcome::Signal;
 
 /// How long after the first signal a second one means it. One Ctrl+C may
@@ -197,8 +198,14 @@ pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> anyhow::Resu
     blocked.thread_unblock().context("cannot unblock signals")?;
     if !ignored.contains(SIGINT) {
         let stop = stop.clone();
-        ctrlc::set_handler(move || stop.came(Signal::Int, Instant::now()))
-            .context("cannot handle Ctrl+C")?;
+        ctrlc::set_handler(move || stop.came(Signal::Int, Instant::now())).map_err(|error| {
+            match error {
+                ctrlc::Error::System(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    anyhow!(no_threads(&error))
+                }
+                error => anyhow!("cannot handle Ctrl+C: {error}"),
+            }
+        })?;
     }
     let wanted = [SIGTERM, SIGHUP]
         .into_iter()
@@ -216,7 +223,7 @@ pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> anyhow::Resu
                 }
             }
         })
-        .context("cannot start a thread for signals")?;
+        .map_err(|error| anyhow!(no_threads(&error)))?;
     Ok(())
 }
 

@@ -59,6 +59,8 @@ pub enum LockError {
     Held,
     /// It cannot be opened.
     Io(io::Error),
+    /// Another program holds it, and there is no thread to wait with.
+    NoThread(io::Error),
 }
 
 /// Locks the whole disk, or the image; of a loop device its backing file too,
@@ -111,10 +113,12 @@ fn wait_for_lock(file: File, deadline: Instant) -> Result<File, LockError> {
     // flock has no timeout. When the time is over the thread is left behind; it
     // drops the lock should it still come.
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let result = file.lock().map(|()| file);
-        let _ = sender.send(result);
-    });
+    thread::Builder::new()
+        .spawn(move || {
+            let result = file.lock().map(|()| file);
+            let _ = sender.send(result);
+        })
+        .map_err(LockError::NoThread)?;
     match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(result) => result.map_err(LockError::Io),
         Err(_) => Err(LockError::Held),

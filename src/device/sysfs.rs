@@ -241,7 +241,11 @@ fn find_in_time(path: &Path) -> Option<Found> {
         // Nobody listens any more after the timeout.
         let _ = sender.send(find(&theirs).ok());
     });
-    looked.ok()?;
+    if looked.is_err() {
+        // Without a thread to lose it is looked for here: what a disk is used
+        // for must be known.
+        return find(path).ok();
+    }
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
         silent().insert(path.to_path_buf());
         None

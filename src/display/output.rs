@@ -3,10 +3,11 @@
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::text::clean;
 
@@ -20,22 +21,56 @@ pub(super) static HUNG: AtomicBool = AtomicBool::new(false);
 pub fn say(line: &str) {
     if !HUNG.load(Ordering::SeqCst) {
         let bytes = format!("{}\n", clean(line));
-        let _ = patiently(move || write_raw(io::stderr(), bytes.as_bytes()));
+        let _ = patiently(io::stderr(), move || {
+            write_raw(io::stderr(), bytes.as_bytes())
+        });
     }
 }
 
 /// Writes, but does not wait for ever: a stopped terminal must hold up neither
-/// a wipe nor the end of the program.
-fn patiently(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// a wipe nor the end of the program. That takes a thread; where the system
+/// gives none, this one writes as soon as `to` can take anything.
+fn patiently(
+    to: impl AsFd,
+    write: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::Builder::new().spawn(move || {
-        // Nobody listens any more after the timeout.
-        let _ = sender.send(write());
-    })?;
-    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        HUNG.store(true, Ordering::SeqCst);
-        Err(io::ErrorKind::TimedOut.into())
-    })
+    // A thread that cannot be had would take the words with it.
+    let words = Arc::new(Mutex::new(Some(write)));
+    let take =
+        |words: &Mutex<Option<_>>| words.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let theirs = Arc::clone(&words);
+    let thread = std::thread::Builder::new().spawn(move || {
+        if let Some(write) = take(&theirs) {
+            // Nobody listens any more after the timeout.
+            let _ = sender.send(write());
+        }
+    });
+    if thread.is_err() {
+        let ready = takes_more(to)?;
+        let write = take(&words).filter(|_| ready);
+        return write.map_or_else(|| Err(hung()), |write| write());
+    }
+    receiver
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| Err(hung()))
+}
+
+fn hung() -> io::Error {
+    HUNG.store(true, Ordering::SeqCst);
+    io::ErrorKind::TimedOut.into()
+}
+
+/// Whether something can be written within the patience for a terminal.
+fn takes_more(to: impl AsFd) -> io::Result<bool> {
+    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    let mut ready = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
+    loop {
+        match poll(&mut ready, patience) {
+            Err(Errno::EINTR) => {}
+            found => return Ok(found? > 0),
+        }
+    }
 }
 
 /// `wipeit: SUBJECT: TEXT` to stderr.
@@ -50,7 +85,7 @@ pub fn message(subject: &str, text: &str) {
 pub fn result(line: &str) -> io::Result<()> {
     let bytes = format!("{}\n", clean(line));
     // stdout may be a file when the terminal hangs: it is always tried.
-    patiently(move || {
+    patiently(io::stdout(), move || {
         let mut out = io::stdout().lock();
         out.write_all(bytes.as_bytes())?;
         out.flush()

@@ -16,10 +16,11 @@ use super::pace::{Pace, Slow};
 use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
 use super::worker;
-use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, State};
+use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, Start, State};
 use crate::difference::{Differences, Wrap};
 use crate::event::{Event, Progress};
 use crate::extent::{Bad, BadMap, BadState, Extent};
+use crate::means::no_threads;
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step, Verify};
 use crate::size::MIB;
@@ -54,6 +55,7 @@ impl Drop for CloseOnDrop<'_> {
 /// Runs one step from where `before` left off to its end, or as far as it gets.
 pub fn run_step(
     engine: &Engine,
+    begins: Start,
     before: Ended,
     journal: &mut dyn Journal,
     buffers: &mut Buffers,
@@ -109,34 +111,58 @@ pub fn run_step(
     let (replies, messages) = mpsc::channel();
     thread::scope(|scope| {
         let _close = CloseOnDrop(&gate);
+        let (requests, inbox) = mpsc::channel();
+        let (target, alarm) = (engine.target, Alarm(replies.clone()));
+        let cycles = thread::Builder::new().spawn_scoped(scope, move || {
+            cycle::serve(target, journal, &inbox, &alarm.0);
+        });
+        let mut lack = cycles.err();
         let mut workers = 0;
         for buffer in own.take(engine.settings.workers) {
             let (task, gate, alarm) = (&task, &gate, Alarm(replies.clone()));
             let thread = thread::Builder::new()
                 .spawn_scoped(scope, move || worker::work(task, gate, buffer, &alarm.0));
-            // Where the system gives no more threads, fewer have to do.
-            workers += usize::from(thread.is_ok());
+            match thread {
+                Ok(_) => workers += 1,
+                // Once a wipe is under way fewer have to do.
+                Err(_) if begins == Start::OfStep && workers > 0 => {}
+                Err(error) => lack = Some(error),
+            }
         }
-        let (requests, inbox) = mpsc::channel();
-        let (target, alarm) = (engine.target, Alarm(replies));
-        let cycles = thread::Builder::new().spawn_scoped(scope, move || {
-            cycle::serve(target, journal, &inbox, &alarm.0);
-        });
-        if workers == 0 || cycles.is_err() {
-            let why = "the system gives no more threads; see ulimit -u";
-            let end = End::Failed(Error::new(Op::Allocate, 0, why));
+        drop(replies);
+        if let Some(error) = lack {
+            let why = no_threads(&error);
             return Ended {
+                end: match begins {
+                    Start::OfRun => End::NoMeans(why),
+                    Start::OfStep => End::Failed(Error::new(Op::Allocate, state.position, why)),
+                },
                 state,
                 unsaved: before.unsaved,
-                end,
             };
         }
         let state = State {
             position: start,
             ..state
         };
-        Coordinator::new(engine, &gate, requests, state, before.unsaved).run(&messages)
+        let mut owner = Coordinator::new(engine, &gate, requests, state, before.unsaved);
+        if begins == Start::OfRun {
+            owner.open();
+        }
+        owner.run(&messages)
     })
+}
+
+/// What a cycle under way is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cycle {
+    /// It saves the first checkpoint of the run: until then nothing may be
+    /// written.
+    Opens,
+    /// It waits for the target's flush.
+    Syncs,
+    /// It saves a checkpoint.
+    Saves,
 }
 
 /// Why no more chunks are dispensed.
@@ -147,6 +173,8 @@ enum Halt {
     Fail(Error),
     /// A failed sync: go on from the last good one when nothing is in flight.
     Rewind,
+    /// The first checkpoint could not be saved: end, as nothing was written.
+    NotStarted(String),
 }
 
 struct Coordinator<'a> {
@@ -171,8 +199,8 @@ struct Coordinator<'a> {
     moved: u64,
     // why `saved_state` is not on disk
     unsaved: Option<String>,
-    // the mark of the cycle under way
-    cycle: Option<u64>,
+    // what the cycle under way is at
+    cycle: Option<Cycle>,
     // the mark of the cycle begun last
     mark: u64,
     last_cycle: Duration,
@@ -264,6 +292,12 @@ impl<'a> Coordinator<'a> {
         }
     }
 
+    /// Saves the first checkpoint of the run, before anything is written.
+    fn open(&mut self) {
+        let state = self.saved_state.clone();
+        self.request(Cycle::Opens, state, self.mark);
+    }
+
     fn hear(&mut self, message: Message) {
         self.pace.heard(self.engine.control.now());
         match message {
@@ -350,7 +384,16 @@ impl<'a> Coordinator<'a> {
     }
 
     fn cycle_ended(&mut self, done: Done) {
-        self.cycle = None;
+        let opened = self.cycle.take() == Some(Cycle::Opens);
+        if opened
+            && let Done::Synced {
+                unsaved: Some(why), ..
+            } = &done
+        {
+            self.unsaved = Some(why.clone());
+            self.halt = Some(Halt::NotStarted(why.clone()));
+            return;
+        }
         match done {
             Done::NotSynced(error) => self.sync_failed(&error),
             Done::Synced {
@@ -408,6 +451,7 @@ impl<'a> Coordinator<'a> {
             Halt::Rewind => 0,
             Halt::Stop(_) => 1,
             Halt::Fail(_) => 2,
+            Halt::NotStarted(_) => 3,
         };
         if self.halt.as_ref().is_none_or(|now| rank(now) < rank(&halt)) {
             self.halt = Some(halt);
@@ -463,6 +507,7 @@ impl<'a> Coordinator<'a> {
         match self.halt.take()? {
             Halt::Stop(signal) => Some(End::Interrupted(signal)),
             Halt::Fail(error) => Some(End::Failed(error)),
+            Halt::NotStarted(why) => Some(End::NotStarted(why)),
             Halt::Rewind => None,
         }
     }
@@ -510,7 +555,7 @@ impl<'a> Coordinator<'a> {
 
     /// Moves the limit of what may be dispensed.
     fn dispense(&mut self) {
-        if self.halt.is_some() {
+        if self.halt.is_some() || self.cycle == Some(Cycle::Opens) {
             return;
         }
         let bound = if self.unsaved.is_some() && self.may_run_ahead() {
@@ -613,11 +658,21 @@ impl<'a> Coordinator<'a> {
     fn start_cycle(&mut self) {
         let mark = self.cursor.done();
         let state = self.state_at(mark);
-        self.mark = mark;
-        self.cycle = Some(mark);
         self.leftover.in_cycle = std::mem::take(&mut self.leftover.tried);
+        let cycle = if self.step.phase == Phase::Write {
+            Cycle::Syncs
+        } else {
+            Cycle::Saves
+        };
+        self.request(cycle, state, mark);
+    }
+
+    /// Begins a cycle.
+    fn request(&mut self, cycle: Cycle, state: State, mark: u64) {
+        self.mark = mark;
+        self.cycle = Some(cycle);
+        let sync = cycle == Cycle::Syncs;
         self.last_cycle = self.engine.control.now();
-        let sync = self.step.phase == Phase::Write;
         if self.requests.send(Request { sync, state, mark }).is_err() {
             self.panicked = true;
         }

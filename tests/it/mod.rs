@@ -9,6 +9,7 @@ mod faulty;
 mod input;
 mod interrupts;
 mod list;
+mod means;
 mod order;
 mod output;
 mod refusals;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         input::cases(),
         interrupts::cases(),
         list::cases(),
+        means::cases(),
         schemes::cases(),
         slow::cases(),
         order::cases(),

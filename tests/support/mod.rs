@@ -1,6 +1,7 @@
 //! What the tests share. Nothing here uses the library under test: the bytes
 //! that are expected come from openssl, the devices are read by plain files.
 
+pub mod cgroup;
 pub mod content;
 pub mod device;
 pub mod page;
@@ -27,6 +28,8 @@ pub enum Need {
     Loop,
     Fuse,
     DeviceMapper,
+    /// Control groups with this controller, made by us.
+    Cgroup(&'static str),
     Tool(&'static str),
     /// A guest with emulated drives.
     Machine,
@@ -63,6 +66,8 @@ impl Need {
                         .is_ok_and(|out| out.status.success());
                 (!works).then(|| "no device mapper here".into())
             }
+            Self::Cgroup(controller) => (!cgroup::Cgroup::works(controller))
+                .then(|| format!("no control groups with {controller} can be made here")),
             Self::Tool(name) => tool(name)
                 .is_none()
                 .then(|| format!("{name} is not installed")),

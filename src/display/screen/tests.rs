@@ -255,7 +255,7 @@ fn a_terminal_that_stands_still_holds_neither_the_run_nor_its_end() {
     let (_let_go, held) = mpsc::channel();
     let seen = Arc::new(AtomicUsize::new(0));
     let paper = Box::new(Stuck(Arc::clone(&seen), held));
-    let display = Display::on(Screen::new(Face::Plain, header(), paper));
+    let display = Display::on(Screen::new(Face::Plain, header(), paper)).unwrap();
     let began = Instant::now();
     display.event(Event::StepStarted(at(Phase::Write, 0)));
     for i in 0..5000 {
@@ -280,7 +280,7 @@ fn any_thread_may_tell_it_events() {
 #[test]
 fn the_thread_shows_what_it_is_told_and_ends() {
     let paper = Fake::default();
-    let display = Display::on(Screen::new(Face::Plain, header(), Box::new(paper.clone())));
+    let display = Display::on(Screen::new(Face::Plain, header(), Box::new(paper.clone()))).unwrap();
     display.event(Event::StepStarted(at(Phase::Write, 0)));
     display.event(Event::StepStarted(at(Phase::Verify, 0)));
     display.event(Event::Progress(at(Phase::Verify, GB)));
