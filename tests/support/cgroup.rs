@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Where a controller is mounted, and whether as version 2.
 fn mounted(controller: &str) -> Option<(PathBuf, bool)> {
