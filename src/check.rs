@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Journal, State};
-use crate::extent::{BadMap, During};
 use crate::plan::{Phase, Plan, Step};
 
 /// What is read back, and where that begins.
@@ -21,13 +20,6 @@ impl Check {
     /// The check of a finished wipe.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
-        let mut unwritten = BadMap::default();
-        for (extent, bad) in checkpoint.bad.map().iter() {
-            // What could not be read then may be read now.
-            if bad.during == During::Write {
-                unwritten.add(extent, bad);
-            }
-        }
         Self {
             plan: checkpoint.plan.last_read_back(),
             state: State {
@@ -35,7 +27,8 @@ impl Check {
                     pass: 0,
                     phase: Phase::Verify,
                 },
-                bad: Arc::new(unwritten),
+                // What could not be read then may be read now.
+                bad: Arc::new(checkpoint.bad.unwritten()),
                 ..State::start()
             },
         }

@@ -325,8 +325,8 @@ impl Checkpoint {
                 "run_id",
                 !self.run_id.is_empty() && self.run_id.bytes().all(|b| b.is_ascii_hexdigit()),
             ),
-            ("bad", self.bad.map().end() <= total),
-            ("mismatches", self.mismatches.map().end() <= total),
+            ("bad", self.bad.end() <= total),
+            ("mismatches", self.mismatches.end() <= total),
         ];
         rules
             .iter()

@@ -1,10 +1,11 @@
 //! What a read-back found that is not what was written.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::extent::{Extent, ExtentMap};
+use crate::extent::{Amount, Extent, ExtentMap, Range, Ranges, amount, may_join, shortest};
 use crate::size::MIB;
 use crate::text::{from_hex, to_hex};
 
@@ -14,20 +15,17 @@ pub const SHOWN: usize = 16;
 
 /// The first bytes of a range that differs, as they should be and as they are:
 /// at most [`SHOWN`], fewer at the end of the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct First {
     /// Where they stand: the first byte that differs, rounded down to a
     /// multiple of [`SHOWN`].
     pub at: u64,
     /// As they were written.
-    #[serde(with = "hex")]
     pub expected: Vec<u8>,
     /// As they were read.
-    #[serde(with = "hex")]
     pub found: Vec<u8>,
     /// The offset for which they were written, where that could be told: the
     /// drive put them, or looked for them, in the wrong place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_for: Option<u64>,
 }
 
@@ -77,13 +75,11 @@ mod hex {
 }
 
 /// A range that differs, and its first bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The range, in multiples of the smallest block.
-    #[serde(flatten)]
     pub extent: Extent,
     /// Its first bytes that differ.
-    #[serde(flatten)]
     pub first: First,
 }
 
@@ -126,51 +122,46 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Every range that differs; neighbours are one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Difference>", into = "Vec<Difference>")]
+/// Ranges that are kept.
+const MOST: usize = 10_000;
+
+/// The ranges that differ; neighbours are one. Some thousands at most; see
+/// [`bound`](Self::bound).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    ranges: ExtentMap<()>,
-    // by the start of the range that they are the first of
-    firsts: BTreeMap<u64, First>,
+    ranges: Ranges<First>,
 }
 
 impl Differences {
-    /// The ranges.
-    #[must_use]
-    pub fn map(&self) -> &ExtentMap<()> {
-        &self.ranges
+    /// The ranges in order, each with its first bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &Range<First>> + '_ {
+        self.ranges.iter()
     }
 
-    /// The ranges in order, each with its first bytes.
-    pub fn iter(&self) -> impl Iterator<Item = Difference> + '_ {
-        self.ranges.iter().filter_map(|(extent, ())| {
-            let first = self.firsts.get(&extent.start())?.clone();
-            Some(Difference { extent, first })
-        })
+    /// The ranges without what is known of them; joined ones as a whole.
+    #[must_use]
+    pub fn map(&self) -> ExtentMap<()> {
+        let mut map = ExtentMap::default();
+        for range in self.iter() {
+            map.insert(range.extent, ());
+        }
+        map
+    }
+
+    /// Those that have a part in `within`, in order.
+    pub fn touching(&self, within: Extent) -> impl Iterator<Item = &Range<First>> + '_ {
+        self.ranges.touching(within)
     }
 
     /// Adds a range; the first bytes of one that is known already stay.
     pub fn insert(&mut self, difference: Difference) {
         let Difference { extent, first } = difference;
-        self.ranges.insert(extent, ());
-        let Some(merged) = self.ranges.range_at(extent.start()) else {
-            return;
-        };
-        // Those of all ranges that are now one: the first of them stand.
-        let known: Vec<u64> = self
-            .firsts
-            .range(merged.start()..merged.end())
-            .map(|(&start, _)| start)
-            .collect();
-        let known: Vec<First> = known
-            .iter()
-            .filter_map(|start| self.firsts.remove(start))
-            .collect();
-        let earliest = known
-            .into_iter()
-            .fold(first, |a, b| if b.at <= a.at { b } else { a });
-        self.firsts.insert(merged.start(), earliest);
+        self.ranges.insert(extent, 0, first, earlier);
+    }
+
+    /// Takes out what differs in a range.
+    pub fn remove(&mut self, within: Extent) {
+        self.ranges.remove(within);
     }
 
     /// Whether nothing differs.
@@ -179,34 +170,151 @@ impl Differences {
         self.ranges.is_empty()
     }
 
-    /// Bytes in all ranges.
+    /// Number of ranges.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.ranges.bytes()
+    pub fn len(&self) -> usize {
+        self.ranges.len()
     }
-}
 
-impl From<Differences> for Vec<Difference> {
-    fn from(differences: Differences) -> Self {
-        differences.iter().collect()
+    /// One past the last byte of the last range; 0 without any.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.ranges.end()
     }
-}
 
-impl TryFrom<Vec<Difference>> for Differences {
-    type Error = &'static str;
-    fn try_from(list: Vec<Difference>) -> Result<Self, Self::Error> {
-        let mut all = Self::default();
-        let mut end = 0;
-        for one in list {
-            if one.extent.start() < end {
-                return Err("extents overlap or are out of order");
+    /// Bytes that differ.
+    #[must_use]
+    pub fn amount(&self) -> Amount {
+        amount(self.ranges.iter())
+    }
+
+    /// Whether there are more ranges than are saved.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() > MOST
+    }
+
+    /// Whether there are so many ranges that they should be [bound](Self::bound)
+    /// before the next save.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.len() > 2 * MOST
+    }
+
+    /// Joins the ranges with the smallest gaps between them until they are few
+    /// enough to be saved; over gaps that are `closed`, in which the step under
+    /// way finds nothing more, as long as there are any. Gives those that are no
+    /// longer kept one by one.
+    pub fn bound(&mut self, closed: &dyn Fn(Extent) -> bool) -> Vec<Difference> {
+        let mut lost = Vec::new();
+        let anywhere: [&dyn Fn(Extent) -> bool; 2] = [&|gap| may_join(gap, closed), &|_| true];
+        for may in anywhere {
+            let many = self.len().saturating_sub(MOST);
+            if many > 0 {
+                for (_, starts) in shortest(self.ranges.gaps(0, may), many) {
+                    lost.extend(self.ranges.join(&starts, earlier));
+                }
             }
-            if one.first.at < one.extent.start() || one.first.at >= one.extent.end() {
-                return Err("the first bytes lie outside their extent");
-            }
-            end = one.extent.end();
-            all.insert(one);
         }
+        let difference = |(extent, first)| Difference { extent, first };
+        lost.into_iter().map(difference).collect()
+    }
+}
+
+/// Of two, the one that stands where ranges become one.
+fn earlier(one: First, other: First) -> First {
+    if other.at < one.at { other } else { one }
+}
+
+/// As it is saved.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    start: u64,
+    length: u64,
+    /// Bytes of a joined range that are in blocks that differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_least: Option<u64>,
+    at: u64,
+    #[serde(with = "hex")]
+    expected: Vec<u8>,
+    #[serde(with = "hex")]
+    found: Vec<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written_for: Option<u64>,
+}
+
+impl Serialize for Differences {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter().map(|range| Entry {
+            start: range.extent.start(),
+            length: range.extent.length(),
+            at_least: (!range.is_exact()).then_some(range.bytes),
+            at: range.value.at,
+            expected: range.value.expected.clone(),
+            found: range.value.found.clone(),
+            written_for: range.value.written_for,
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Differences {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Reader)
+    }
+}
+
+/// Joins while it reads, so that a long list takes no more memory than a short
+/// one.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Differences;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of ranges that differ")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Differences, A::Error> {
+        let mut all = Differences::default();
+        while let Some(entry) = list.next_element::<Entry>()? {
+            let extent = Extent::new(entry.start, entry.length)
+                .filter(|extent| extent.start() >= all.end())
+                .ok_or_else(|| {
+                    de::Error::custom("extents are empty, overlap or are out of order")
+                })?;
+            if entry.at < extent.start() || entry.at >= extent.end() {
+                return Err(de::Error::custom(
+                    "the first bytes lie outside their extent",
+                ));
+            }
+            if entry.expected.len() > SHOWN || entry.found.len() > SHOWN {
+                return Err(de::Error::custom("more first bytes than are ever shown"));
+            }
+            let first = First {
+                at: entry.at,
+                expected: entry.expected,
+                found: entry.found,
+                written_for: entry.written_for,
+            };
+            match entry.at_least {
+                None => all.insert(Difference { extent, first }),
+                Some(bytes) => {
+                    let range = Range {
+                        extent,
+                        bytes,
+                        shared: 0,
+                        value: first,
+                    };
+                    if !all.ranges.restore(range) {
+                        return Err(de::Error::custom("more bytes differ than there are"));
+                    }
+                }
+            }
+            if all.is_crowded() {
+                all.bound(&|_| true);
+            }
+        }
+        all.bound(&|_| true);
         Ok(all)
     }
 }
@@ -237,7 +345,7 @@ mod tests {
 
     fn firsts(all: &Differences) -> Vec<(u64, u64, u8)> {
         all.iter()
-            .map(|one| (one.extent.start(), one.extent.end(), one.first.found[0]))
+            .map(|one| (one.extent.start(), one.extent.end(), one.value.found[0]))
             .collect()
     }
 
@@ -266,7 +374,7 @@ mod tests {
         assert_eq!(firsts(&all), [(512, 1536, 1), (4096, 4608, 8)]);
         all.insert(difference(1536, 4096));
         assert_eq!(firsts(&all), [(512, 4608, 1)]);
-        assert_eq!(all.bytes(), 4096);
+        assert_eq!(all.amount().least, 4096);
     }
 
     #[test]

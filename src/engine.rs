@@ -12,6 +12,7 @@ mod cycle;
 #[cfg(test)]
 mod fake;
 mod gate;
+mod joined;
 mod message;
 mod pace;
 mod proof;
@@ -39,6 +40,7 @@ use crate::plan::{Phase, Plan, Step};
 use crate::size::{self, KIB, MIB};
 use crate::strategy;
 
+pub use joined::Joined;
 pub use proof::{Proof, prove, prove_all};
 pub use verify::differing;
 
@@ -134,6 +136,10 @@ pub trait Journal: Send {
     /// # Errors
     /// Why it is not, for people; the state saved before stands.
     fn save(&mut self, state: &State) -> Result<(), String>;
+
+    /// Hears, before the next save, of ranges that are not kept one by one any
+    /// more, and may write them down elsewhere.
+    fn joined(&mut self, _ranges: &Joined) {}
 }
 
 /// What reaches the engine from outside while it runs.

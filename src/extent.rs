@@ -1,8 +1,14 @@
 //! Ranges of bytes on a device, and the map of those that went wrong.
 
+mod bad;
+mod ranges;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use bad::{Bad, BadMap, BadRange, BadState, During};
+pub use ranges::{Amount, Gap, Range, Ranges, amount, may_join, shortest};
 
 /// A range of bytes: `start..start + length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -199,147 +205,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
     }
 }
 
-/// What went wrong with a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bad {
-    /// The pass, from 1.
-    pub pass: usize,
-    /// Whether it is given up or still to be retried.
-    pub state: BadState,
-    /// What the program was doing.
-    pub during: During,
-    /// The kernel's errno.
-    pub errno: i32,
-}
-
-/// Whether a bad range is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BadState {
-    /// Tried down to the logical block; cannot be written or read.
-    Failed,
-    /// Left for the end of the step: the search took too long.
-    Deferred,
-    /// Given up as a whole at the end of the step: the search took too long
-    /// again. Some of its blocks may be good, but were not tried one by one.
-    Abandoned,
-}
-
-/// The operation that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum During {
-    /// A write: the range may hold old data.
-    Write,
-    /// A read-back: the range was written, but cannot be compared.
-    Read,
-}
-
-#[derive(Serialize, Deserialize)]
-struct BadEntry {
-    start: u64,
-    length: u64,
-    #[serde(flatten)]
-    bad: Bad,
-}
-
-/// The extents that could not be written or read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<BadEntry>", into = "Vec<BadEntry>")]
-pub struct BadMap(ExtentMap<Bad>);
-
-impl BadMap {
-    /// The underlying map.
-    #[must_use]
-    pub fn map(&self) -> &ExtentMap<Bad> {
-        &self.0
-    }
-
-    /// Adds a range. What an earlier pass recorded stands: it counts over the
-    /// whole history.
-    pub fn add(&mut self, extent: Extent, bad: Bad) {
-        for gap in self.0.gaps(extent) {
-            self.0.insert(gap, bad);
-        }
-    }
-
-    /// Takes out what a pass recorded within a range that it does again.
-    pub fn retry(&mut self, within: Extent, pass: usize) {
-        self.take_out(within, |bad| bad.pass == pass);
-    }
-
-    /// Takes out what was left for the end of a step within a range that is
-    /// tried again.
-    pub fn settle(&mut self, within: Extent) {
-        self.take_out(within, |bad| bad.state == BadState::Deferred);
-    }
-
-    fn take_out(&mut self, within: Extent, which: impl Fn(Bad) -> bool) {
-        let out: Vec<Extent> = self
-            .0
-            .iter()
-            .filter(|(_, bad)| which(*bad))
-            .filter_map(|(extent, _)| extent.clipped(within))
-            .collect();
-        for extent in out {
-            self.0.remove(extent);
-        }
-    }
-
-    /// What a pass left for its end, in order; neighbours are one.
-    #[must_use]
-    pub fn deferred(&self, pass: usize) -> Vec<Extent> {
-        let mut areas = ExtentMap::default();
-        for (extent, bad) in self.0.iter() {
-            if bad.state == BadState::Deferred && bad.pass == pass {
-                areas.insert(extent, ());
-            }
-        }
-        areas.iter().map(|(extent, ())| extent).collect()
-    }
-
-    /// Whether nothing is bad.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Bytes that are bad.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.bytes()
-    }
-}
-
-impl From<BadMap> for Vec<BadEntry> {
-    fn from(map: BadMap) -> Self {
-        map.0
-            .iter()
-            .map(|(extent, bad)| BadEntry {
-                start: extent.start(),
-                length: extent.length(),
-                bad,
-            })
-            .collect()
-    }
-}
-
-impl TryFrom<Vec<BadEntry>> for BadMap {
-    type Error = &'static str;
-    fn try_from(entries: Vec<BadEntry>) -> Result<Self, Self::Error> {
-        let mut map = Self::default();
-        let mut end = 0;
-        for entry in entries {
-            let extent = Extent::new(entry.start, entry.length)
-                .filter(|extent| extent.start() >= end)
-                .ok_or("extents are empty, overlap or are out of order")?;
-            end = extent.end();
-            map.add(extent, entry.bad);
-        }
-        Ok(map)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,38 +266,5 @@ mod tests {
 
     fn memory(n: u64) -> usize {
         usize::try_from(n).unwrap()
-    }
-
-    #[test]
-    fn what_an_earlier_pass_could_not_write_is_not_forgotten() {
-        let bad = |pass| Bad {
-            pass,
-            state: BadState::Failed,
-            during: During::Write,
-            errno: 5,
-        };
-        let mut map = BadMap::default();
-        map.add(extent(10, 20), bad(1));
-        map.add(extent(0, 30), bad(2));
-        map.retry(extent(0, 25), 2);
-        let left: Vec<_> = map
-            .map()
-            .iter()
-            .map(|(e, bad)| (e.start(), e.end(), bad.pass))
-            .collect();
-        assert_eq!(left, [(10, 20, 1), (25, 30, 2)]);
-    }
-
-    #[test]
-    fn extents_on_disk_that_overlap_are_refused() {
-        let entry = |start, length| {
-            format!(
-                r#"{{"start":{start},"length":{length},"pass":1,"state":"failed","during":"write","errno":5}}"#
-            )
-        };
-        let read = |list: &str| serde_json::from_str::<BadMap>(&format!("[{list}]"));
-        assert!(read(&format!("{},{}", entry(0, 10), entry(10, 10))).is_ok());
-        assert!(read(&format!("{},{}", entry(0, 10), entry(5, 10))).is_err());
-        assert!(read(&entry(0, 0)).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::checkpoint::Checkpoint;
 use crate::device::Medium;
 use crate::difference::Wrap;
-use crate::extent::{During, Extent};
+use crate::extent::{Amount, During, Extent};
 use crate::identity::{Identity, Kind, Transport};
 use crate::nature::Nature;
 use crate::outcome::Outcome;
@@ -72,7 +72,10 @@ pub fn line(ending: &Ending<'_>) -> String {
         ..
     } = ending;
     let size = checkpoint.total_size;
-    let bad = sectors(checkpoint, checkpoint.bad.bytes());
+    let unusable = checkpoint.bad.amount();
+    let bad = sectors(checkpoint, unusable.least);
+    let bad = format!("{}{bad}", at_least(unusable));
+    let differs = checkpoint.mismatches.amount();
     let head = format!(
         "{} {} {}",
         outcome.word(),
@@ -81,17 +84,17 @@ pub fn line(ending: &Ending<'_>) -> String {
     );
     match outcome {
         Outcome::Wiped | Outcome::Checked | Outcome::Differs => {
-            let differ = checkpoint.mismatches.bytes();
+            let differ = format!("{}{}", at_least(differs), differs.least);
             let read_back = match checkpoint.plan.verify() {
                 // It was switched off when some of it was done.
-                Verify::None if differ > 0 => format!("partial, {differ} differ"),
+                Verify::None if differs.most > 0 => format!("partial, {differ} differ"),
                 Verify::None => "none".into(),
                 how => format!("{}, {differ} differ", how.name()),
             };
             format!("{head} {size} bytes, {bad} bad, read-back {read_back}")
         }
         Outcome::NotClear => {
-            let good = size.saturating_sub(checkpoint.bad.bytes());
+            let good = size.saturating_sub(unusable.most);
             format!("{head} {good} of {size} bytes, {bad} bad")
         }
         _ => {
@@ -157,6 +160,24 @@ pub fn record_json(record: &Record) -> serde_json::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What comes before a number that is not known exactly, because ranges were
+/// joined.
+fn at_least(amount: Amount) -> &'static str {
+    if amount.is_exact() { "" } else { "at least " }
+}
+
+/// An amount for people.
+fn amount_text(amount: Amount) -> String {
+    if amount.is_exact() {
+        return count(amount.least, "byte", "bytes");
+    }
+    let (bytes, ranges) = (count(amount.least, "byte", "bytes"), amount.most);
+    format!(
+        "at least {bytes} in at most {} of ranges",
+        size::grouped(ranges)
+    )
+}
+
 /// What was done and how far, as `write 43.0%`, rounded down.
 fn position(checkpoint: &Checkpoint) -> String {
     let share = size::percent_text(checkpoint.position(), checkpoint.total_size);
@@ -212,9 +233,8 @@ fn checked(ending: &Ending<'_>) -> Vec<String> {
 fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
     let again = format!("wipeit --check {}", shown(ending.path));
     let mut lines = vec!["  The check is NOT finished; nothing was written.".to_string()];
-    let differ = ending.checkpoint.mismatches.bytes();
-    if differ > 0 {
-        let bytes = count(differ, "byte", "bytes");
+    if !ending.checkpoint.mismatches.is_empty() {
+        let bytes = amount_text(ending.checkpoint.mismatches.amount());
         lines.push(format!("  So far {bytes} read back different."));
     }
     lines.push(format!("  Do it again: {}", clean(&again)));
@@ -457,7 +477,7 @@ fn limits(ending: &Ending<'_>) -> Vec<String> {
 fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let mut lines = bad(checkpoint);
-    let differ = checkpoint.mismatches.bytes();
+    let differ = checkpoint.mismatches.amount().least;
     let rest = match checkpoint.plan.verify() {
         Verify::None => "everything else is written; not read back".into(),
         Verify::Full => format!("everything else is written and read back, {differ} differ"),
@@ -492,20 +512,21 @@ fn bad(checkpoint: &Checkpoint) -> Vec<String> {
     ] {
         let ranges: Vec<Extent> = checkpoint
             .bad
-            .map()
-            .iter()
-            .filter(|(_, bad)| bad.during == during)
-            .map(|(extent, _)| extent)
+            .ranges()
+            .into_iter()
+            .filter(|range| range.bad.during == during)
+            .map(|range| range.extent)
             .collect();
         if !ranges.is_empty() {
-            let bytes = ranges.iter().map(|range| range.length()).sum();
-            let number = count(sectors(checkpoint, bytes), "sector", "sectors");
+            let amount = checkpoint.bad.amount_during(during);
+            let number = count(sectors(checkpoint, amount.least), "sector", "sectors");
             let block = size::grouped(u64::from(checkpoint.device_id.logical_block));
-            lines.extend(listed(
-                "Bad",
-                &format!("{number} of {block} bytes {what}"),
-                &ranges,
-            ));
+            let text = if amount.is_exact() {
+                format!("{number} of {block} bytes {what}")
+            } else {
+                format!("{} {what}", amount_text(amount))
+            };
+            lines.extend(listed("Bad", &text, &ranges));
         }
     }
     lines
@@ -532,18 +553,22 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let ranges: Vec<Extent> = checkpoint
         .mismatches
-        .map()
         .iter()
-        .map(|(extent, ())| extent)
+        .map(|range| range.extent)
         .collect();
-    let bytes = size::grouped(checkpoint.mismatches.bytes());
-    let what = format!("{bytes} bytes are in blocks that are not what was written");
+    let amount = checkpoint.mismatches.amount();
+    let bytes = if amount.is_exact() {
+        format!("{} bytes", size::grouped(amount.least))
+    } else {
+        amount_text(amount)
+    };
+    let what = format!("{bytes} are in blocks that are not what was written");
     let mut lines = listed("Differ", &what, &ranges);
     let first = checkpoint.mismatches.iter().next();
     lines.extend(
         first
             .iter()
-            .flat_map(|one| field("First", &one.first.text())),
+            .flat_map(|one| field("First", &one.value.text())),
     );
     lines.extend(bad(checkpoint));
     lines.extend(field("Meaning", &meaning(checkpoint)));
@@ -620,18 +645,18 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
         }
     };
     if !checkpoint.bad.is_empty() {
-        let number = sectors(checkpoint, checkpoint.bad.bytes());
-        lines.push(format!(
-            "So far {} could not be written or read.",
-            count(number, "sector", "sectors")
-        ));
+        let amount = checkpoint.bad.amount();
+        let number = count(sectors(checkpoint, amount.least), "sector", "sectors");
+        let text = if amount.is_exact() {
+            number
+        } else {
+            amount_text(amount)
+        };
+        lines.push(format!("So far {text} could not be written or read."));
     }
     if !checkpoint.mismatches.is_empty() {
-        let bytes = checkpoint.mismatches.bytes();
-        lines.push(format!(
-            "So far {} read back different.",
-            count(bytes, "byte", "bytes")
-        ));
+        let bytes = amount_text(checkpoint.mismatches.amount());
+        lines.push(format!("So far {bytes} read back different."));
     }
     lines
 }

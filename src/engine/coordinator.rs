@@ -16,10 +16,12 @@ use super::pace::{Pace, Slow};
 use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
 use super::worker;
-use super::{Buffers, End, Ended, Engine, Error, Journal, Op, Presence, Settings, Start, State};
+use super::{
+    Buffers, End, Ended, Engine, Error, Joined, Journal, Op, Presence, Settings, Start, State,
+};
 use crate::difference::{Differences, Wrap};
 use crate::event::{Event, Progress};
-use crate::extent::{Bad, BadMap, BadState, Extent};
+use crate::extent::{Bad, BadMap, BadState, Extent, ExtentMap};
 use crate::means::no_threads;
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step, Verify};
@@ -192,6 +194,8 @@ struct Coordinator<'a> {
     saved_state: State,
     bad: Arc<BadMap>,
     mismatches: Arc<Differences>,
+    // those of them that were joined since the last cycle began
+    joined: Joined,
     wrap: Option<Wrap>,
     leftover: Leftover,
     pace: Pace,
@@ -246,6 +250,7 @@ impl<'a> Coordinator<'a> {
             moved: 0,
             bad: Arc::clone(&state.bad),
             mismatches: Arc::clone(&state.mismatches),
+            joined: Joined::default(),
             wrap: state.wrap,
             saved_state: state,
             unsaved,
@@ -339,9 +344,7 @@ impl<'a> Coordinator<'a> {
             }
             self.leftover.tried = true;
             Arc::make_mut(&mut self.bad).settle(work.extent);
-        } else if self.step.phase == Phase::Write
-            && self.bad.map().overlaps(work.extent).next().is_some()
-        {
+        } else if self.step.phase == Phase::Write && self.bad.touches(work.extent) {
             // Done again, after a resume or a failed sync.
             Arc::make_mut(&mut self.bad).retry(work.extent, self.step.pass + 1);
         }
@@ -367,6 +370,31 @@ impl<'a> Coordinator<'a> {
             while let Some(end) = self.ahead.remove(&self.cursor.done()) {
                 self.cursor.advance_done(end);
             }
+        }
+        if self.bad.is_crowded() || self.mismatches.is_crowded() {
+            self.bound();
+        }
+    }
+
+    /// Joins ranges that are too many to be saved, as far as possible where
+    /// nothing more is found: their bytes are then counted exactly.
+    fn bound(&mut self) {
+        if !self.bad.is_full() && !self.mismatches.is_full() {
+            return;
+        }
+        let mut again = ExtentMap::default();
+        for area in self.bad.deferred(self.step.pass + 1) {
+            again.insert(area, ());
+        }
+        let (done, ahead) = (self.cursor.done(), &self.ahead);
+        let closed = |gap| is_done(gap, done, ahead) && again.overlaps(gap).next().is_none();
+        if self.bad.is_full() {
+            self.joined
+                .add_bad(Arc::make_mut(&mut self.bad).bound(&closed));
+        }
+        if self.mismatches.is_full() {
+            let differ = Arc::make_mut(&mut self.mismatches).bound(&closed);
+            self.joined.add_different(differ);
         }
     }
 
@@ -656,6 +684,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn start_cycle(&mut self) {
+        self.bound();
         let mark = self.cursor.done();
         let state = self.state_at(mark);
         self.leftover.in_cycle = std::mem::take(&mut self.leftover.tried);
@@ -673,7 +702,14 @@ impl<'a> Coordinator<'a> {
         self.cycle = Some(cycle);
         let sync = cycle == Cycle::Syncs;
         self.last_cycle = self.engine.control.now();
-        if self.requests.send(Request { sync, state, mark }).is_err() {
+        let joined = std::mem::take(&mut self.joined);
+        let request = Request {
+            sync,
+            state,
+            mark,
+            joined,
+        };
+        if self.requests.send(request).is_err() {
             self.panicked = true;
         }
     }
@@ -754,6 +790,22 @@ impl<'a> Coordinator<'a> {
     fn tell(&self, event: Event) {
         self.engine.observer.event(event);
     }
+}
+
+/// Whether a range is done, and nothing more is found in it: it lies below
+/// `done` or within what is done `ahead` of that.
+fn is_done(range: Extent, done: u64, ahead: &BTreeMap<u64, u64>) -> bool {
+    if range.end() <= done {
+        return true;
+    }
+    let mut end = ahead
+        .range(..=range.start())
+        .next_back()
+        .map(|(_, &end)| end);
+    while let Some(at) = end.filter(|&at| range.start() < at && at < range.end()) {
+        end = ahead.get(&at).copied();
+    }
+    end.is_some_and(|end| range.end() <= end)
 }
 
 fn op_of(step: Step) -> Op {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::message::{Done, Message};
-use super::{Journal, State, Target};
+use super::{Joined, Journal, State, Target};
 
 /// What one cycle is to do.
 pub struct Request {
@@ -13,6 +13,8 @@ pub struct Request {
     pub state: State,
     /// The position within the step that the state stands for, in bytes.
     pub mark: u64,
+    /// What its lists have no longer one by one.
+    pub joined: Joined,
 }
 
 /// Serves requests until there are no more.
@@ -22,7 +24,16 @@ pub fn serve(
     requests: &Receiver<Request>,
     replies: &Sender<Message>,
 ) {
-    for Request { sync, state, mark } in requests {
+    for request in requests {
+        let Request {
+            sync,
+            state,
+            mark,
+            joined,
+        } = request;
+        if !joined.is_empty() {
+            journal.joined(&joined);
+        }
         let synced = if sync { target.sync() } else { Ok(()) };
         let done = if let Err(error) = synced {
             Done::NotSynced(error)

@@ -1,11 +1,12 @@
 //! The content proof: whether a target still holds what its checkpoint says.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use memmap2::MmapMut;
 
 use super::{MIN_CHUNK, Presence, State, Target, verify};
-use crate::extent::Extent;
+use crate::extent::{Extent, ExtentMap};
 use crate::plan::{Phase, Plan};
 use crate::size::{self, MIB};
 use crate::strategy;
@@ -116,8 +117,9 @@ fn compare(
         .map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from));
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
     let (mut samples, mut seen, mut lost) = (0, 0, None);
+    let mut doubtful = Doubtful::of(state);
     for &place in places {
-        'pieces: for piece in known_good(state, place) {
+        'pieces: for (piece, good) in pieces(state, place) {
             let length = size::memory(piece.length());
             let read = if piece.length().is_multiple_of(target.alignment()) {
                 target.read(&mut buffer[..length], piece.start())
@@ -143,6 +145,9 @@ fn compare(
                     }
                     _ => vec![difference],
                 };
+                if !good && unknown.iter().all(|one| doubtful.explains(one.extent)) {
+                    continue;
+                }
                 if let Some(first) = unknown.first() {
                     let at = first.extent.start();
                     if evidence.unread.is_none_or(|from| at < from) {
@@ -152,8 +157,10 @@ fn compare(
                     continue 'pieces;
                 }
             }
-            samples += 1;
-            seen += piece.length();
+            if good {
+                samples += 1;
+                seen += piece.length();
+            }
         }
     }
     Ok(if seen >= evidence.enough && seen > 0 {
@@ -173,18 +180,85 @@ fn offset_in(piece: Extent, at: u64) -> usize {
     size::memory(at - piece.start())
 }
 
-/// The parts of a place that are neither bad nor known to differ, in whole
-/// blocks.
-fn known_good(state: &State, place: Extent) -> Vec<Extent> {
-    let differing = state.mismatches.map().overlaps(place).filter_map(|extent| {
-        let start = extent.start() / MIN_CHUNK * MIN_CHUNK;
-        Extent::between(start, extent.end().next_multiple_of(MIN_CHUNK))
-    });
-    let mut out = state.bad.map().shape();
-    for extent in differing {
-        out.insert(extent, ());
+/// The parts of a place, each with whether it is known to be good: those that
+/// are neither bad nor known to differ are, and those of joined ranges may be.
+fn pieces(state: &State, place: Extent) -> Vec<(Extent, bool)> {
+    let mut known = state.bad.touching(place);
+    let mut exact = state.bad.exact(place);
+    for range in state.mismatches.touching(place) {
+        let blocks = whole_blocks(range.extent);
+        known.insert(blocks, ());
+        if range.is_exact() {
+            exact.insert(blocks, ());
+        }
     }
-    out.gaps(place)
+    let good = known.gaps(place);
+    let mut pieces: Vec<(Extent, bool)> = good.iter().map(|&piece| (piece, true)).collect();
+    for piece in good {
+        exact.insert(piece, ());
+    }
+    pieces.extend(exact.gaps(place).into_iter().map(|piece| (piece, false)));
+    pieces
+}
+
+/// The blocks that a range has a part in.
+fn whole_blocks(extent: Extent) -> Extent {
+    let start = extent.start() / MIN_CHUNK * MIN_CHUNK;
+    let end = extent.end().checked_next_multiple_of(MIN_CHUNK);
+    Extent::between(start, end.unwrap_or(u64::MAX)).unwrap_or(extent)
+}
+
+/// What may differ in joined ranges: as many bytes of each as are bad, or known
+/// to differ.
+#[derive(Default)]
+struct Doubtful {
+    // by start, disjoint: the end, and how many bytes may still differ
+    ranges: BTreeMap<u64, (u64, u64)>,
+    // what was seen to differ already
+    seen: ExtentMap<()>,
+}
+
+impl Doubtful {
+    fn of(state: &State) -> Self {
+        let bad = state.bad.ranges().into_iter();
+        let bad = bad.filter(|range| !range.is_exact());
+        let bad = bad.map(|range| (range.extent, range.bytes));
+        let different = state.mismatches.iter().filter(|range| !range.is_exact());
+        let different = different.map(|range| (whole_blocks(range.extent), range.bytes));
+        let mut all: Vec<(Extent, u64)> = bad.chain(different).collect();
+        all.sort_unstable();
+        let mut this = Self::default();
+        for (extent, bytes) in all {
+            match this.ranges.last_entry() {
+                Some(mut last) if last.get().0 > extent.start() => {
+                    let (end, may) = *last.get();
+                    last.insert((end.max(extent.end()), may + bytes));
+                }
+                _ => {
+                    this.ranges.insert(extent.start(), (extent.end(), bytes));
+                }
+            }
+        }
+        this
+    }
+
+    /// Whether what is seen to differ there may be what is bad or known to
+    /// differ.
+    fn explains(&mut self, differs: Extent) -> bool {
+        let new = self.seen.gaps(differs);
+        self.seen.insert(differs, ());
+        new.into_iter().all(|new| {
+            let mut left = new.length();
+            let until = self.ranges.range_mut(..new.end()).rev();
+            for (&start, (end, may)) in until.take_while(|(_, (end, _))| *end > new.start()) {
+                let overlap = new.end().min(*end) - new.start().max(start);
+                let taken = overlap.min(*may);
+                *may -= taken;
+                left -= taken;
+            }
+            left == 0
+        })
+    }
 }
 
 fn places(range: Extent, draw: &mut dyn FnMut(u64) -> u64) -> Vec<Extent> {

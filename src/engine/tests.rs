@@ -128,9 +128,8 @@ fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
     };
     let wrong = wrong_bytes(plan, pass, claimed.start as u64, &platter[claimed]);
     for at in wrong {
-        let bad = state.bad.map().overlaps(Extent::new(at, 1).unwrap()).next();
         assert!(
-            bad.is_some(),
+            state.bad.touches(Extent::new(at, 1).unwrap()),
             "byte {at} is claimed but not on the platter: {state:?}"
         );
     }
@@ -214,9 +213,9 @@ fn the_bad_blocks_are_found_exactly_and_the_rest_is_written() {
     let bad: Vec<_> = ended
         .state
         .bad
-        .map()
+        .ranges()
         .iter()
-        .map(|(e, _)| (e.start() / 512, e.length() / 512))
+        .map(|bad| (bad.extent.start() / 512, bad.extent.length() / 512))
         .collect();
     assert_eq!(bad, [(0, 1), (9, 3), (200, 1), (255, 1)]);
     let wrong: BTreeSet<u64> = wrong_bytes(&plan, 0, 0, &drive.platter())
@@ -249,17 +248,16 @@ fn what_cannot_be_read_back_is_bad_and_what_differs_is_located() {
     let differ: Vec<_> = ended
         .state
         .mismatches
-        .map()
         .iter()
-        .map(|(e, ())| (e.start() / 512, e.length() / 512))
+        .map(|one| (one.extent.start() / 512, one.extent.length() / 512))
         .collect();
     assert_eq!(differ, [(20, 2), (90, 1)]);
     let bad: Vec<_> = ended
         .state
         .bad
-        .map()
+        .ranges()
         .iter()
-        .map(|(e, _)| e.start() / 512)
+        .map(|bad| bad.extent.start() / 512)
         .collect();
     assert_eq!(bad, [5]);
 }
@@ -345,8 +343,10 @@ fn run_under(
 }
 
 fn states(state: &State) -> Vec<(u64, u64, BadState)> {
-    let map = state.bad.map().iter();
-    map.map(|(e, bad)| (e.start() / 512, e.end() / 512, bad.state))
+    let blocks = |extent: Extent| (extent.start() / 512, extent.end() / 512);
+    let ranges = state.bad.ranges().into_iter();
+    ranges
+        .map(|one| (blocks(one.extent).0, blocks(one.extent).1, one.bad.state))
         .collect()
 }
 
@@ -491,7 +491,7 @@ fn a_drive_with_less_memory_than_it_says_is_told_by_its_read_back() {
         let settings = Settings::new(MIB, 2, 100 * MIB, None);
         let (ended, _, _) = run_plain(&plan, settings, &drive, State::start());
         assert!(matches!(ended.end, End::Complete), "{ended:?}");
-        assert_eq!(ended.state.mismatches.bytes(), 14 * MIB);
+        assert_eq!(ended.state.mismatches.amount().least, 14 * MIB);
         let wrap = ended.state.wrap.and_then(Wrap::capacity);
         assert_eq!(wrap, Some(2 * MIB), "{generator:?}");
     }
@@ -514,9 +514,9 @@ fn a_write_that_is_dropped_is_found_with_the_bytes_that_stand_there() {
         (found[0].extent.start(), found[0].extent.length()),
         (700 * 512, 512)
     );
-    assert_eq!(found[0].first.at, 700 * 512);
-    assert_eq!(found[0].first.expected, expected);
-    assert_eq!(found[0].first.found, [0xA5; 16]);
+    assert_eq!(found[0].value.at, 700 * 512);
+    assert_eq!(found[0].value.expected, expected);
+    assert_eq!(found[0].value.found, [0xA5; 16]);
 }
 
 #[test]
@@ -541,7 +541,7 @@ fn a_read_back_by_samples_reads_its_samples_and_nothing_else() {
         let settings = Settings::new(64 * MIN_CHUNK, 2, MIB, None);
         let (ended, _, _) = run_plain(&plan, settings, &drive, State::start());
         assert!(matches!(ended.end, End::Complete), "{ended:?}");
-        let seen = ended.state.mismatches.map().len();
+        let seen = ended.state.mismatches.len();
         assert_eq!(seen, if found { flipped.len() } else { 0 });
     }
 }
@@ -638,7 +638,7 @@ fn a_drive_of_which_a_large_part_fails_is_not_dead() {
         let drive = FakeDrive::new(8 * MIB, 512, faults);
         let (ended, _, _) = run(&random(true), settings(), &drive, State::start(), None);
         assert!(matches!(ended.end, End::Complete), "{:?}", ended.end);
-        let bad = ended.state.bad.bytes();
+        let bad = ended.state.bad.amount().least;
         assert_eq!(bad, 512 * (range.end - range.start));
     }
 }
@@ -665,7 +665,8 @@ fn a_drive_whose_first_part_fails_is_wiped_behind_it() {
         };
         let (ended, _, _) = run_plain_under(&control, &plan, settings, &drive, state);
         assert!(matches!(ended.end, End::Complete), "{:?}", ended.end);
-        let found: Vec<_> = ended.state.bad.map().iter().map(|(bad, _)| bad).collect();
+        let found = ended.state.bad.ranges();
+        let found: Vec<_> = found.iter().map(|bad| bad.extent).collect();
         let all = Extent::between(4096 * bad.start, 4096 * bad.end).unwrap();
         assert_eq!(found, [all]);
         let behind = size::memory(all.end());
@@ -913,7 +914,7 @@ proptest! {
         prop_assert!(state.mismatches.is_empty());
         let wrong: BTreeSet<u64> = wrong_bytes(&plan, passes - 1, 0, &drive.platter()).iter().map(|at| at / block).collect();
         prop_assert!(wrong.is_subset(&unwritable));
-        let bad: BTreeSet<u64> = state.bad.map().iter().flat_map(|(e, _)| e.start() / block..e.end().div_ceil(block)).collect();
+        let bad: BTreeSet<u64> = state.bad.shape().iter().flat_map(|(e, ())| e.start() / block..e.end().div_ceil(block)).collect();
         prop_assert_eq!(bad, unwritable);
     }
 }
@@ -1014,8 +1015,7 @@ proptest! {
             let wrong = wrong_bytes(&plan, plan.passes().len() - 1, 0, &drive.contents());
             let told = |at: &u64| {
                 let byte = Extent::new(*at, 1).unwrap();
-                let bad = state.bad.map().overlaps(byte).next().is_some();
-                bad || state.mismatches.map().overlaps(byte).next().is_some()
+                state.bad.touches(byte) || state.mismatches.touching(byte).next().is_some()
             };
             let silent = wrong.iter().find(|at| !told(at));
             prop_assert_eq!(silent, None, "wrong, and nobody says so");
@@ -1045,7 +1045,7 @@ proptest! {
         prop_assert!(matches!(ended.end, End::Complete));
         let found: Vec<_> = ended.state.mismatches.iter().collect();
         prop_assert_eq!(found.len(), 1);
-        let (extent, first) = (found[0].extent, &found[0].first);
+        let (extent, first) = (found[0].extent, &found[0].value);
         prop_assert!((extent.start()..extent.end()).contains(&at) && extent.length() <= 512);
         prop_assert_eq!(first.at, at / 16 * 16);
         let differ = first.expected.iter().zip(&first.found).map(|(a, b)| (a ^ b).count_ones());

@@ -19,12 +19,7 @@ pub fn chunk(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
     let mut result = ChunkResult::of(work);
     for part in task.verify.pieces(work.extent, task.target.size()) {
         // What could not be written is known to be bad, and is not read.
-        let pieces = if work.again {
-            vec![part]
-        } else {
-            task.skip.map().gaps(part)
-        };
-        for piece in pieces {
+        for piece in task.skip.to_read(part, work.again) {
             if result.end.is_some() {
                 return result;
             }

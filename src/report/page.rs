@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::plot::{self, Plot};
 use super::record::{Record, active, length};
-use super::{LISTED, least, noun, sectors};
+use super::{LISTED, amount_text, least, noun, sectors};
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Medium;
-use crate::extent::{BadState, During, Extent};
+use crate::extent::{Amount, BadState, During, Extent};
 use crate::identity::{Identity, Kind};
 use crate::plan::{Content, Generator, Pass, Pattern, Verify};
 use crate::size::{self, grouped};
@@ -112,7 +112,7 @@ fn head(record: &Record) -> Markup {
         header {
             p.kind { "Data sanitization report" }
             h1 class=(class) { (record_word(record)) }
-            p.meaning { (meaning(record)) }
+            p.meaning { (sentence(&meaning(record))) }
             table.facts {
                 (row("Drive", &drive_name(&checkpoint.device_id, &checkpoint.device)))
                 (row("Method", &record.method))
@@ -137,8 +137,9 @@ fn words(label: &str, text: Option<&str>) -> Markup {
 fn meaning(record: &Record) -> String {
     let checkpoint = &record.checkpoint;
     let blocks = |bytes| count(sectors(checkpoint, bytes), "block", "blocks");
-    let bad = blocks(record.bad_bytes);
-    let differ = bytes_text(record.verification.bytes_different);
+    let bad = least_text(record.bad_bytes, record.bad_bytes_at_most)
+        .unwrap_or_else(|| blocks(record.bad_bytes));
+    let differ = different_text(record);
     match record.outcome.as_str() {
         "WIPED" => {
             let read_back = match checkpoint.plan.verify() {
@@ -189,6 +190,17 @@ fn kept_elsewhere(checkpoint: &Checkpoint) -> String {
         .map(|finding| clean(&finding.to_string()))
         .collect();
     places.join("; ")
+}
+
+/// A number of bytes that is not known exactly; `None` where it is.
+fn least_text(least: u64, most: Option<u64>) -> Option<String> {
+    Some(amount_text(Amount { least, most: most? }))
+}
+
+fn different_text(record: &Record) -> String {
+    let found = &record.verification;
+    least_text(found.bytes_different, found.bytes_different_at_most)
+        .unwrap_or_else(|| bytes_text(found.bytes_different))
 }
 
 fn drive_name(id: &Identity, path: &str) -> String {
@@ -384,7 +396,10 @@ fn verification(record: &Record) -> Markup {
         (0, Verify::None) => "nothing was compared".into(),
         (0, _) if record.bad_bytes > 0 => "what could be compared is equal".into(),
         (0, _) => "equal: 0 bytes differ".into(),
-        (bytes, _) => format!("NOT equal: {} in blocks that differ", bytes_text(bytes)),
+        _ => format!(
+            "NOT equal: {} in blocks that differ",
+            different_text(record)
+        ),
     };
     let body = html! {
         table.facts {
@@ -407,29 +422,34 @@ fn left_out(all: usize) -> Markup {
 }
 
 fn bad(record: &Record) -> Markup {
-    let map = record.checkpoint.bad.map();
-    if map.is_empty() {
+    let ranges = record.checkpoint.bad.ranges();
+    if ranges.is_empty() {
         return section("Bad blocks", &html! { p { "None." } });
     }
     let checkpoint = &record.checkpoint;
-    let all = format!(
-        "{} in {}, {}",
-        count(sectors(checkpoint, map.bytes()), "block", "blocks"),
-        count(map.len() as u64, "range", "ranges"),
-        bytes_text(map.bytes()),
-    );
+    let amount = checkpoint.bad.amount();
+    let number = count(ranges.len() as u64, "range", "ranges");
+    let all = if amount.is_exact() {
+        format!(
+            "{} in {number}, {}",
+            count(sectors(checkpoint, amount.least), "block", "blocks"),
+            bytes_text(amount.least),
+        )
+    } else {
+        format!("{}, in {number}", amount_text(amount))
+    };
     let body = html! {
-        p { strong { (all) "." } " What could not be written may hold old data; what could not be "
-            "read was written, but cannot be compared." }
+        p { strong { (sentence(&all)) "." } " What could not be written may hold old data; what could not be "
+            "read was written, but cannot be compared." (joined(amount)) }
         table.list {
             thead { tr {
                 th.number { "First byte" } th.number { "Last byte" } th.number { "Bytes" }
                 th.number { "Pass" } th { "During" } th { "Error" } th { "State" }
             } }
             tbody {
-                @for (extent, bad) in map.iter().take(ROWS) {
+                @for (one, bad) in ranges.iter().take(ROWS).map(|one| (one, one.bad)) {
                     tr {
-                        (range(extent))
+                        (range(one.extent, one.bytes))
                         td.number { (bad.pass) }
                         td { (match bad.during { During::Write => "write", During::Read => "read" }) }
                         td { (reason(&io::Error::from_raw_os_error(bad.errno))) }
@@ -438,17 +458,30 @@ fn bad(record: &Record) -> Markup {
                 }
             }
         }
-        (left_out(map.len()))
+        (left_out(ranges.len()))
     };
     section("Bad blocks", &body)
 }
 
-fn range(extent: Extent) -> Markup {
+/// A range, and how many bytes of it are meant: all unless it is joined.
+fn range(extent: Extent, bytes: u64) -> Markup {
     html! {
         td.number { (grouped(extent.start())) }
         td.number { (grouped(extent.end() - 1)) }
-        td.number { (grouped(extent.length())) }
+        td.number {
+            @if bytes < extent.length() { (grouped(bytes)) " of " }
+            (grouped(extent.length()))
+        }
     }
+}
+
+/// What a number that is not known exactly means.
+fn joined(amount: Amount) -> &'static str {
+    if amount.is_exact() {
+        return "";
+    }
+    " There were too many ranges to keep each of them: those with the smallest gaps between them \
+     were joined, and a joined range also holds blocks that are good."
 }
 
 fn state(state: BadState) -> &'static str {
@@ -464,11 +497,17 @@ fn different(record: &Record) -> Markup {
     if found.is_empty() {
         return html! {};
     }
-    let ranges = found.map().len();
-    let shifted = found.iter().any(|one| one.first.written_for.is_some());
+    let (ranges, amount) = (found.len(), found.amount());
+    let shifted = found.iter().any(|one| one.value.written_for.is_some());
+    let number = count(ranges as u64, "range", "ranges");
+    let all = if amount.is_exact() {
+        format!("{} in {number}", bytes_text(amount.least))
+    } else {
+        format!("{}, in {number}", amount_text(amount))
+    };
     let body = html! {
-        p { strong { (bytes_text(found.bytes())) " in " (count(ranges as u64, "range", "ranges")) "." }
-            " Ranges of whole blocks, and the first bytes that differ in each." }
+        p { strong { (sentence(&all)) "." }
+            " Ranges of whole blocks, and the first bytes that differ in each." (joined(amount)) }
         @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::difference::Wrap::capacity) {
             p.warning { "Addresses wrap: the drive has at most " (bytes_text(capacity))
                 " of memory, however large it says it is. It is counterfeit or broken." }
@@ -482,11 +521,11 @@ fn different(record: &Record) -> Markup {
             tbody {
                 @for one in found.iter().take(ROWS) {
                     tr {
-                        (range(one.extent))
-                        td.code { (hex(&one.first.expected)) }
-                        td.code { (hex(&one.first.found)) }
+                        (range(one.extent, one.bytes))
+                        td.code { (hex(&one.value.expected)) }
+                        td.code { (hex(&one.value.found)) }
                         @if shifted {
-                            td.number { (one.first.written_for.map_or(String::new(), grouped)) }
+                            td.number { (one.value.written_for.map_or(String::new(), grouped)) }
                         }
                     }
                 }
@@ -513,8 +552,9 @@ fn speeds(record: &Record) -> Markup {
             &html! { p { "The wipe was too short to plot." } },
         );
     };
-    let bad: Vec<Extent> = checkpoint.bad.map().iter().map(|(area, _)| area).collect();
-    let different = checkpoint.mismatches.map().iter().map(|(area, ())| area);
+    let bad = checkpoint.bad.shape();
+    let bad: Vec<Extent> = bad.iter().map(|(area, ())| area).collect();
+    let different = checkpoint.mismatches.iter().map(|range| range.extent);
     let different: Vec<Extent> = different.collect();
     let passes = checkpoint.plan.passes().len();
     let height = if passes <= 2 { 180 } else { 90 };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{is_file, limits_of, method_word};
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::{Computer, Device, Medium};
-use crate::extent::Extent;
+use crate::extent::{Amount, Extent};
 use crate::outcome::Outcome;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
@@ -42,9 +42,13 @@ pub struct Record {
     /// nothing.
     #[serde(default)]
     pub active_seconds: u64,
-    /// Bytes that could not be written or read back.
+    /// Bytes that could not be written or read back; at least so many where
+    /// ranges were joined.
     #[serde(default)]
     pub bad_bytes: u64,
+    /// Bytes of the ranges in which they are, where some were joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_bytes_at_most: Option<u64>,
     /// Areas that a drive of its kind may hide, as HPA, DCO and AMAX: `not
     /// checked`, or `none` where it has none of them.
     #[serde(default)]
@@ -60,10 +64,14 @@ pub struct Verification {
     /// `full`, `sample` or `none`.
     pub method: String,
     /// Bytes that were read back and compared; after a bad block in an earlier
-    /// pass at least so many.
+    /// pass, or where ranges were joined, at least so many.
     pub bytes: u64,
-    /// Bytes in blocks that are not what was written, of all passes.
+    /// Bytes in blocks that are not what was written, of all passes; at least
+    /// so many where ranges were joined.
     pub bytes_different: u64,
+    /// Bytes of the ranges in which they are, where some were joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_different_at_most: Option<u64>,
 }
 
 impl Record {
@@ -94,7 +102,8 @@ impl Record {
             host,
             verification: Verification::of(checkpoint),
             active_seconds: active(&checkpoint.runs).0.as_secs(),
-            bad_bytes: checkpoint.bad.bytes(),
+            bad_bytes: checkpoint.bad.amount().least,
+            bad_bytes_at_most: at_most(checkpoint.bad.amount()),
             hidden_areas: if id.hidden_areas().is_some() {
                 "not checked"
             } else {
@@ -122,7 +131,8 @@ impl Verification {
         let how = checkpoint.plan.verify();
         let all = Extent::new(0, size);
         let places = all.map_or(Vec::new(), |all| how.pieces(all, size));
-        let bad = checkpoint.bad.map();
+        let bad = checkpoint.bad.shape();
+        let different = checkpoint.mismatches.amount();
         let compared = |place: &Extent| {
             let missed: u64 = bad.overlaps(*place).map(Extent::length).sum();
             place.length() - missed
@@ -130,9 +140,15 @@ impl Verification {
         Self {
             method: how.name().into(),
             bytes: places.iter().map(compared).sum(),
-            bytes_different: checkpoint.mismatches.bytes(),
+            bytes_different: different.least,
+            bytes_different_at_most: at_most(different),
         }
     }
+}
+
+/// What ranges cover, where more than their number of bytes.
+fn at_most(amount: Amount) -> Option<u64> {
+    (!amount.is_exact()).then_some(amount.most)
 }
 
 /// How long all runs took together, and how many were killed and so left no

@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod bounds;
 mod check;
 mod ensure;
 mod errors;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         wiping::cases(),
         refusals::cases(),
         facts::cases(),
+        bounds::cases(),
         check::cases(),
         ensure::cases(),
         errors::cases(),
