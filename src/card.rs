@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ZonedDateTime};
 
 use crate::checkpoint::Checkpoint;
-use crate::device::{Content as Found, Device, Fact, Medium, Node};
+use crate::device::{Content as Found, Device, Durability, Fact, Keeping, Medium, Node};
 use crate::guard;
 use crate::identity::{Kind, Transport};
 use crate::nature::Nature;
@@ -33,7 +33,7 @@ pub fn card(
     times: Option<PassTimes>,
     now: &ZonedDateTime,
     state_dir: &Path,
-    state_in_memory: bool,
+    keeping: &Keeping,
 ) -> Vec<String> {
     let mut lines = field("Device", &device_text(device));
     lines.extend(identity_lines(device));
@@ -42,13 +42,14 @@ pub fn card(
         lines.extend(field("Warning", &warning.to_string()));
     }
     lines.extend(plan_lines(plan, times, now, device.size));
-    let kept = if state_in_memory {
-        "in memory: a resume will NOT survive a reboot; see --state-dir"
-    } else {
-        "on disk: survives a reboot"
-    };
+    let kept = kept_text(&keeping.durability);
     let state = format!("{} ({kept})", state_dir.to_string_lossy());
     lines.extend(field("State", &state));
+    lines.extend(
+        unflushed_text(keeping)
+            .iter()
+            .flat_map(|text| field("Flush", text)),
+    );
     lines.extend(reach_lines(device));
     lines
 }
@@ -94,6 +95,37 @@ fn reach_lines(device: &Device) -> Vec<String> {
         Medium::Rotational | Medium::Unknown => {}
     }
     lines
+}
+
+/// How surely the state is kept.
+#[must_use]
+pub fn kept_text(durability: &Durability) -> String {
+    match durability {
+        Durability::Kept => "on disk: survives a reboot".into(),
+        Durability::BySlots(kind) => format!(
+            "on disk: survives a reboot; {kind} keeps no file modes: who can read it has the keys \
+             of this wipe"
+        ),
+        Durability::Memory => {
+            "in memory: a resume will NOT survive a reboot; see --state-dir".into()
+        }
+        Durability::Server(kind) => format!("on a server ({kind}): as safe as the server keeps it"),
+        Durability::Unknown(why) => {
+            format!("may NOT survive a loss of power: {why}; see --state-dir")
+        }
+    }
+}
+
+/// What is said of a state that no flush protects; nothing of others.
+#[must_use]
+pub fn unflushed_text(keeping: &Keeping) -> Option<String> {
+    let disks = keeping.unflushed.join(", ");
+    (!disks.is_empty()).then(|| {
+        format!(
+            "the kernel takes the cache of the state's disk ({disks}) for write-through and sends \
+             it no flush"
+        )
+    })
 }
 
 fn device_text(device: &Device) -> String {
@@ -485,7 +517,14 @@ mod tests {
 
     fn shown(device: &Device, passes: usize) -> Vec<String> {
         let state = Path::new("/var/lib/wipeit");
-        card(device, &plan(passes), Some(TIMES), &now(), state, false)
+        card(
+            device,
+            &plan(passes),
+            Some(TIMES),
+            &now(),
+            state,
+            &Keeping::on_disk(),
+        )
     }
 
     #[test]
@@ -544,7 +583,11 @@ mod tests {
         assert!(all.contains("disk-image file"), "{all}");
         assert!(all.contains("a file system may have written elsewhere: overwritten, not Clear"));
         let state = Path::new("/x");
-        let all = card(&device, &plan(1), None, &now(), state, true).join("\n");
+        let keeping = Keeping {
+            durability: Durability::Memory,
+            unflushed: vec!["sda".into()],
+        };
+        let all = card(&device, &plan(1), None, &now(), state, &keeping).join("\n");
         assert!(
             all.contains("in memory") && all.contains("NOT survive"),
             "{all}"

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::card;
 use crate::checkpoint::Checkpoint;
 use crate::delivery;
 use crate::device::{Device, Host};
@@ -14,7 +15,7 @@ use crate::plan::Phase;
 use crate::progress::{self, Saver};
 use crate::report::record::Record;
 use crate::report::{self, Ending};
-use crate::text::{reason, shown, span};
+use crate::text::{field, reason, shown, span};
 
 /// What the last words need besides the run itself.
 pub struct Closing<'a> {
@@ -165,6 +166,8 @@ impl Closing<'_> {
         (file, delivered): (&Path, &[PathBuf]),
         saved: bool,
     ) {
+        let keeping = self.host.keeping(file);
+        let unflushed = card::unflushed_text(&keeping);
         let ending = Ending {
             outcome,
             path: &self.device.path,
@@ -176,7 +179,7 @@ impl Closing<'_> {
             file: file.exists().then_some(file),
             saved,
             delivered,
-            state_in_memory: self.host.state_in_memory(file),
+            state: keeping.durability,
             active: self.active,
             resume_command: self.resume_command,
             check: self.check,
@@ -184,7 +187,9 @@ impl Closing<'_> {
         // Who closed stdout does not want the line; the exit code still tells.
         let _ = display::result(&report::line(&ending));
         if !self.quiet {
-            for line in report::details(&ending) {
+            let flush = unflushed.iter().filter(|_| !self.check);
+            let flush = flush.flat_map(|text| field("Flush", text));
+            for line in report::details(&ending).into_iter().chain(flush) {
                 display::say(&line);
             }
         }

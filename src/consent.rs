@@ -7,7 +7,7 @@ use jiff::ZonedDateTime;
 use crate::card::{self, PassTimes, Proof as Shown};
 use crate::cli::Request;
 use crate::confirm::{self, Answer};
-use crate::device::{Device, Host};
+use crate::device::{Device, Durability, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
 use crate::guard;
@@ -58,10 +58,25 @@ impl Consent<'_> {
                 display::message(subject, &format!("warning: {warning}"));
             }
         }
+        // The same of how the state is kept; a log has it, too.
+        if !self.request.quiet && (!shows || job.continued.is_some()) {
+            self.warn_of_state();
+        }
         if ask {
             self.ask(device, subject)?;
         }
         Ok(ask)
+    }
+
+    /// Says what is not promised of the state.
+    fn warn_of_state(&self) {
+        let root = self.state.root();
+        let keeping = self.host.keeping(root);
+        let less = !matches!(keeping.durability, Durability::Kept | Durability::Server(_));
+        let kept = less.then(|| card::kept_text(&keeping.durability));
+        for text in kept.into_iter().chain(card::unflushed_text(&keeping)) {
+            display::message(&shown(root), &format!("warning: {text}"));
+        }
     }
 
     /// Whether the user named this drive by its serial, which is the answer to
@@ -169,8 +184,8 @@ impl Consent<'_> {
             lines
         } else {
             let root = self.state.root();
-            let in_memory = self.host.state_in_memory(root);
-            card::card(device, &job.plan, times, &now, root, in_memory)
+            let keeping = self.host.keeping(root);
+            card::card(device, &job.plan, times, &now, root, &keeping)
         };
         for line in lines {
             display::say(&line);

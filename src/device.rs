@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
@@ -19,6 +18,7 @@ mod alive;
 mod below;
 mod content;
 mod drive;
+mod durability;
 mod loops;
 mod machine;
 mod made;
@@ -34,6 +34,7 @@ mod usage;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use self::durability::{Durability, Keeping};
 pub use self::machine::Computer;
 pub use self::survey::{Disk, Place};
 
@@ -540,32 +541,6 @@ impl Host {
                 })
             })
             .collect()
-    }
-
-    /// Whether a directory, or what will become its parent, lies in memory and
-    /// so is gone after a reboot: tmpfs, ramfs, or an overlay that writes to
-    /// one, as live systems have.
-    #[must_use]
-    pub fn state_in_memory(&self, dir: &Path) -> bool {
-        let mut dir = dir.to_path_buf();
-        // An overlay whose upper directory lies on an overlay, and so on.
-        for _ in 0..8 {
-            let Ok(there) = below::nearest_existing(&dir) else {
-                return false;
-            };
-            if statfs(&there).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC) {
-                return true;
-            }
-            match self.mount_over(&there) {
-                Some(entry) if matches!(entry.kind.as_str(), "tmpfs" | "ramfs") => return true,
-                Some(entry) if entry.kind == "overlay" => match entry.option("upperdir") {
-                    Some(upper) => dir = upper,
-                    None => return false,
-                },
-                _ => return false,
-            }
-        }
-        false
     }
 }
 

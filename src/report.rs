@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
-use crate::device::Medium;
+use crate::device::{Durability, Medium};
 use crate::difference::Wrap;
 use crate::extent::{Amount, During, Extent};
 use crate::identity::{Identity, Kind, Transport};
@@ -51,8 +51,8 @@ pub struct Ending<'a> {
     pub saved: bool,
     /// Where else the report was written.
     pub delivered: &'a [PathBuf],
-    /// Whether the state directory is lost by a reboot.
-    pub state_in_memory: bool,
+    /// What is promised of the state directory.
+    pub state: Durability,
     /// Time of this run so far.
     pub active: Duration,
     /// What continues this wipe.
@@ -613,10 +613,12 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
         say(text);
     }
     if ending.file.is_some() {
-        let when = if ending.state_in_memory {
-            "before a reboot (the state is in memory only)"
-        } else {
-            "also after a reboot"
+        let when = match ending.state {
+            Durability::Memory => "before a reboot (the state is in memory only)",
+            Durability::Unknown(_) => "also after a reboot in good order",
+            Durability::Kept | Durability::BySlots(_) | Durability::Server(_) => {
+                "also after a reboot"
+            }
         };
         say(format!(
             "Continue, {when}: {}",
@@ -720,7 +722,7 @@ mod tests {
             file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
             saved: true,
             delivered: &[],
-            state_in_memory: false,
+            state: Durability::Kept,
             active: Duration::from_secs(36 * 3600 + 31 * 60),
             resume_command: "wipeit --resume".into(),
             check: false,
@@ -833,7 +835,7 @@ mod tests {
             !all.contains("Flushed, and saved") && all.contains("FAILED"),
             "{all}"
         );
-        ending.state_in_memory = true;
+        ending.state = Durability::Memory;
         assert!(!details(&ending).join("\n").contains("also after a reboot"));
         ending.file = None;
         let all = details(&ending).join("\n");

@@ -17,7 +17,7 @@ use crate::closing::Closing;
 use crate::confirm;
 use crate::consent::Consent;
 use crate::delivery;
-use crate::device::{Device, Host};
+use crate::device::{Device, Durability, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, Engine, Settings, State};
 use crate::job::{self, Decision, Job};
@@ -450,7 +450,7 @@ impl Session {
             file: Some(&record.path),
             saved: true,
             delivered: &delivered,
-            state_in_memory: false,
+            state: Durability::Kept,
             active: Duration::ZERO,
             resume_command: String::new(),
             check: false,
@@ -495,12 +495,19 @@ pub fn say_why(outcome: &Outcome) {
 /// # Errors
 /// A refusal where there is none.
 pub fn state_dir(asked: Option<&Path>) -> Result<StateDir, Outcome> {
+    let home = env::var_os("HOME").map(PathBuf::from);
     let root = asked.map(Path::to_path_buf).or_else(|| {
-        let home = env::var_os("HOME").map(PathBuf::from);
         let state_home = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
         StateDir::default_root(Uid::effective().is_root(), state_home, home.as_deref())
     });
-    let missing = || Outcome::Refused("HOME: is not set; add --state-dir DIR".into());
+    let missing = || {
+        let why = match &home {
+            None => "is not set",
+            Some(home) if home.as_os_str().is_empty() => "is empty",
+            Some(_) => "is not an absolute path",
+        };
+        Outcome::Refused(format!("HOME: {why}; add --state-dir DIR"))
+    };
     let root = root.ok_or_else(missing)?;
     // A relative path would mean another folder to the next run.
     let absolute = std::path::absolute(&root).unwrap_or(root);

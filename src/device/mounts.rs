@@ -34,6 +34,13 @@ impl Entry {
             .map(unescape)
     }
 
+    /// Whether its options have this one, with its value if it has one.
+    pub(super) fn says(&self, option: &str) -> bool {
+        self.options
+            .split(|byte| *byte == b',')
+            .any(|own| own == option.as_bytes())
+    }
+
     /// All directories that an overlay is made of: the upper one, and the lower
     /// ones in either form that kernels show (`Documentation/filesystems/
     /// overlayfs.rst`, "Multiple lower layers").

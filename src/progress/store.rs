@@ -75,7 +75,7 @@ impl StateDir {
 
     /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
     /// root, else under `XDG_STATE_HOME` or `~/.local/state`; `None` without a
-    /// home.
+    /// home, which must be absolute: from another folder it would be another one.
     #[must_use]
     pub fn default_root(
         is_root: bool,
@@ -87,7 +87,7 @@ impl StateDir {
         }
         state_home
             .filter(|path| path.is_absolute())
-            .or_else(|| Some(home?.join(".local/state")))
+            .or_else(|| Some(home.filter(|home| home.is_absolute())?.join(".local/state")))
             .map(|path| path.join("wipeit"))
     }
 
@@ -244,7 +244,10 @@ mod tests {
             root(false, Some("x"), Some("/h")),
             Some("/h/.local/state/wipeit".into())
         );
-        assert_eq!(root(false, None, None), None);
+        for home in [None, Some(""), Some("."), Some("h"), Some("./h")] {
+            assert_eq!(root(false, None, home), None, "{home:?}");
+            assert_eq!(root(false, Some("x"), home), None, "{home:?}");
+        }
     }
 
     #[test]

@@ -197,7 +197,9 @@ fn control_characters_of_a_path_do_not_reach_the_terminal() {
 fn fails_before_the_first_byte(scratch: &Scratch, state: &Path) {
     let image = scratch.tagged("old.img", MIB);
     unchanged(&[&image], || {
-        let done = scratch.wipe(&image).yes().state(state).run().one_line();
+        // Where the state is in memory a log says so first.
+        let quiet = scratch.wipe(&image).yes().arg("--quiet");
+        let done = quiet.state(state).run().one_line();
         let code = done.status.code();
         assert!(matches!(code, Some(1 | 4)), "{done:?}");
         // The folder, or the one that it would be in.

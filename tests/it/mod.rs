@@ -2,6 +2,7 @@
 
 mod bounds;
 mod check;
+mod durable;
 mod ensure;
 mod errors;
 mod facts;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         means::cases(),
         schemes::cases(),
         slow::cases(),
+        durable::cases(),
         order::cases(),
         output::cases(),
         reports::cases(),

@@ -170,6 +170,19 @@ impl Mount {
         Self { point }
     }
 
+    /// The same with these options.
+    pub fn with(device: &Path, point: PathBuf, options: &str) -> Self {
+        std::fs::create_dir_all(&point).unwrap();
+        sh!("mount", "-o", options, device, point);
+        Self { point }
+    }
+
+    /// One without a device.
+    pub fn kind(kind: &str, options: &str, point: PathBuf) -> Self {
+        sh!("mount", "-t", kind, "-o", options, kind, point);
+        Self { point }
+    }
+
     /// A file system in memory.
     pub fn tmpfs(size: &str, point: PathBuf) -> Self {
         std::fs::create_dir_all(&point).unwrap();

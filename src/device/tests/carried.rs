@@ -1,5 +1,7 @@
 //! What lies on a device: the state, the running system.
 
+use nix::sys::statfs::TMPFS_MAGIC;
+
 use super::*;
 
 #[test]
@@ -86,28 +88,66 @@ fn state_on_an_anonymous_file_system_is_traced_by_its_mount() {
 }
 
 #[test]
-fn state_in_memory_is_known() {
+fn what_is_promised_of_the_state_is_known() {
     let machine = Machine::new();
     let state = machine.host.dev.with_file_name("state");
     let DevId { major, minor } = file_system_of(&state);
-    let in_memory = |kind: &str, options: &str| {
+    let promised = |kind: &str, options: &str| {
         machine.mounts(&format!(
             "1 0 {major}:{minor} / / rw - {kind} x {options}\n"
         ));
-        machine.host.state_in_memory(&state.join("not/yet"))
+        machine.host.durability(&state.join("not/yet"))
     };
+    let why = |durability: Durability| match durability {
+        Durability::Unknown(why) => why,
+        other => panic!("{other:?}"),
+    };
+    let over = |dir: &Path| format!("rw,lowerdir=/l,upperdir={},workdir=/w", dir.display());
     if nix::sys::statfs::statfs(&state).unwrap().filesystem_type() != TMPFS_MAGIC {
-        assert!(!in_memory("ext4", "rw"));
-        assert!(!in_memory("overlay", "rw"));
-        assert!(!in_memory(
-            "overlay",
-            &format!("rw,upperdir={}", state.display())
-        ));
+        assert_eq!(promised("xfs", "rw"), Durability::Kept);
+        assert_eq!(promised("vfat", "rw"), Durability::BySlots("vfat".into()));
+        assert!(why(promised("overlay", "rw")).contains("no layer"));
+        assert!(why(promised("overlay", &over(&state))).contains("too many layers"));
+        assert!(why(promised("overlay", &over(Path::new("/not/here")))).contains("/not/here"));
+        let text = format!("{},volatile", over(&state));
+        assert!(why(promised("overlay", &text)).contains("volatile"));
     }
-    assert!(in_memory("ramfs", "rw"));
-    assert!(machine.host.state_in_memory(Path::new("/dev/shm/wipeit")));
-    assert!(in_memory(
-        "overlay",
-        "rw,lowerdir=/l,upperdir=/dev/shm/rw,workdir=/w"
+    assert_eq!(promised("ramfs", "rw"), Durability::Memory);
+    let in_memory = Path::new("/dev/shm/rw");
+    assert_eq!(machine.host.durability(in_memory), Durability::Memory);
+    // A layer must be there: another place of its name is none.
+    let layer = tempfile::tempdir_in("/dev/shm").unwrap();
+    assert_eq!(promised("overlay", &over(layer.path())), Durability::Memory);
+}
+
+#[test]
+fn the_promise_of_ext4_is_that_of_its_journal_and_of_the_disk_below() {
+    let machine = Machine::new();
+    let state = machine.host.dev.with_file_name("state");
+    if nix::sys::statfs::statfs(&state).unwrap().filesystem_type() == TMPFS_MAGIC {
+        return;
+    }
+    let dev = file_system_of(&state);
+    machine.mounts(&format!(
+        "1 0 {}:{} / / rw - ext4 x rw\n",
+        dev.major, dev.minor
     ));
+    machine.disk("sda", dev);
+    let host = &machine.host;
+    let promised = || host.durability(&state);
+    let set = |path: PathBuf, text: &str| Machine::write(&path, text);
+    assert!(matches!(promised(), Durability::Unknown(_)));
+    let options = host.proc.join("fs/ext4/sda/options");
+    set(options.clone(), "rw\nbarrier\ninode_readahead_blks=32\n");
+    assert!(matches!(promised(), Durability::Unknown(_)));
+    set(options, "rw\nbarrier\ndata=ordered\n");
+    assert_eq!(promised(), Durability::Kept);
+    let task = host.sys.join("fs/ext4/sda/journal_task");
+    set(task.clone(), "<none>\n");
+    assert!(matches!(promised(), Durability::Unknown(_)));
+    set(task, "4090\n");
+    assert_eq!(promised(), Durability::Kept);
+    assert_eq!(host.keeping(&state).unflushed, [""; 0]);
+    machine.set("sda", &[("queue/write_cache", "write through")]);
+    assert_eq!(host.keeping(&state).unflushed, ["sda"]);
 }
