@@ -483,7 +483,8 @@ impl Writer {
     /// has not: the loop driver makes a plain EIO of that.
     fn is_full_below(&self) -> bool {
         let full = |file: &File| {
-            let full = fstatvfs(file).is_ok_and(|fs| fs.blocks_free() == 0);
+            // One that gives no size of itself, as many on FUSE, tells nothing.
+            let full = fstatvfs(file).is_ok_and(|fs| fs.blocks() > 0 && fs.blocks_free() == 0);
             let meta = file.metadata().ok()?;
             // Elsewhere a write to what is there needs no room.
             let copies = fstatfs(file).is_ok_and(|fs| !writes_in_place(fs.filesystem_type()));
