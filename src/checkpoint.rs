@@ -43,6 +43,10 @@ pub struct Checkpoint {
     pub plan_percent: f64,
     /// Random, in hexadecimal; the same over all runs of a wipe.
     pub run_id: String,
+    /// The wipes of the same drive that this one supersedes, by their run ids:
+    /// what their files say of it is no longer so, whatever any clock said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<String>,
     /// When the wipe began, RFC 3339.
     pub started_at: String,
     /// Every start of the program for this wipe.
@@ -189,6 +193,7 @@ impl Checkpoint {
             device_id,
             plan_percent: 0.0,
             run_id,
+            supersedes: Vec::new(),
             started_at: now.into(),
             runs: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -227,6 +232,17 @@ impl Checkpoint {
             Phase::Verify => self.verified,
             Phase::Complete => self.total_size,
         }
+    }
+
+    /// How far it got, to compare with another checkpoint of the same wipe.
+    #[must_use]
+    pub fn progress(&self) -> (usize, u8, u64) {
+        let phase = match self.phase {
+            Phase::Write => 0,
+            Phase::Verify => 1,
+            Phase::Complete => 2,
+        };
+        (self.pass, phase, self.position())
     }
 
     /// Where the step is, as `43.0% (7.74 of 18.0 TB)`, rounded down.
@@ -321,9 +337,12 @@ impl Checkpoint {
             ),
             ("chunk_size", self.chunk_size > 0),
             ("device_id", self.device_id.logical_block > 0),
+            ("run_id", is_id(&self.run_id)),
             (
-                "run_id",
-                !self.run_id.is_empty() && self.run_id.bytes().all(|b| b.is_ascii_hexdigit()),
+                "supersedes",
+                self.supersedes
+                    .iter()
+                    .all(|id| is_id(id) && *id != self.run_id),
             ),
             ("bad", self.bad.end() <= total),
             ("mismatches", self.mismatches.end() <= total),
@@ -343,6 +362,10 @@ impl Checkpoint {
         bytes.push(b'\n');
         Ok(bytes)
     }
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -450,6 +473,9 @@ mod tests {
             ("phase", json!("later")),
             ("chunk_size", json!(0)),
             ("run_id", json!("../../etc")),
+            ("supersedes", json!(["../../etc"])),
+            ("supersedes", json!(["0123abcd"])),
+            ("supersedes", json!([""])),
             ("bad", bad(600)),
             (
                 "mismatches",

@@ -160,6 +160,9 @@ pub enum Comparison {
     Different(&'static str),
     /// Nothing differs, but nothing proves it either.
     Unprovable,
+    /// Nothing differs but the path of the file behind it: it was moved, or it
+    /// is another one. Only a keystream tells.
+    Elsewhere,
 }
 
 impl Identity {
@@ -203,12 +206,18 @@ impl Identity {
                 both_equal(self.serial.as_ref(), recorded.serial.as_ref()),
             ),
             ("partition", self.slice == recorded.slice),
-            ("backing file", self.backing == recorded.backing),
+            ("backing file", self.shows_the_same_part(recorded)),
         ];
         if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
             return Comparison::Different(field);
         }
-        let strong = self.has_file()
+        let path = |identity: &Self| identity.backing.as_ref().map(|file| file.path.clone());
+        if path(self) != path(recorded) {
+            return Comparison::Elsewhere;
+        }
+        // Another inode at the same path: FAT gives a new one at each mount, and
+        // so does whoever puts another file there.
+        let strong = (self.has_file() && self.backing == recorded.backing)
             || self
                 .strong_ids()
                 .any(|id| recorded.strong_ids().any(|other| id == other));
@@ -235,6 +244,16 @@ impl Identity {
             ..self.clone()
         };
         self.size != recorded.size && as_before.compare(recorded) == Comparison::Same
+    }
+
+    /// Whether both show the same part of the file behind them, whichever that
+    /// is; also where neither has one.
+    fn shows_the_same_part(&self, recorded: &Self) -> bool {
+        let part = |identity: &Self| {
+            let file = identity.backing.as_ref()?;
+            Some((file.offset, file.size_limit))
+        };
+        part(self) == part(recorded)
     }
 
     /// Whether a file is known behind it. One that could not be looked at has

@@ -9,12 +9,14 @@ use crate::confirm;
 use crate::device::{Device, Host};
 use crate::display;
 use crate::engine::{Proof, State};
+use crate::history::{self, Finished};
 use crate::identity;
+use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::plan::{Content, Key, Phase, Plan, Verify, Wish};
 use crate::progress::{self, StateDir};
-use crate::resume::{self, Finished, Known, Unfinished};
+use crate::resume::{self, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
 use crate::strategy;
 use crate::text::shown;
@@ -35,6 +37,8 @@ pub struct Job {
     pub continued: Option<Unfinished>,
     /// Checkpoints of this drive that the new one replaces.
     pub supersedes: Vec<PathBuf>,
+    /// The run ids of the wipes of this drive that this one supersedes.
+    pub superseded: Vec<String>,
 }
 
 /// What was decided.
@@ -70,14 +74,15 @@ pub fn decide(
         )));
     }
     if mode == Mode::Fresh
-        && let Some(unfinished) = known.of_it.last()
+        && let Some(unfinished) = known.of_it.first()
     {
+        refuse_a_copy(unfinished, subject)?;
         mode = ask_about(request, unfinished, opened.device(), subject)?;
     }
     if mode == Mode::Ensure {
         mode = Mode::Fresh;
         if known.of_it.is_empty() {
-            let finished = resume::finished(state, opened, subject)?;
+            let finished = history::finished(state, opened, subject)?;
             if finished.as_ref().is_none_or(|finished| !finished.sure) {
                 refuse_doubtful(&known, subject)?;
             }
@@ -91,13 +96,14 @@ pub fn decide(
     if mode == Mode::Resume {
         let continued = choose(&mut known, state, subject)?;
         check_drive(host, opened.device(), &continued, subject)?;
-        let job = continuation(request, continued, known.of_it)?;
+        let job = continuation(request, continued, &known)?;
         refuse_what_nobody_would_see(&job, subject)?;
         return Ok(Decision::Work(Box::new(job)));
     }
     for line in known.unusable.iter().chain(&known.left_out) {
         display::say(&format!("wipeit: {line}"));
     }
+    let superseded = history::to_supersede(state, opened, &known, subject)?;
     Ok(Decision::Work(Box::new(Job {
         plan: request
             .wish
@@ -108,7 +114,8 @@ pub fn decide(
             .buffer_size
             .unwrap_or(Tuning::of(opened.device()).chunk),
         continued: None,
-        supersedes: files_of(known.of_it),
+        supersedes: files_of(&known),
+        superseded,
     })))
 }
 
@@ -183,8 +190,8 @@ fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
 
 /// The unfinished wipe that is continued.
 fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinished, Outcome> {
-    if let Some(newest) = known.of_it.pop() {
-        return Ok(newest);
+    if !known.of_it.is_empty() {
+        return the_one_that_fits(known, subject);
     }
     if known.maybe.len() == 1
         && let Some(only) = known.maybe.pop()
@@ -197,6 +204,11 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
             .collect::<Vec<_>>()
             .join(", ")
     };
+    if known.maybe.is_empty()
+        && let Some(why) = known.elsewhere.first()
+    {
+        return Err(Outcome::Refused(format!("{why}; not touched")));
+    }
     let why = if known.maybe.is_empty() {
         let reasons: Vec<&str> = known
             .unusable
@@ -224,6 +236,60 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
     Err(Outcome::Refused(format!("{subject}: {why}; not touched")))
 }
 
+/// Of several unfinished wipes of one drive the one that its content fits, never
+/// the one with the latest date. Several copies of one checkpoint are one wipe,
+/// which got as far as the furthest of them says.
+fn the_one_that_fits(known: &mut Known, subject: &str) -> Result<Unfinished, Outcome> {
+    let mut wipes = std::mem::take(&mut known.of_it);
+    wipes.sort_by_key(|begun| begun.checkpoint.progress());
+    let mut furthest: Vec<Unfinished> = Vec::new();
+    while let Some(begun) = wipes.pop() {
+        let id = &begun.checkpoint.run_id;
+        if furthest.iter().any(|one| one.checkpoint.run_id == *id) {
+            known.gone.push(begun);
+        } else {
+            furthest.push(begun);
+        }
+    }
+    let rank = |begun: &Unfinished| match begun.proof {
+        Proof::Matches { .. } => 2,
+        Proof::TooLittle => 1,
+        Proof::Differs(_) => 0,
+    };
+    let best = furthest.iter().map(rank).max().unwrap_or(0);
+    let (mut fitting, others): (Vec<_>, Vec<_>) =
+        furthest.into_iter().partition(|begun| rank(begun) == best);
+    known.gone.extend(others);
+    let files: Vec<String> = fitting.iter().map(|begun| shown(&begun.file)).collect();
+    match (fitting.pop(), fitting.is_empty()) {
+        (Some(one), true) => Ok(one),
+        _ => Err(Outcome::Refused(format!(
+            "{subject}: has several unfinished wipes ({}), and its content does not tell which \
+             one is to be continued; move the others away, or --restart; not touched",
+            files.join(", ")
+        ))),
+    }
+}
+
+/// Of two images that hold the same nobody knows which is the copy.
+fn refuse_a_copy(begun: &Unfinished, subject: &str) -> Result<(), Outcome> {
+    let Some(rival) = &begun.rival else {
+        return Ok(());
+    };
+    let other = shown(&rival.path);
+    let fact = match &rival.unread {
+        None => format!("{other} holds the same, and is where its unfinished wipe began"),
+        Some(why) => format!(
+            "may be a copy of {other}, where its unfinished wipe began and which cannot be read: \
+             {why}"
+        ),
+    };
+    Err(Outcome::Refused(format!(
+        "{subject}: {fact}; continue that one with `--resume {other}`, or remove it to continue \
+         this one, or wipe this one from the start with --restart; not touched"
+    )))
+}
+
 /// The last rules of "the same drive".
 fn check_drive(
     host: &Host,
@@ -234,6 +300,7 @@ fn check_drive(
     if let Proof::Differs(at) = continued.proof {
         return Err(written_to(at, subject));
     }
+    refuse_a_copy(continued, subject)?;
     if let Some(twin) = resume::twin(host, device) {
         return Err(Outcome::Refused(format!(
             "{subject}: {} reports the same identifier, so neither is proved to be the drive; \
@@ -299,11 +366,7 @@ fn ask_about(
     }
 }
 
-fn continuation(
-    request: &Request,
-    continued: Unfinished,
-    older: Vec<Unfinished>,
-) -> Result<Job, Outcome> {
+fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Result<Job, Outcome> {
     let checkpoint = &continued.checkpoint;
     if let Some(asked) = request.wish.scheme
         && checkpoint.scheme.as_deref() != Some(asked.name)
@@ -333,13 +396,25 @@ fn continuation(
         state: State::of(checkpoint, &plan),
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
-        supersedes: files_of(older),
+        supersedes: files_of(known),
+        superseded: superseded(checkpoint, known),
         continued: Some(continued),
     })
 }
 
-fn files_of(unfinished: Vec<Unfinished>) -> Vec<PathBuf> {
-    unfinished.into_iter().map(|old| old.file).collect()
+/// What a continued wipe superseded, and the other unfinished ones that it does.
+fn superseded(continued: &Checkpoint, known: &Known) -> Vec<String> {
+    let mut ids = continued.supersedes.clone();
+    for id in lineage::to_supersede(known.replaced().map(|other| &other.checkpoint)) {
+        if id != continued.run_id && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+fn files_of(known: &Known) -> Vec<PathBuf> {
+    known.replaced().map(|old| old.file.clone()).collect()
 }
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], Outcome> {
@@ -380,6 +455,7 @@ impl Job {
             let (identity, plan) = (device.identity.clone(), self.plan.clone());
             Checkpoint::begin(identity, plan, self.chunk, run_id, now)
         };
+        checkpoint.supersedes.clone_from(&self.superseded);
         checkpoint.device = identity::path_to_text(&device.path);
         checkpoint.chunk_size = self.chunk;
         checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();

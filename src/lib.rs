@@ -5,11 +5,14 @@
 //!
 //! - facts: [`size`], [`text`], [`extent`], [`difference`], [`finding`], [`sample`],
 //!   [`scheme`], [`strategy`], [`plan`], [`nature`], [`identity`], [`checkpoint`],
-//!   [`event`], [`means`], [`outcome`]
+//!   [`event`], [`means`], [`outcome`],
+//!   [`lineage`]
 //! - core: [`guard`], [`engine`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
-//!   [`signal`], [`display`], [`report`], [`list`]
-//! - top: [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
+//!   [`signal`], [`display`], [`report`], [`list`],
+//!   [`peek`]
+//! - top: [`history`],
+//!   [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
 //!   [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
 
 pub mod card;
@@ -28,13 +31,16 @@ pub mod event;
 pub mod extent;
 pub mod finding;
 pub mod guard;
+pub mod history;
 pub mod identity;
 pub mod job;
+pub mod lineage;
 pub mod list;
 pub mod means;
 pub mod nature;
 pub mod opening;
 pub mod outcome;
+pub mod peek;
 pub mod plan;
 pub mod progress;
 pub mod report;
@@ -132,15 +138,16 @@ mod architecture {
         "event",
         "means",
         "outcome",
+        "lineage",
     ];
     const CORE: &[&str] = &["guard", "engine", "tuning"];
     const EDGES: &[&str] = &[
-        "cli", "device", "writer", "progress", "card", "confirm", "signal", "display", "report",
-        "list",
+        "peek", "cli", "device", "writer", "progress", "card", "confirm", "signal", "display",
+        "report", "list",
     ];
     const TOP: &[&str] = &[
-        "opening", "resume", "job", "consent", "delivery", "closing", "check", "session", "survey",
-        "lib", "main",
+        "history", "opening", "resume", "job", "consent", "delivery", "closing", "check",
+        "session", "survey", "lib", "main",
     ];
 
     /// Whether `from` may use `to`: arrows point up the house only.

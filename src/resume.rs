@@ -3,23 +3,19 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use nix::unistd::User;
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Host, Node, Place};
-use crate::display;
-use crate::engine::{self, Proof, State};
-use crate::identity::{self, Comparison, Kind};
+use crate::engine::{self, Proof, State, Target};
+use crate::identity::{self, Comparison, Identity, Kind};
+use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::progress::{LoadError, Pending, Record, StateDir};
-use crate::size::{self, MIB};
+use crate::peek::Peek;
+use crate::progress::{LoadError, Pending, StateDir};
+use crate::size;
 use crate::text::{reason, shown};
-
-/// A drive of at most so many bytes is read as a whole before it is called wiped
-/// already: that takes a stick some seconds.
-const SMALL: u64 = 256 * MIB;
 
 /// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
@@ -33,13 +29,31 @@ pub struct Unfinished {
     pub same_identity: bool,
     /// What the drive's content says.
     pub proof: Proof,
+    /// Of an image that is elsewhere than it was: what is in its place, where
+    /// that may be it as well.
+    pub rival: Option<Rival>,
+}
+
+/// What is where an image was when its wipe began, while another one with the
+/// same content is named.
+#[derive(Debug)]
+pub struct Rival {
+    /// Where.
+    pub path: PathBuf,
+    /// Why it cannot be told whether it has the same content; `None`: it has.
+    pub unread: Option<String>,
 }
 
 /// What the state directory says about one drive.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Unfinished wipes that are surely of this drive, the newest last.
+    /// Unfinished wipes that are surely of this drive.
     pub of_it: Vec<Unfinished>,
+    /// Those of this drive that another wipe of it superseded.
+    pub gone: Vec<Unfinished>,
+    /// Images whose wipe is unfinished, which are no longer where they were and
+    /// which this one may be, as `SUBJECT: fact; remedy`.
+    pub elsewhere: Vec<String>,
     /// Those that may be of this drive or of one just like it.
     pub maybe: Vec<Unfinished>,
     /// Files that speak of this drive but cannot be used, as `SUBJECT: fact`.
@@ -82,21 +96,22 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             }
             continue;
         }
-        let proof = prove(&checkpoint, opened, subject)?;
-        let unfinished = Unfinished {
+        let proof = prove(&checkpoint, &opened.writer, subject)?;
+        let mut unfinished = Unfinished {
             same_identity: comparison == Comparison::Same,
             file: path,
             checkpoint,
             proof,
+            rival: None,
         };
-        let proven = matches!(
-            proof,
-            Proof::Matches {
-                cryptographic: true,
-                ..
+        if comparison == Comparison::Elsewhere {
+            if proof.is_cryptographic() {
+                unfinished.rival = rival(&unfinished.checkpoint, &device.identity);
+                known.of_it.push(unfinished);
+            } else {
+                known.elsewhere.extend(may_be(&unfinished, device, subject));
             }
-        );
-        if unfinished.same_identity || proven {
+        } else if unfinished.same_identity || proof.is_cryptographic() {
             known.of_it.push(unfinished);
         } else if let Proof::Differs(at) = proof {
             known.doubtful.push(unfinished.file.clone());
@@ -109,176 +124,130 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             known.maybe.push(unfinished);
         }
     }
-    for list in [&mut known.of_it, &mut known.maybe] {
-        list.sort_by_key(|unfinished| unfinished.checkpoint.timestamp.parse::<Timestamp>().ok());
+    if !known.of_it.is_empty() {
+        known.leave_what_is_superseded(state, device)?;
     }
     Ok(known)
 }
 
-/// A finished wipe that has a record, and a drive at hand.
-#[derive(Debug)]
-pub struct Finished {
-    /// What was done.
-    pub record: Record,
-    /// What the drive's content says of it now.
-    pub proof: Proof,
-    /// Whether that is all of its content.
-    pub read_whole: bool,
-    /// Whether it is surely of this drive. If not, nothing says that it is of
-    /// another, but the content differs.
-    pub sure: bool,
-}
-
-impl Finished {
-    /// The better, the higher: surely of this drive, then the newest.
-    fn rank(&self) -> (bool, Option<Timestamp>) {
-        let at = self.record.checkpoint.timestamp.parse().ok();
-        (self.sure, at)
+impl Known {
+    /// The wipes of this drive that a new one replaces: all but those that may
+    /// be of another image.
+    pub fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
+        let own = self.of_it.iter().filter(|begun| begun.rival.is_none());
+        own.chain(&self.gone)
     }
 
-    /// Reads all of a small drive, where samples have found nothing.
-    fn look_closely(&mut self, opened: &Opened, subject: &str) -> Result<(), Outcome> {
-        let checkpoint = &self.record.checkpoint;
-        if checkpoint.total_size <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
-            let state = State::of(checkpoint, &checkpoint.plan);
-            self.proof = engine::prove_all(&checkpoint.plan, &state, &opened.writer)
-                .map_err(|error| unproved(subject, &error))?;
-            self.read_whole = true;
-        }
+    /// Moves away what another wipe of the drive superseded, finished or not: a
+    /// crash, or somebody who copies files, may leave both.
+    fn leave_what_is_superseded(
+        &mut self,
+        state: &StateDir,
+        device: &Device,
+    ) -> Result<(), Outcome> {
+        let records = state.records().map_err(|error| unreadable(state, &error))?;
+        let finished = records.usable.into_iter().filter_map(|record| {
+            let comparison = device.identity.compare(&record.checkpoint.device_id);
+            (comparison == Comparison::Same).then_some(record.checkpoint)
+        });
+        let finished: Vec<Checkpoint> = finished.collect();
+        let begun = self.of_it.iter().map(|begun| &begun.checkpoint);
+        let gone = lineage::superseded(begun.chain(&finished));
+        let of_it = std::mem::take(&mut self.of_it);
+        (self.gone, self.of_it) = of_it
+            .into_iter()
+            .partition(|begun| gone.contains(&begun.checkpoint.run_id));
         Ok(())
     }
-
-    /// Whether the content says that it is of another drive, or that new data
-    /// is on this one.
-    fn differs(&self) -> bool {
-        matches!(self.proof, Proof::Differs(_))
-    }
 }
 
-/// What the records say of one drive.
-struct Records {
-    // that may be of it, the best last
-    fitting: Vec<Finished>,
-    // why one that is of it cannot be used
-    refused: Option<Outcome>,
-}
-
-fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, Outcome> {
-    let (mut fitting, mut refused) = (Vec::new(), None);
-    let records = state.records().map_err(|error| unreadable(state, &error))?;
-    for record in records.usable {
-        let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
-        if now.was_resized(then) {
-            refused = Some(Outcome::Refused(format!(
-                "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
-                 it again; not touched",
-                then.size, record.checkpoint.timestamp, now.size
-            )));
-            continue;
+/// What is where the image of a checkpoint was, if it holds what was written
+/// as well; `now`: where an image that holds it is. Reads only.
+fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
+    let recorded = &checkpoint.device_id;
+    let path = in_its_place(recorded, now)?;
+    let part = Peek::open(&path).map(|all| part_of(recorded, all));
+    let proof = match part {
+        Ok(None) => return None,
+        Ok(Some(part)) => {
+            let state = State::of(checkpoint, &checkpoint.plan);
+            engine::prove(&checkpoint.plan, &state, &part, &mut draw)
         }
-        let comparison = now.compare(then);
-        if matches!(comparison, Comparison::Different(_)) {
-            continue;
-        }
-        let proof = prove(&record.checkpoint, opened, subject)?;
-        let cryptographic = matches!(
-            proof,
-            Proof::Matches {
-                cryptographic: true,
-                ..
-            }
-        );
-        fitting.push(Finished {
-            sure: comparison == Comparison::Same || cryptographic,
-            record,
-            proof,
-            read_whole: false,
-        });
-    }
-    fitting.sort_by_key(Finished::rank);
-    if !fitting.last().is_some_and(|best| best.sure) {
-        for (path, error) in &records.unusable {
-            let why = unusable(path, error);
-            if speaks_of(error, opened.device()) {
-                let why = format!(
-                    "{subject}: has the record of a finished wipe that cannot be used ({why}); \
-                     --restart wipes it again; not touched"
-                );
-                refused.get_or_insert(Outcome::Refused(why));
-            } else {
-                display::say(&format!("wipeit: {why}"));
-            }
-        }
-    }
-    Ok(Records { fitting, refused })
-}
-
-/// The newest record of a finished wipe that is surely of this drive, or else
-/// that may be: a drive which nothing identifies looks like another one as soon
-/// as new data is on it. Reads only.
-///
-/// # Errors
-/// A refusal when the state directory or the drive cannot be read, or when the
-/// only record that speaks of the drive cannot be used: the drive may have been
-/// put to use since.
-pub fn finished(
-    state: &StateDir,
-    opened: &Opened,
-    subject: &str,
-) -> Result<Option<Finished>, Outcome> {
-    let Records {
-        mut fitting,
-        refused,
-    } = records(state, opened, subject)?;
-    match (fitting.last_mut(), refused) {
-        (Some(best), _) if best.sure => {
-            best.look_closely(opened, subject)?;
-            return Ok(fitting.pop());
-        }
-        (_, Some(refused)) => return Err(refused),
-        _ => {}
-    }
-    let unproved = fitting.iter().rfind(|finished| !finished.differs());
-    let when = unproved.map(|finished| finished.record.checkpoint.timestamp.clone());
-    fitting.retain(Finished::differs);
-    if let (true, Some(when)) = (fitting.is_empty(), when) {
-        display::message(
-            subject,
-            &format!(
-                "may be the drive that was wiped on {when}, but zeros and patterns do not prove it"
-            ),
-        );
-    }
-    Ok(fitting.pop())
-}
-
-/// The record against which a drive is checked: the best that may be of it.
-/// Reads only.
-///
-/// # Errors
-/// A refusal when there is none, or when something cannot be read.
-pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Finished, Outcome> {
-    let Records {
-        mut fitting,
-        refused,
-    } = records(state, opened, subject)?;
-    let none = || {
-        Outcome::Refused(format!(
-            "{subject}: has no record of a finished wipe in {}; see --list and --state-dir; \
-             nothing was read",
-            shown(state.root())
-        ))
+        Err(error) => Err(error),
     };
-    fitting.pop().ok_or_else(|| refused.unwrap_or_else(none))
+    match proof {
+        Ok(proof) if !proof.is_cryptographic() => None,
+        proof => Some(Rival {
+            path,
+            unread: proof.err().map(|error| reason(&error)),
+        }),
+    }
 }
 
-fn prove(checkpoint: &Checkpoint, opened: &Opened, subject: &str) -> Result<Proof, Outcome> {
+/// Where the file behind a recorded target was, if something else than the file
+/// behind the one at hand is there.
+fn in_its_place(recorded: &Identity, now: &Identity) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let path = |identity: &Identity| identity::path_from_text(&identity.backing.as_ref()?.path);
+    let (was, is) = (path(recorded)?, path(now)?);
+    let there = match std::fs::metadata(&was) {
+        Ok(there) => there,
+        Err(error) => {
+            use std::io::ErrorKind::{NotADirectory, NotFound};
+            // What cannot be looked at may be it.
+            return (!matches!(error.kind(), NotFound | NotADirectory)).then_some(was);
+        }
+    };
+    let file = |meta: &std::fs::Metadata| (meta.dev(), meta.ino(), meta.rdev());
+    let is_same = std::fs::metadata(is).is_ok_and(|here| file(&here) == file(&there));
+    (!is_same).then_some(was)
+}
+
+/// What a recorded target shows of a file; `None` where that has another size.
+fn part_of(recorded: &Identity, all: Peek) -> Option<Peek> {
+    let backing = recorded.backing.as_ref()?;
+    let start = recorded.slice.as_ref().map_or(0, |slice| slice.start);
+    let size = all.size();
+    let is_whole = recorded.kind == Kind::Image;
+    let part = all.part(backing.offset.checked_add(start)?, recorded.size)?;
+    (!is_whole || size == recorded.size).then_some(part)
+}
+
+/// What is to be said of an image that may be one which was moved, and holds
+/// nothing that would prove it.
+fn may_be(begun: &Unfinished, device: &Device, subject: &str) -> Option<String> {
+    let recorded = &begun.checkpoint.device_id;
+    let why = match begun.proof {
+        Proof::Differs(_) => return None,
+        Proof::TooLittle => "too little was written to prove it",
+        Proof::Matches { .. } => "zeros and patterns do not prove it",
+    };
+    if in_its_place(recorded, &device.identity).is_some() {
+        return None;
+    }
+    let was = shown(&identity::path_from_text(&recorded.backing.as_ref()?.path)?);
+    Some(format!(
+        "{subject}: may be {was}, whose wipe is unfinished ({}), but {why}; move it back there to \
+         continue, or --restart",
+        shown(&begun.file)
+    ))
+}
+
+/// What the content of a target says of a wipe.
+///
+/// # Errors
+/// A refusal when it has gone.
+pub(crate) fn prove(
+    checkpoint: &Checkpoint,
+    target: &dyn Target,
+    subject: &str,
+) -> Result<Proof, Outcome> {
     let state = State::of(checkpoint, &checkpoint.plan);
-    engine::prove(&checkpoint.plan, &state, &opened.writer, &mut draw)
+    engine::prove(&checkpoint.plan, &state, target, &mut draw)
         .map_err(|error| unproved(subject, &error))
 }
 
-fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
+pub(crate) fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
     Outcome::Refused(format!(
         "{subject}: cannot be read to prove that it is the drive: {}; not touched",
         reason(error)
@@ -297,7 +266,7 @@ fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
     state.pending().map_err(|error| unreadable(state, &error))
 }
 
-fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
+pub(crate) fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
     Outcome::Refused(format!(
         "{}: cannot read the state directory: {}; see --state-dir",
         shown(state.root()),
@@ -321,12 +290,15 @@ pub fn unusable(path: &Path, error: &LoadError) -> String {
 }
 
 /// Whether what can be understood of an unusable checkpoint fits this drive.
-fn speaks_of(error: &LoadError, device: &Device) -> bool {
+pub(crate) fn speaks_of(error: &LoadError, device: &Device) -> bool {
     match error {
         LoadError::Invalid {
             device_id: Some(recorded),
             ..
-        } => !matches!(device.identity.compare(recorded), Comparison::Different(_)),
+        } => matches!(
+            device.identity.compare(recorded),
+            Comparison::Same | Comparison::Unprovable
+        ),
         LoadError::Invalid {
             device_id: None, ..
         }
@@ -376,6 +348,15 @@ fn place(
             let wanted = &checkpoint.device_id;
             let name = [wanted.model.as_deref(), wanted.serial.as_deref()];
             let name: Vec<&str> = name.into_iter().flatten().collect();
+            if let Some(file) = &wanted.backing {
+                let path = identity::path_from_text(&file.path);
+                return Err(format!(
+                    "is of {} ({}), which is not there any more, or no longer it; where it was \
+                     moved, name it: --resume TARGET",
+                    path.map_or_else(|| checkpoint.device.clone(), |path| shown(&path)),
+                    size::decimal(checkpoint.total_size),
+                ));
+            }
             Err(format!(
                 "is of {} ({}, last {}), which is not attached; attach it and try again",
                 if name.is_empty() {
@@ -408,7 +389,8 @@ pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Check
         return path
             .filter(|path| {
                 let device = host.device(path, state.root());
-                device.is_ok_and(|device| device.identity.compare(wanted) == Comparison::Same)
+                let comparison = device.map(|device| device.identity.compare(wanted));
+                matches!(comparison, Ok(Comparison::Same | Comparison::Unprovable))
             })
             .map_or(Place::Absent, Place::Here);
     }

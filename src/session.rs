@@ -20,6 +20,7 @@ use crate::delivery;
 use crate::device::{Device, Durability, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
 use crate::engine::{Control, Engine, Settings, State};
+use crate::history::{self, Finished};
 use crate::job::{self, Decision, Job};
 use crate::means::{self, no_threads};
 use crate::opening::{self, Opened};
@@ -27,7 +28,7 @@ use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
 use crate::progress::{self, Clock, Saver, StateDir};
 use crate::report::{self, Ending};
-use crate::resume::{self, Finished};
+use crate::resume;
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
 use crate::tuning::Tuning;
@@ -317,20 +318,20 @@ impl Session {
     /// Reads a finished wipe back against its record.
     fn check(&self, path: &Path, state_dir: &StateDir, subject: &str) -> Go<Outcome> {
         let opened = opening::open_to_read(&self.host, path, state_dir.root(), subject)?;
-        if let Some(begun) = resume::of_device(state_dir, &opened, subject)?.of_it.last() {
+        if let Some(begun) = resume::of_device(state_dir, &opened, subject)?
+            .of_it
+            .first()
+        {
             return Err(Outcome::Refused(format!(
                 "{subject}: has an unfinished wipe ({}), so it is not what its record says; \
                  --resume finishes it; nothing was written",
                 shown(&begun.file)
             )));
         }
-        let finished = resume::to_check(state_dir, &opened, subject)?;
+        let finished = history::to_check(state_dir, &opened, subject)?;
         self.consent(state_dir).named(opened.device(), subject)?;
         let record = &finished.record;
-        if !finished.sure && !self.request.quiet {
-            let text = format!("nothing proves whose record {} is", shown(&record.path));
-            display::message(subject, &text);
-        }
+        self.name_all(&finished, subject);
         let Check { plan, state } = Check::of(&record.checkpoint);
         self.install_handlers(subject)?;
         let (device, begun) = (opened.device(), Instant::now());
@@ -358,6 +359,22 @@ impl Session {
         let ended = engine.run(state, &mut Nowhere);
         self.answer_status(None);
         Ok(closing().check(&ended, found.clone(), &record.path, &display))
+    }
+
+    /// Names every record that the drive's content matches, where there are
+    /// several.
+    fn name_all(&self, finished: &Finished, subject: &str) {
+        if finished.beside.is_empty() || self.request.quiet {
+            return;
+        }
+        let others: Vec<String> = finished.beside.iter().map(|path| shown(path)).collect();
+        let text = format!(
+            "its content matches several records, none of which supersedes another; {} counts, \
+             as none ended worse; the others: {}",
+            shown(&finished.record.path),
+            others.join(", ")
+        );
+        display::message(subject, &text);
     }
 
     /// The end of a run that began then.
@@ -460,6 +477,7 @@ impl Session {
         if !self.request.quiet {
             display::message(subject, &text);
         }
+        self.name_all(finished, subject);
         Ok(record.outcome.clone())
     }
 }

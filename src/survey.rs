@@ -10,6 +10,7 @@ use nix::unistd::Uid;
 use crate::device::{Attached, Disk, Fact, Host, Place};
 use crate::display;
 use crate::identity::Comparison;
+use crate::lineage;
 use crate::list::{self, Listing, Past, Row, Unfinished};
 use crate::outcome::Outcome;
 use crate::progress::{Pending, Record, Records, StateDir};
@@ -175,22 +176,24 @@ fn part(disk: &Disk, place: &Place) -> Option<String> {
     }
 }
 
-/// The newest record that is surely of this disk.
+/// Of the records that are surely of this disk and that none of them supersedes
+/// the one that ended worst.
 fn past(disk: &Disk, records: &[Record]) -> Option<Past> {
     let identity = disk.identity.as_ref()?;
-    let mut pasts: Vec<Past> = records
-        .iter()
-        .filter_map(|record| {
-            let checkpoint = &record.checkpoint;
-            let same = identity.compare(&checkpoint.device_id) == Comparison::Same;
-            same.then_some(Past {
+    let of_it =
+        |record: &&Record| identity.compare(&record.checkpoint.device_id) == Comparison::Same;
+    let of_it: Vec<&Record> = records.iter().filter(of_it).collect();
+    let gone = lineage::superseded(of_it.iter().map(|record| &record.checkpoint));
+    of_it
+        .into_iter()
+        .filter(|record| !gone.contains(&record.checkpoint.run_id))
+        .max_by_key(|record| lineage::severity(&record.outcome))
+        .and_then(|record| {
+            Some(Past {
                 outcome: record.outcome.word().to_string(),
-                at: checkpoint.timestamp.parse().ok()?,
+                at: record.checkpoint.timestamp.parse().ok()?,
             })
         })
-        .collect();
-    pasts.sort_by_key(|past| past.at);
-    pasts.pop()
 }
 
 #[cfg(test)]

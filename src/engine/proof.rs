@@ -33,6 +33,20 @@ pub enum Proof {
     TooLittle,
 }
 
+impl Proof {
+    /// Whether everything matches and proves who wrote it.
+    #[must_use]
+    pub fn is_cryptographic(self) -> bool {
+        matches!(
+            self,
+            Self::Matches {
+                cryptographic: true,
+                ..
+            }
+        )
+    }
+}
+
 /// What must stand on the target.
 struct Evidence {
     range: Extent,

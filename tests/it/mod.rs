@@ -14,6 +14,7 @@ mod list;
 mod means;
 mod order;
 mod output;
+mod records;
 mod refusals;
 mod reports;
 mod resume;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         durable::cases(),
         order::cases(),
         output::cases(),
+        records::cases(),
         reports::cases(),
         resume::cases(),
         weak::cases(),
