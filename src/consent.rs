@@ -11,6 +11,7 @@ use crate::device::{Device, Durability, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
 use crate::guard;
+use crate::identity::Identity;
 use crate::job::Job;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -44,7 +45,8 @@ impl Consent<'_> {
             None => !(self.request.yes || named),
             Some(continued) => {
                 let moved = moved(continued, device);
-                !named && self.must_ask(continued, moved.as_deref(), subject)?
+                let identity = &device.identity;
+                !named && self.must_ask(continued, identity, moved.as_deref(), subject)?
             }
         } && !self.request.dry_run;
         let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
@@ -121,6 +123,7 @@ impl Consent<'_> {
     fn must_ask(
         &self,
         continued: &Unfinished,
+        identity: &Identity,
         moved: Option<&str>,
         subject: &str,
     ) -> Result<bool, Outcome> {
@@ -129,13 +132,19 @@ impl Consent<'_> {
             // Behind another controller a drive may show other bytes.
             return Ok(moved.is_some() && !self.request.yes);
         }
-        let cryptographic = matches!(
-            continued.proof,
-            Proof::Matches {
-                cryptographic: true,
-                ..
-            }
-        );
+        let cryptographic = continued.proof.is_cryptographic();
+        // An image is known by what it holds, and where that tells nothing by
+        // where it is, if that is what was named.
+        let file = |identity: &Identity| {
+            let file = identity.backing.as_ref().filter(|file| file.inode != 0)?;
+            Some(file.path.clone())
+        };
+        let (now, then) = (file(identity), file(&continued.checkpoint.device_id));
+        let named = !self.request.targets.is_empty();
+        if now.is_some() && (cryptographic || (matches && named && now == then && self.request.yes))
+        {
+            return Ok(false);
+        }
         // As for a fresh wipe: the drive was named, or is known by its
         // identifiers, and next to nothing was written.
         let as_fresh = !matches && (continued.same_identity || !self.request.targets.is_empty());

@@ -12,6 +12,7 @@ mod input;
 mod interrupts;
 mod list;
 mod means;
+mod moved;
 mod order;
 mod output;
 mod records;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         schemes::cases(),
         slow::cases(),
         durable::cases(),
+        moved::cases(),
         order::cases(),
         output::cases(),
         records::cases(),
