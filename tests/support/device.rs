@@ -71,6 +71,10 @@ impl Loop {
             image: image.canonicalize().unwrap(),
             parts: Vec::new(),
         };
+        // What was said of the cache of the last one with this number would stand,
+        // and the kernel would send no flush.
+        let cache = format!("/sys/block/{}/queue/write_cache", this.name());
+        std::fs::write(cache, "write back").unwrap();
         // A number may come with partitions that someone left behind.
         for number in 1..4 {
             this.remove_partition(number);
