@@ -10,6 +10,7 @@ use crate::delivery;
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
+use crate::guard::Refusal;
 use crate::outcome::{Outcome, Signal};
 use crate::plan::Phase;
 use crate::progress::{self, Saver};
@@ -45,9 +46,14 @@ impl Closing<'_> {
             display.abandon();
             return outcome;
         }
-        let outcome = match outcome_of(ended) {
-            Outcome::Wiped if saver.checkpoint().findings.keep_old_data() => Outcome::NotClear,
-            other => other,
+        let held_back = complete.then(|| self.held_back()).flatten();
+        let complete = complete && held_back.is_none();
+        let outcome = match (held_back, outcome_of(ended)) {
+            (Some(why), _) => Outcome::Failed(why),
+            (None, Outcome::Wiped) if saver.checkpoint().findings.keep_old_data() => {
+                Outcome::NotClear
+            }
+            (None, other) => other,
         };
         let ended_by = match (&outcome, self.stopped_by) {
             (Outcome::Interrupted(signal), _) => signal.name().to_string(),
@@ -140,6 +146,18 @@ impl Closing<'_> {
                 Some(Outcome::Refused(text))
             }
             _ => None,
+        }
+    }
+
+    /// Why what was written may not be where the old data was: it was begun only
+    /// where no cache held anything back, but the mode of one can be changed.
+    fn held_back(&self) -> Option<String> {
+        match self.host.caches(self.device) {
+            Ok(caches) => {
+                let first = caches.into_iter().next()?;
+                Some(Refusal::Cached(first).to_string())
+            }
+            Err(why) => Some(format!("cannot tell whether a cache holds it back: {why}")),
         }
     }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
 use crate::nature::Nature;
 
@@ -19,6 +20,8 @@ mod below;
 mod content;
 mod drive;
 mod durability;
+mod empty;
+mod foundation;
 mod loops;
 mod machine;
 mod made;
@@ -29,15 +32,18 @@ mod processes;
 mod stack;
 mod survey;
 mod sysfs;
+mod unseen;
 mod usage;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use self::durability::{Durability, Keeping};
+pub use self::empty::NoCapacity;
 pub use self::machine::Computer;
 pub use self::survey::{Disk, Place};
 
+use self::foundation::Foundation;
 use self::sysfs::{Block, Found, base_name, cannot_read};
 use crate::text::reason;
 
@@ -160,6 +166,38 @@ pub struct Holder {
     pub by: String,
 }
 
+/// A cache between a target and the disk that keeps its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The kernel's name, as `bcache0`.
+    pub name: String,
+    /// What it holds back.
+    pub state: CacheState,
+}
+
+/// What a cache holds back from the disk below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheState {
+    /// bcache in write-back mode: whatever it likes, as long as it likes.
+    WriteBack,
+    /// bcache in another mode that still has data to write down, or has lost
+    /// its cache with some.
+    Dirty,
+    /// dm-writecache, which has no other mode.
+    WriteCache,
+}
+
+/// Why processes that write to a target may stay unseen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// Those of other users may not be looked at.
+    Denied,
+    /// `/proc` hides them (`hidepid`).
+    Hidden,
+    /// `/proc` shows one PID namespace only, as in a container.
+    Namespace,
+}
+
 /// What was found on a device or one of its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
@@ -194,6 +232,12 @@ pub struct Usage {
     /// Other processes that hold it, its partitions, its disk or the file behind
     /// it open for writing, as far as they may be looked at.
     pub openers: Fact<Vec<Opener>>,
+    /// Why some of these may stay unseen.
+    pub unseen: Option<Unseen>,
+    /// Caches that keep what is written from the disk below.
+    pub caches: Fact<Vec<Cache>>,
+    /// Where old data stays, or may, although the target is overwritten.
+    pub leftovers: Fact<Vec<Finding>>,
     /// Whether the state directory lies on it.
     pub carries_state: Fact<bool>,
     /// What of the running system lies on it.
@@ -219,6 +263,9 @@ impl Usage {
             holders: unknown(),
             loops: unknown(),
             openers: unknown(),
+            unseen: None,
+            caches: unknown(),
+            leftovers: unknown(),
             carries_state: unknown(),
             carries: unknown(),
             host_managed: unknown(),
@@ -244,6 +291,8 @@ pub struct Device {
     pub physical_block: u32,
     /// Which drive it is.
     pub identity: Identity,
+    /// Whether the user named it by its serial or volume id.
+    pub named: bool,
     /// What the bits are kept on.
     pub medium: Medium,
     /// Where the drive sits: enclosure slot, PCI slot, ATA or USB port.
@@ -268,6 +317,8 @@ pub enum Problem {
     NotATarget(&'static str),
     /// It has no bytes.
     Empty,
+    /// It is there and tells no capacity, so that nothing of it can be wiped.
+    NoCapacity(NoCapacity),
     /// The kernel's files say something that cannot be understood.
     Unreadable(String),
 }
@@ -293,6 +344,7 @@ impl fmt::Display for Problem {
                 write!(f, "is {what}; give a block device or a disk-image file")
             }
             Self::Empty => f.write_str("has no bytes; there is nothing to wipe"),
+            Self::NoCapacity(why) => why.fmt(f),
             Self::Unreadable(why) => write!(f, "{why}; refusing"),
         }
     }
@@ -363,6 +415,25 @@ impl Host {
         } else {
             Err(Problem::NotATarget("a socket"))
         }
+    }
+
+    /// The caches that hold back what was written to a target that we hold open
+    /// exclusively, now.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn caches(&self, device: &Device) -> Result<Vec<Cache>, String> {
+        let foundation = match device.node {
+            Node::Block { dev, .. } => {
+                // One that has gone holds nothing back any more.
+                let Some(block) = self.block(dev)? else {
+                    return Ok(Vec::new());
+                };
+                Foundation::of_block(self, &block)?
+            }
+            Node::Image { .. } => Foundation::of_file(self, &device.path)?,
+        };
+        Ok(foundation.caches())
     }
 
     /// The facts about a target that we hold open exclusively, read again
@@ -443,6 +514,7 @@ impl Host {
                 }),
                 nature: Some(Nature::File),
             },
+            named: false,
             medium: Medium::File,
             slot: None,
             write_back: None,
@@ -468,7 +540,7 @@ impl Host {
             .ok_or(Problem::Missing)?;
         let size = block.size().map_err(Problem::Unreadable)?;
         if size == 0 {
-            return Err(Problem::Empty);
+            return Err(empty::problem(&block));
         }
         match File::open(path) {
             // What is busy or broken stands in the facts.
@@ -509,6 +581,7 @@ impl Host {
             size,
             logical_block,
             physical_block,
+            named: false,
             medium: drive::medium(block, &identity),
             slot: self.slot(block, identity.transport),
             identity,
@@ -629,6 +702,7 @@ pub mod example {
                 backing: None,
                 nature: None,
             },
+            named: false,
             medium: Medium::Rotational,
             slot: Some("0:7".into()),
             write_back: Some(true),
@@ -656,6 +730,9 @@ pub mod example {
                 holders: Fact::Known(Vec::new()),
                 loops: Fact::Known(Vec::new()),
                 openers: Fact::Known(Vec::new()),
+                unseen: None,
+                caches: Fact::Known(Vec::new()),
+                leftovers: Fact::Known(Vec::new()),
                 carries_state: Fact::Known(false),
                 carries: Fact::Known(Vec::new()),
                 host_managed: Fact::Known(false),

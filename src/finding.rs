@@ -22,6 +22,16 @@ pub enum Finding {
         /// Its type, as in mountinfo.
         file_system: String,
     },
+    /// A layer of a union file system cannot be seen: it may have the file.
+    LayerUnseen {
+        /// Which, for people.
+        layer: String,
+    },
+    /// A dm-cache lies below, of which it is not known whether it writes back.
+    MayHoldBack {
+        /// Its name.
+        cache: String,
+    },
     /// Old data of the target is certainly still somewhere else.
     OldDataAt {
         /// Where, for people: a path, a disk.
@@ -36,7 +46,9 @@ impl Finding {
     pub fn keeps_old_data(&self) -> bool {
         match self {
             Self::OldDataAt { .. } => true,
-            Self::WritesElsewhere { .. } => false,
+            Self::WritesElsewhere { .. } | Self::LayerUnseen { .. } | Self::MayHoldBack { .. } => {
+                false
+            }
         }
     }
 }
@@ -45,9 +57,21 @@ impl fmt::Display for Finding {
     /// A sentence without capital letter and full stop.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WritesElsewhere { file_system } if file_system == "btrfs" => f.write_str(
+                "btrfs writes elsewhere as a rule (unless NOCOW) and not over the old data",
+            ),
             Self::WritesElsewhere { file_system } => write!(
                 f,
                 "{file_system} writes elsewhere as a rule and not over the old data"
+            ),
+            Self::LayerUnseen { layer } => write!(
+                f,
+                "{layer} cannot be seen: where the file was there, its old data stays"
+            ),
+            Self::MayHoldBack { cache } => write!(
+                f,
+                "{cache} is a dm-cache: in write-back mode old data stays below it; \
+                 see `lvs -o+cache_mode`"
             ),
             Self::OldDataAt { place } => write!(f, "the old data is still on {place}"),
         }

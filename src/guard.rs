@@ -9,7 +9,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::device::{Carried, Device, Fact, Holder, Mount, Node, Opener, Process, Usage};
+use crate::device::{
+    Cache, CacheState, Carried, Device, Fact, Holder, Mount, Node, Opener, Process, Unseen, Usage,
+};
 use crate::identity::Transport;
 use crate::text;
 
@@ -65,6 +67,10 @@ pub enum Refusal {
     CarriesState,
     /// It holds these partitions; maybe none yet, but is there to hold some.
     Extended(Vec<String>),
+    /// A cache below it keeps what is written from the disk.
+    Cached(Cache),
+    /// Who else writes to it may stay unseen, and nobody named it by its serial.
+    Unseen(Unseen),
     /// Its zones must be written in order.
     HostManaged,
     /// It cannot be written.
@@ -134,6 +140,13 @@ impl fmt::Display for Refusal {
                 "it is a host-managed zoned drive, which wipeit cannot write; \
                  use the drive's own sanitize",
             ),
+            Self::Cached(cache) => cached(f, cache),
+            Self::Unseen(why) => write!(
+                f,
+                "processes that write to it cannot be seen ({}), so it counts as in use; run as \
+                 root of the machine, or add --serial to take that on you",
+                unseen(*why)
+            ),
             Self::CarriesState => f.write_str(
                 "it carries wipeit's state directory; use --state-dir on another drive",
             ),
@@ -182,6 +195,39 @@ fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
         f,
         "{name} is mounted at {point}{role}; run `umount {command}` first"
     )
+}
+
+fn cached(f: &mut fmt::Formatter<'_>, Cache { name, state }: &Cache) -> fmt::Result {
+    let dir = format!("/sys/block/{}/bcache", visible(name));
+    match state {
+        CacheState::WriteBack => write!(
+            f,
+            "{} is a bcache in write-back mode: what is written stays on its cache, and the old \
+             data on the disk below; run `echo writethrough > {dir}/cache_mode` and wait until \
+             {dir}/state says clean",
+            visible(name)
+        ),
+        CacheState::Dirty => write!(
+            f,
+            "{} is a bcache whose cache and disk differ; wait until {dir}/state says clean",
+            visible(name)
+        ),
+        CacheState::WriteCache => write!(
+            f,
+            "{} has a dm-writecache: what is written stays on it, and the old data on the disk \
+             below; run `lvconvert --splitcache` on it first",
+            visible(name)
+        ),
+    }
+}
+
+/// Why processes stay unseen.
+fn unseen(why: Unseen) -> &'static str {
+    match why {
+        Unseen::Denied => "those of other users may not be looked at",
+        Unseen::Hidden => "/proc hides them: hidepid",
+        Unseen::Namespace => "this is a PID namespace of its own, as of a container",
+    }
 }
 
 /// Where what starts a system is mounted.
@@ -281,6 +327,14 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     found.extend(carried(usage, &found, &mut unread));
     if flagged(&usage.carries_state, &mut unread) {
         found.push(Refusal::CarriesState);
+    }
+    found.extend(listed(&usage.caches, &mut unread, |cache| {
+        Refusal::Cached(cache.clone())
+    }));
+    // What was found is told; only that nothing could be found stops the run.
+    let _ = known(&usage.leftovers, &mut unread);
+    if let (Some(why), Node::Block { .. }, false) = (usage.unseen, &device.node, device.named) {
+        found.push(Refusal::Unseen(why));
     }
     if let Some(inside) = known(&usage.extended, &mut unread).flatten() {
         found.push(Refusal::Extended(inside));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::checkpoint::Checkpoint;
 use crate::cli::{Mode, Request};
 use crate::confirm;
-use crate::device::{Device, Host};
+use crate::device::{Device, Fact, Host};
 use crate::display;
 use crate::engine::{Proof, State};
 use crate::history::{self, Finished};
@@ -456,6 +456,15 @@ impl Job {
             Checkpoint::begin(identity, plan, self.chunk, run_id, now)
         };
         checkpoint.supersedes.clone_from(&self.superseded);
+        checkpoint
+            .device_id
+            .nature
+            .clone_from(&device.identity.nature);
+        if let Fact::Known(found) = &device.usage.leftovers {
+            for finding in found {
+                checkpoint.findings.note(finding.clone());
+            }
+        }
         checkpoint.device = identity::path_to_text(&device.path);
         checkpoint.chunk_size = self.chunk;
         checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();

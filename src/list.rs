@@ -88,7 +88,11 @@ pub fn state(disk: &Disk, unfinished: Option<&str>, past: Option<&Past>, now: Ti
     };
     if disk.size == 0 {
         return State {
-            reasons: vec!["it has no bytes".into()],
+            reasons: vec![
+                disk.no_capacity
+                    .as_ref()
+                    .map_or("it has no bytes".into(), ToString::to_string),
+            ],
             ..state("unknown", "no capacity".into())
         };
     }
@@ -167,6 +171,15 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
             Refusal::Carries(Carried::Program(_)) => "carries wipeit".into(),
             Refusal::CarriesState => "wipeit's state".into(),
             Refusal::Extended(_) => "extended partition".into(),
+            Refusal::Cached(_) => "write-back cache".into(),
+            Refusal::Unseen(_) => {
+                unread.push(if disk.denied {
+                    "no permission".into()
+                } else {
+                    "its writers cannot be seen".into()
+                });
+                continue;
+            }
             Refusal::HostManaged => "host-managed zones".into(),
             Refusal::ReadOnly { .. } => {
                 read_only = true;

@@ -65,12 +65,19 @@ impl Opened {
     }
 }
 
-/// Opens a target, or says why not. Writes nothing.
+/// Opens a target, or says why not. Writes nothing. `serials`: those that the
+/// user gave.
 ///
 /// # Errors
 /// Refused, or busy with another run.
-pub fn open(host: &Host, path: &Path, state_dir: &Path, subject: &str) -> Result<Opened, Outcome> {
-    let (looked, cleared, lock) = locked(host, path, state_dir, guard::check, subject)?;
+pub fn open(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    serials: &[String],
+    subject: &str,
+) -> Result<Opened, Outcome> {
+    let (looked, cleared, lock) = locked(host, path, state_dir, serials, guard::check, subject)?;
     let writer = Writer::open(host, &cleared, lock).map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
@@ -87,9 +94,11 @@ pub fn open_to_read(
     host: &Host,
     path: &Path,
     state_dir: &Path,
+    serials: &[String],
     subject: &str,
 ) -> Result<Opened, Outcome> {
-    let (looked, device, lock) = locked(host, path, state_dir, guard::check_to_read, subject)?;
+    let check = guard::check_to_read;
+    let (looked, device, lock) = locked(host, path, state_dir, serials, check, subject)?;
     let opened = Writer::open_to_read(host, &device, lock);
     let writer = opened.map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
@@ -104,13 +113,18 @@ fn locked<T>(
     host: &Host,
     path: &Path,
     state_dir: &Path,
+    serials: &[String],
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
 ) -> Result<(Instant, T, Lock), Outcome> {
     let refused = |problem: Problem| Outcome::Refused(format!("{subject}: {problem}; not touched"));
     // Before the guard, which would call another run's drive merely in use.
     let lock = lock(&host.glance(path).map_err(refused)?, subject)?;
-    let facts = || host.device(path, state_dir).map_err(refused);
+    let facts = || {
+        let mut device = host.device(path, state_dir).map_err(refused)?;
+        device.named = serials.iter().any(|it| device.identity.has_serial(it));
+        Ok(device)
+    };
     let (looked, cleared) = clear(facts, check, subject)?;
     Ok((looked, cleared, lock))
 }
@@ -205,7 +219,7 @@ mod tests {
         let image = tempfile::NamedTempFile::new().unwrap();
         image.as_file().set_len(4096).unwrap();
         let host = Host::real();
-        let opened = open(&host, image.path(), Path::new("/proc"), "image").unwrap();
+        let opened = open(&host, image.path(), Path::new("/proc"), &[], "image").unwrap();
         assert!(!opened.is_stale(opened.looked));
         assert!(opened.is_stale(opened.looked + STALE));
     }

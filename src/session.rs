@@ -217,7 +217,8 @@ impl Session {
                 reason(&error)
             ))
         })?;
-        let opened = opening::open(&self.host, path, state_dir.root(), &subject)?;
+        let (root, serials) = (state_dir.root(), self.request.serials.as_slice());
+        let opened = opening::open(&self.host, path, root, serials, &subject)?;
         let job = match job::decide(&self.request, &self.host, &opened, state_dir, &subject)? {
             Decision::Work(job) => *job,
             Decision::Done(finished) => {
@@ -317,7 +318,8 @@ impl Session {
 
     /// Reads a finished wipe back against its record.
     fn check(&self, path: &Path, state_dir: &StateDir, subject: &str) -> Go<Outcome> {
-        let opened = opening::open_to_read(&self.host, path, state_dir.root(), subject)?;
+        let (root, serials) = (state_dir.root(), self.request.serials.as_slice());
+        let opened = opening::open_to_read(&self.host, path, root, serials, subject)?;
         if let Some(begun) = resume::of_device(state_dir, &opened, subject)?
             .of_it
             .first()

@@ -85,6 +85,11 @@ pub fn look(
         });
         records.usable
     });
+    for disk in &disks {
+        if let Some(why) = &disk.no_capacity {
+            notes.push(format!("{} {why}.", shown(&disk.path)));
+        }
+    }
     let denied = disks.iter().any(|disk| disk.denied);
     let disks = disks
         .into_iter()

@@ -15,6 +15,8 @@ pub(super) struct Entry {
     /// The file system's device number; anonymous (major 0) for btrfs, overlay
     /// and those without a device.
     pub dev: DevId,
+    /// What of the file system is mounted: `/`, or a directory of it.
+    pub root: PathBuf,
     /// Where it is mounted.
     pub point: PathBuf,
     /// `ext4`.
@@ -26,6 +28,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether the file system has an option, or one of these values of it.
+    pub(super) fn has_option(&self, is: impl Fn(&[u8]) -> bool) -> bool {
+        self.options.split(|byte| *byte == b',').any(is)
+    }
+
     /// The value of an option that is a path.
     pub(super) fn option(&self, name: &str) -> Option<PathBuf> {
         self.options
@@ -45,6 +52,15 @@ impl Entry {
     /// ones in either form that kernels show (`Documentation/filesystems/
     /// overlayfs.rst`, "Multiple lower layers").
     pub(super) fn layers(&self) -> Vec<PathBuf> {
+        self.layers_of(true)
+    }
+
+    /// Those that an overlay never writes to.
+    pub(super) fn lower_layers(&self) -> Vec<PathBuf> {
+        self.layers_of(false)
+    }
+
+    fn layers_of(&self, upper: bool) -> Vec<PathBuf> {
         let mut layers = Vec::new();
         for option in self.options.split(|byte| *byte == b',') {
             let Some(equals) = option.iter().position(|byte| *byte == b'=') else {
@@ -53,7 +69,8 @@ impl Entry {
             let value = unescape(&option[equals + 1..]);
             match &option[..equals] {
                 b"lowerdir" => layers.extend(split_layers(value.as_os_str().as_bytes())),
-                b"upperdir" | b"lowerdir+" | b"datadir+" => layers.push(value),
+                b"upperdir" if upper => layers.push(value),
+                b"lowerdir+" | b"datadir+" => layers.push(value),
                 _ => {}
             }
         }
@@ -104,12 +121,14 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
     let text = |field| std::str::from_utf8(field).ok();
     let id = text(fields.next()?)?.parse().ok()?;
     let dev = DevId::parse(text(fields.by_ref().nth(1)?)?)?;
-    let point = unescape(fields.by_ref().nth(1)?);
+    let root = unescape(fields.next()?);
+    let point = unescape(fields.next()?);
     // Optional fields of any number end with a lone dash.
     fields.by_ref().find(|field| *field == b"-")?;
     Some(Entry {
         id,
         dev,
+        root,
         point,
         kind: String::from_utf8_lossy(fields.next()?).into_owned(),
         source: unescape(fields.next()?),
@@ -234,6 +253,7 @@ mod tests {
         let entry = |point: &str, minor, kind: &str| Entry {
             id: 0,
             dev: DevId { major: 0, minor },
+            root: "/".into(),
             point: point.into(),
             kind: kind.into(),
             source: PathBuf::new(),

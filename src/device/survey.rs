@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::sysfs::{Block, attribute, base_name};
-use super::{Device, Fact, Host, Medium, drive};
+use super::{Device, Fact, Host, Medium, NoCapacity, drive, empty};
 use crate::identity::{Identity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same
@@ -29,6 +29,8 @@ pub struct Disk {
     pub name: String,
     /// Bytes; 0 where it has none or does not say.
     pub size: u64,
+    /// Why it has none, where that is not its nature.
+    pub no_capacity: Option<NoCapacity>,
     /// Which drive it is; `None` where that cannot be read.
     pub identity: Option<Identity>,
     /// What the bits are kept on.
@@ -108,6 +110,7 @@ impl Host {
             path: self.node(block),
             name: block.name(),
             size: block.size().unwrap_or(0),
+            no_capacity: empty::why(block).filter(|_| block.size() == Ok(0)),
             medium: identity
                 .as_ref()
                 .map_or(Medium::Unknown, |id| drive::medium(block, id)),
@@ -210,13 +213,13 @@ fn is_listed(block: &Block) -> bool {
             .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
     };
     let yes = |name: &str| attribute(&block.dir, name).as_deref() == Some("1");
-    // A drive without a size is broken, unless a medium is put into it or a
-    // file behind it.
-    let drive = ["sd", "nvme"].iter().any(|kind| name.starts_with(kind)) && !yes("removable");
+    // A drive without a size cannot be wiped as it is, unless a medium is put
+    // into it or a file behind it.
+    let why = || empty::why(block).filter(|why| *why != NoCapacity::NoMedium);
     !block.is_partition()
         && !left_out.into_iter().any(is)
         && !yes("hidden")
-        && (drive || block.size() != Ok(0))
+        && (block.size() != Ok(0) || why().is_some())
 }
 
 #[cfg(test)]

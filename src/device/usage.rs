@@ -12,11 +12,13 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::below::{Layers, nearest_existing};
 use super::content;
+use super::foundation::Foundation;
 use super::mounts::{Entry, unescape};
 use super::processes::{Elsewhere, remote};
 use super::stack::{Stack, range};
 use super::sysfs::{Block, Found, LoopFile, base_name, cannot_read, find, number};
-use super::{Carried, DevId, Fact, Holder, Host, Mount, Opener, Usage};
+use super::{Cache, Carried, DevId, Fact, Holder, Host, Mount, Opener, Usage};
+use crate::finding::Finding;
 use crate::text::reason;
 
 impl<T> From<Result<T, String>> for Fact<T> {
@@ -45,6 +47,7 @@ impl Host {
         block: &Block,
         state_dir: &Path,
     ) -> Usage {
+        let foundation = Foundation::of_block(self, block);
         let stack = Stack::of(self, block);
         let stack = stack.as_ref();
         let mounted = self.mounts().and_then(|here| {
@@ -62,6 +65,9 @@ impl Host {
             mounts,
             loops: over(stack, |stack| self.loops_over_block(stack)),
             openers: over(stack, |stack| self.openers_of_block(stack, &mounted)),
+            unseen: self.unseen(),
+            caches: caches(&foundation),
+            leftovers: self.leftovers(&foundation),
             carries_state: over(stack, |stack| self.carries_state(stack, state_dir)),
             carries: over(stack, |stack| self.carries(stack)),
             host_managed: is_host_managed(block).into(),
@@ -86,6 +92,7 @@ impl Host {
                     reason(&error.into())
                 )
             });
+        let foundation = Foundation::of_file(self, path);
         Usage {
             // O_EXCL means nothing on a file.
             busy: Fact::Known(false),
@@ -96,6 +103,9 @@ impl Host {
             holders: Fact::Known(Vec::new()),
             loops: self.loops_over_image(path, size, file).into(),
             openers: self.openers_of_image(path, file).into(),
+            unseen: self.unseen(),
+            caches: caches(&foundation),
+            leftovers: self.leftovers(&foundation),
             // A drive's state lies on a file through a loop device only, which
             // `loops` finds; the file may lie within the state, though.
             carries_state: lies_in(path, state_dir).into(),
@@ -103,6 +113,11 @@ impl Host {
             host_managed: Fact::Known(false),
             extended: Fact::Known(None),
         }
+    }
+
+    fn leftovers(&self, foundation: &Result<Foundation, String>) -> Fact<Vec<Finding>> {
+        let found = foundation.as_ref().map_err(String::clone);
+        found.and_then(|all| all.leftovers(self)).into()
     }
 
     pub(super) fn shown(&self, block: &Block) -> String {
@@ -239,7 +254,8 @@ impl Host {
             // A kernel without swap has no such file.
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
-                    && self.proc.join("self/mountinfo").exists() =>
+                    && self.proc.join("self/mountinfo").exists()
+                    && !self.shows_processes_only() =>
             {
                 return Ok(Vec::new());
             }
@@ -355,6 +371,11 @@ impl Host {
             content::is_extended(&node, own).map_err(|error| cannot_read(&node, &error))?;
         Ok(is_extended.then_some(logical))
     }
+}
+
+fn caches(foundation: &Result<Foundation, String>) -> Fact<Vec<Cache>> {
+    let found = foundation.as_ref().map_err(String::clone);
+    found.map(Foundation::caches).into()
 }
 
 /// What is mounted, in our namespace and in others.

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::visible;
-use crate::device::{Content, Device, Fact};
+use crate::device::{Content, Device, Fact, Unseen};
+use crate::finding::Finding;
+use crate::text::clean;
 
 /// Something that speaks against wiping a device and does not forbid it. Shown
 /// as a fact in one line without control characters.
@@ -20,15 +22,30 @@ pub enum Warning {
     },
     /// The kernel believes that nothing is to be flushed.
     WriteThrough,
+    /// Old data stays somewhere else, or may.
+    Left(Finding),
+    /// Who else writes to it may stay unseen.
+    Unseen(Unseen),
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Member { name, what, group } = self else {
-            return f.write_str(
-                "the kernel takes its cache for write-through and sends no flush: if that is \
-                 wrong, a power cut costs more than the checkpoint says",
-            );
+        let (name, what, group) = match self {
+            Self::Member { name, what, group } => (name, what, group),
+            Self::WriteThrough => {
+                return f.write_str(
+                    "the kernel takes its cache for write-through and sends no flush: if that is \
+                     wrong, a power cut costs more than the checkpoint says",
+                );
+            }
+            Self::Left(finding) => return f.write_str(&clean(&finding.to_string())),
+            Self::Unseen(why) => {
+                return write!(
+                    f,
+                    "processes that write to it cannot be seen ({})",
+                    super::unseen(*why)
+                );
+            }
         };
         let name = visible(name);
         let group = group.as_ref().map(visible);
@@ -63,6 +80,8 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
         .filter(|content| !is_held(device, content))
         .filter_map(member)
         .chain((device.write_back == Some(false)).then_some(Warning::WriteThrough))
+        .chain(left(device))
+        .chain(device.usage.unseen.map(Warning::Unseen))
         .collect()
 }
 
@@ -70,8 +89,16 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
 #[must_use]
 pub fn losses(device: &Device) -> Vec<Warning> {
     let mut warnings = warnings(device);
-    warnings.retain(|warning| *warning != Warning::WriteThrough);
+    warnings.retain(|warning| matches!(warning, Warning::Member { .. }));
     warnings
+}
+
+fn left(device: &Device) -> impl Iterator<Item = Warning> {
+    let found = match &device.usage.leftovers {
+        Fact::Known(found) => found.as_slice(),
+        Fact::Unknown(_) => &[],
+    };
+    found.iter().cloned().map(Warning::Left)
 }
 
 /// Whether it is active, which is a refusal.

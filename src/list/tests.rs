@@ -13,6 +13,7 @@ fn disk() -> Disk {
         path: device.path.clone(),
         name: device.name.clone(),
         size: device.size,
+        no_capacity: None,
         identity: Some(device.identity.clone()),
         medium: device.medium,
         slot: device.slot.clone(),

@@ -13,6 +13,7 @@ mod interrupts;
 mod list;
 mod means;
 mod moved;
+mod natures;
 mod order;
 mod output;
 mod records;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         interrupts::cases(),
         list::cases(),
         means::cases(),
+        natures::cases(),
         schemes::cases(),
         slow::cases(),
         durable::cases(),

@@ -31,6 +31,9 @@ pub enum Need {
     /// Control groups with this controller, made by us.
     Cgroup(&'static str),
     Tool(&'static str),
+    /// A file system of this kernel.
+    FileSystem(&'static str),
+    Zram,
     /// A guest with emulated drives.
     Machine,
     /// Bytes of free space below the target directory.
@@ -71,6 +74,13 @@ impl Need {
             Self::Tool(name) => tool(name)
                 .is_none()
                 .then(|| format!("{name} is not installed")),
+            Self::FileSystem(name) => {
+                let all = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+                let known = all.lines().any(|line| line.ends_with(&format!("\t{name}")));
+                (!known).then(|| format!("no {name} in this kernel"))
+            }
+            Self::Zram => (!Path::new("/sys/class/zram-control/hot_add").exists())
+                .then(|| "no zram in this kernel".into()),
             Self::Machine => vm::missing(),
             Self::Space(bytes) => {
                 let free = nix::sys::statvfs::statvfs(Path::new(env!("CARGO_TARGET_TMPDIR")))

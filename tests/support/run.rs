@@ -77,6 +77,12 @@ impl Wipe {
         self
     }
 
+    /// These words instead of the program and its arguments.
+    pub fn only<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.args = words.into_iter().map(|word| word.as_ref().into()).collect();
+        self
+    }
+
     /// A program that runs ours: `strace`, `bash -c`.
     pub fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
         self.wrapper

@@ -56,7 +56,21 @@ fn a_drive_that_went_away_or_has_no_size_is_not_a_target() {
     };
     assert!(matches!(look(id(1008, 48)), Err(Problem::Missing)));
     machine.set("sda", &[("size", "0")]);
-    assert!(matches!(look(id(1008, 0)), Err(Problem::Empty)));
+    let Err(problem @ Problem::NoCapacity(NoCapacity::Scsi(_))) = look(id(1008, 0)) else {
+        panic!("a drive without a capacity is not empty");
+    };
+    let said = problem.to_string();
+    for word in ["520", "NOT wiped", "sg_readcap /dev/sda", "sg_format"] {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    machine.set("sda", &[("removable", "1")]);
+    let no_medium: Result<Device, _> = Err(Problem::NoCapacity(NoCapacity::NoMedium));
+    assert_eq!(format!("{:?}", look(id(1008, 0))), format!("{no_medium:?}"));
+    machine.looped("loop9", id(1007, 9), "");
+    machine.set("loop9", &[("size", "0")]);
+    let path = machine.host.dev.join("loop9");
+    let empty = machine.host.block_target(&path, id(1007, 9), None);
+    assert!(matches!(empty, Err(Problem::Empty)));
     machine.set("sda", &[("size", "many")]);
     assert!(matches!(look(id(1008, 0)), Err(Problem::Unreadable(_))));
 }
