@@ -47,7 +47,12 @@ struct Args {
     strategy: Option<Strategy>,
 
     /// Bytes to repeat, as 55aa or 0x924924
-    #[arg(long, value_name = "HEX", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "HEX",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     pattern: Option<String>,
 
     /// How often everything is written [default: 1]

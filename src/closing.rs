@@ -1,21 +1,23 @@
 //! The end of a run: the checkpoint is completed or kept, and the user told.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::card;
 use crate::checkpoint::Checkpoint;
-use crate::delivery;
+use crate::delivery::{self, Delivered, Delivery};
 use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
+use crate::event::{Event, Observer as _};
 use crate::guard::Refusal;
+use crate::identity;
 use crate::outcome::{Outcome, Signal};
-use crate::plan::Phase;
+use crate::plan::{Phase, Step};
 use crate::progress::{self, Saver};
 use crate::report::record::Record;
-use crate::report::{self, Ending};
+use crate::report::{self, Ending, Saved};
+use crate::signal::Stop;
 use crate::text::{field, reason, shown, span};
 
 /// What the last words need besides the run itself.
@@ -30,6 +32,8 @@ pub struct Closing<'a> {
     pub stopped_by: Option<Signal>,
     /// Time of this run.
     pub active: Duration,
+    /// What asks the run to stop.
+    pub stop: &'a Stop,
     /// What continues this wipe.
     pub resume_command: String,
     /// Whether a finished wipe is only read back.
@@ -44,6 +48,7 @@ impl Closing<'_> {
         if let Some(outcome) = self.never_began(ended) {
             // The reason follows; the log needs no last line.
             display.abandon();
+            saver.give_up();
             return outcome;
         }
         let held_back = complete.then(|| self.held_back()).flatten();
@@ -62,39 +67,123 @@ impl Closing<'_> {
             _ => "finished".into(),
         };
         let last_save = saver.end_run(&ended.state, &ended_by);
-        let kept = complete.then(|| -> io::Result<Vec<PathBuf>> {
-            let host = self.host.computer();
-            let record = Record::new(saver.checkpoint(), &outcome, self.device, host);
-            let delivered = delivery::keep(&record, &saver, self.device)?;
-            saver.complete().map(|()| delivered)
-        });
-        display.finish(&outcome);
-        self.say_failed(&outcome);
-        let file = match &kept {
-            Some(Ok(_)) => saver.report_path(),
-            Some(Err(error)) => {
-                let path = saver.report_path();
-                let text = format!(
-                    "the record could not be saved: {}; the wipe itself is done, and a resume \
-                     completes the record",
-                    reason(error)
-                );
-                display::message(&shown(&path), &text);
-                saver.pending_path()
-            }
-            None => saver.pending_path(),
+        if !complete {
+            display.clear();
+            self.say_failed(&outcome);
+            let file = saver.pending_path();
+            let shown = Shown {
+                saved: match last_save {
+                    Err(_) => Saved::Less,
+                    Ok(()) if !ended.flushed => Saved::ToFlush,
+                    Ok(()) => Saved::All,
+                },
+                ..Shown::of(saver.checkpoint(), &file)
+            };
+            return self.tell(&outcome, &shown, display);
+        }
+        let delivered = self.deliver(&outcome, &saver, display);
+        display.clear();
+        for (what, why) in self.undelivered(&delivered, &saver) {
+            display::message(&shown(&what), &why);
+        }
+        let kept = delivered.record.is_ok();
+        let file = if kept {
+            saver.report_path()
+        } else {
+            saver.pending_path()
         };
-        let on_disk = kept.as_ref().map_or(last_save.is_ok(), Result::is_ok);
-        let delivered = kept.and_then(Result::ok).unwrap_or_default();
-        self.tell(&outcome, saver.checkpoint(), (&file, &delivered), on_disk);
-        outcome
+        let whole = delivered.is_whole();
+        let shown = Shown {
+            saved: if kept { Saved::All } else { Saved::Less },
+            delivered: &delivered.report.unwrap_or_default(),
+            ..Shown::of(saver.checkpoint(), &file)
+        };
+        let told = if whole {
+            outcome.clone()
+        } else {
+            outcome.clone().undelivered()
+        };
+        self.tell_as(&outcome, told, &shown, display)
+    }
+
+    /// Writes the record and the report, as long as it takes and makes sense.
+    fn deliver(&self, outcome: &Outcome, saver: &Saver, display: &Display) -> Delivered {
+        let host = self.host.computer();
+        let record = Record::new(saver.checkpoint(), outcome, self.device, host);
+        let wait = delivery::patience(self.stop);
+        let tell = |what| display.event(Event::NotDelivered(what, delivery::PATIENCE));
+        match Delivery::new(&record, saver, self.device) {
+            Ok(delivery) => delivery.run(&wait, &tell),
+            Err(error) => Delivered::nothing(&reason(&error)),
+        }
+    }
+
+    /// What could not be delivered: of what, and why with what follows from it.
+    fn undelivered(&self, delivered: &Delivered, saver: &Saver) -> Vec<(PathBuf, String)> {
+        let (record, page) = (
+            saver.report_path(),
+            saver.report_path().with_extension("html"),
+        );
+        let again = || self.resume_would(saver);
+        let mut all = Vec::new();
+        if let Err(why) = &delivered.record {
+            let text = format!("the record could not be saved: {why}; {}", again());
+            all.push((record, text));
+        } else if let Err(why) = &delivered.page {
+            let text = format!(
+                "the page could not be saved: {why}; its record is; {}",
+                again()
+            );
+            all.push((page.clone(), text));
+        } else if let Err(why) = &delivered.ended {
+            let text = format!(
+                "the checkpoint could not be removed: {why}; the record is saved; {}",
+                again()
+            );
+            all.push((saver.pending_path(), text));
+        }
+        if let Err(why) = &delivered.report {
+            let kept = if delivered.page.is_ok() {
+                format!("; it is kept as {}", shown(&page))
+            } else {
+                String::new()
+            };
+            let wanted = saver.checkpoint().report.path.as_deref();
+            let wanted = wanted
+                .and_then(identity::path_from_text)
+                .unwrap_or_default();
+            let text = format!("the report could not be written: {why}{kept}");
+            all.push((wanted, text));
+        }
+        all
+    }
+
+    /// What a resume would do with the checkpoint that is on disk.
+    fn resume_would(&self, saver: &Saver) -> String {
+        let command = &self.resume_command;
+        match saver.on_disk() {
+            None => format!(
+                "no checkpoint can be read as {}: nothing can be resumed",
+                shown(&saver.pending_path())
+            ),
+            Some(checkpoint) if checkpoint.phase == Phase::Complete => format!(
+                "the wipe is done, and its checkpoint is saved: `{command}` only writes what is \
+                 missing"
+            ),
+            Some(checkpoint) => format!(
+                "the checkpoint on disk is older ({}): `{command}` does what came after it again",
+                report::position(&checkpoint)
+            ),
+        }
     }
 
     /// Tells that the drive hangs. The last checkpoint stands as it is: who
-    /// saves it may hang as well.
+    /// saves it may hang as well, so it is not looked at. `saved`: where it
+    /// stands; `None` where there is none.
     pub fn hung(
         self,
-        checkpoint: &Checkpoint,
+        mut checkpoint: Checkpoint,
+        saved: Option<(Step, u64)>,
         file: &Path,
         silence: Duration,
         display: &Display,
@@ -104,10 +193,16 @@ impl Closing<'_> {
              when the kernel gives up what it waits for",
             span(silence)
         ));
-        display.finish(&outcome);
+        if let Some((step, position)) = saved {
+            checkpoint.set_position(step, position);
+        }
+        display.clear();
         self.say_failed(&outcome);
-        self.tell(&outcome, checkpoint, (file, &[]), true);
-        outcome
+        let shown = Shown {
+            saved: Saved::ToFlush,
+            ..Shown::of(&checkpoint, file)
+        };
+        self.tell(&outcome, &shown, display)
     }
 
     /// Tells how a check of a finished wipe ended; keeps nothing. `found`: the
@@ -127,11 +222,10 @@ impl Closing<'_> {
             Outcome::Wiped => Outcome::Checked,
             other => other,
         };
-        display.finish(&outcome);
+        display.clear();
         self.say_failed(&outcome);
         progress::take_in(&mut found, &ended.state);
-        self.tell(&outcome, &found, (file, &[]), true);
-        outcome
+        self.tell(&outcome, &Shown::of(&found, file), display)
     }
 
     /// Why nothing was written; `None` where something may have been.
@@ -177,13 +271,19 @@ impl Closing<'_> {
     }
 
     /// The line on stdout, and those that explain it.
-    fn tell(
+    fn tell(self, outcome: &Outcome, shown: &Shown<'_>, display: &Display) -> Outcome {
+        self.tell_as(outcome, outcome.clone(), shown, display)
+    }
+
+    /// The same, where the program ends as `told`.
+    fn tell_as(
         self,
         outcome: &Outcome,
-        checkpoint: &Checkpoint,
-        (file, delivered): (&Path, &[PathBuf]),
-        saved: bool,
-    ) {
+        told: Outcome,
+        shown: &Shown<'_>,
+        display: &Display,
+    ) -> Outcome {
+        let file = shown.file;
         let keeping = self.host.keeping(file);
         let unflushed = card::unflushed_text(&keeping);
         let ending = Ending {
@@ -193,23 +293,44 @@ impl Closing<'_> {
             medium: self.device.medium,
             slot: self.device.slot.as_deref(),
             write_back: self.device.write_back,
-            checkpoint,
+            checkpoint: shown.checkpoint,
             file: file.exists().then_some(file),
-            saved,
-            delivered,
+            saved: shown.saved,
+            delivered: shown.delivered,
             state: keeping.durability,
             active: self.active,
             resume_command: self.resume_command,
             check: self.check,
         };
-        // Who closed stdout does not want the line; the exit code still tells.
-        let _ = display::result(&report::line(&ending));
+        let told = delivery::told(&display::result(&report::line(&ending)), told);
+        // After the line, as it says with which code the program ends.
+        display.finish(&told);
         if !self.quiet {
             let flush = unflushed.iter().filter(|_| !self.check);
             let flush = flush.flat_map(|text| field("Flush", text));
             for line in report::details(&ending).into_iter().chain(flush) {
                 display::say(&line);
             }
+        }
+        told
+    }
+}
+
+/// What the last words are about.
+struct Shown<'a> {
+    checkpoint: &'a Checkpoint,
+    file: &'a Path,
+    saved: Saved,
+    delivered: &'a [PathBuf],
+}
+
+impl<'a> Shown<'a> {
+    fn of(checkpoint: &'a Checkpoint, file: &'a Path) -> Self {
+        Self {
+            checkpoint,
+            file,
+            saved: Saved::All,
+            delivered: &[],
         }
     }
 }

@@ -170,7 +170,7 @@ impl Consent<'_> {
 
     fn show(&self, device: &Device, job: &Job, times: Option<PassTimes>) {
         let now = ZonedDateTime::now();
-        let lines = if let Some(continued) = &job.continued {
+        let mut lines = if let Some(continued) = &job.continued {
             let recorded = &continued.checkpoint.device_id;
             let samples = match continued.proof {
                 Proof::Matches { samples, .. } => samples,
@@ -196,6 +196,15 @@ impl Consent<'_> {
             let keeping = self.host.keeping(root);
             card::card(device, &job.plan, times, &now, root, &keeping)
         };
+        let continued = job.continued.as_ref();
+        let continued =
+            continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
+        let no_room = self.state.no_room(&job.plan, continued);
+        lines.extend(
+            no_room
+                .iter()
+                .flat_map(|why| field("Record", &card::no_room(why))),
+        );
         for line in lines {
             display::say(&line);
         }

@@ -1,7 +1,10 @@
-//! The report of a finished wipe: where it goes, and that it can go there.
+//! The record and the report of a finished wipe: where they go, that they can go
+//! there, and what is done where they cannot.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Checkpoint, Wanted};
 use crate::cli::Request;
@@ -12,6 +15,7 @@ use crate::progress::place::{Files, Place};
 use crate::progress::{self, Saver};
 use crate::report::record::Record;
 use crate::report::{self, page};
+use crate::signal::Stop;
 use crate::text::{reason, shown};
 
 /// Whether `--report` names a place.
@@ -82,37 +86,196 @@ fn lies_on(host: &Host, device: &Device, folder: &Path) -> Fact<bool> {
     }
 }
 
-/// Keeps the record and its page in the state directory, and then writes the
-/// report where it is wanted. A report that cannot be written there is said
-/// loudly; the record stands.
-///
-/// # Errors
-/// Why the record could not be kept.
-pub fn keep(record: &Record, saver: &Saver, device: &Device) -> io::Result<Vec<PathBuf>> {
-    let json = report::record_json(record).map_err(io::Error::other)?;
-    let path = saver.report_path();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    saver.keep(&json, page::html(record, &json, &name).as_bytes())?;
-    let html = path.with_extension("html");
-    Ok(deliver(record, &json, &path, &html, device))
+/// How long a record or report that cannot be written is tried again.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What became of the record and the report of a finished wipe. Each reason is
+/// for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Whether the record is durable in the state directory.
+    pub record: Result<(), String>,
+    /// Whether its page is.
+    pub page: Result<(), String>,
+    /// Whether the checkpoint was removed, which only a kept record allows.
+    pub ended: Result<(), String>,
+    /// The files that `--report` asked for.
+    pub report: Result<Vec<PathBuf>, String>,
 }
 
-/// Writes the report where it is wanted; gives the files.
-fn deliver(
+impl Delivered {
+    /// None of it, for this reason.
+    #[must_use]
+    pub fn nothing(why: &str) -> Self {
+        let failed = || Err(why.to_string());
+        Self {
+            record: failed(),
+            page: failed(),
+            ended: failed(),
+            report: Err(why.to_string()),
+        }
+    }
+
+    /// Whether all came where it was to come.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.record.is_ok() && self.page.is_ok() && self.ended.is_ok() && self.report.is_ok()
+    }
+}
+
+/// The end of a wipe whose outcome is known: what is to be written, from memory.
+pub struct Delivery<'a> {
+    record: &'a Record,
+    saver: &'a Saver,
+    device: &'a Device,
+    json: Vec<u8>,
+    // no later attempt would help the report
+    hopeless: bool,
+    // whether the record was kept when the report was written
+    named_record: bool,
+    now: Delivered,
+}
+
+impl<'a> Delivery<'a> {
+    /// Nothing is written yet.
+    ///
+    /// # Errors
+    /// Never in practice: the record cannot be told as JSON.
+    pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
+        let not_yet = || Err(String::new());
+        let report = record.checkpoint.report.path.as_ref();
+        Ok(Self {
+            json: report::record_json(record).map_err(io::Error::other)?,
+            record,
+            saver,
+            device,
+            hopeless: false,
+            named_record: true,
+            now: Delivered {
+                record: not_yet(),
+                page: not_yet(),
+                ended: not_yet(),
+                report: report.map_or(Ok(Vec::new()), |_| Err(String::new())),
+            },
+        })
+    }
+
+    /// Writes everything, and tries again what failed as long as `wait` allows.
+    /// The first failure is told at once. The checkpoint goes last: a crash
+    /// before leaves it, and a resume does all of this again.
+    pub fn run(mut self, wait: &dyn Fn() -> bool, tell: &dyn Fn(String)) -> Delivered {
+        let mut told = false;
+        loop {
+            self.write();
+            if self.is_done() {
+                self.end();
+            }
+            let Some((what, why)) = self.failure() else {
+                return self.now;
+            };
+            if !told {
+                told = true;
+                tell(format!("{what}: {why}"));
+            }
+            if !wait() {
+                // The record stands, whatever became of the report.
+                self.end();
+                return self.now;
+            }
+        }
+    }
+
+    /// What is not written and may be by a later attempt, and why not.
+    fn failure(&self) -> Option<(&'static str, &str)> {
+        let Delivered {
+            record,
+            page,
+            ended,
+            report,
+        } = &self.now;
+        match (record, page, report, ended) {
+            (Err(why), ..) => Some(("the record could not be saved", why)),
+            (_, Err(why), ..) => Some(("the page of the record could not be saved", why)),
+            (.., Err(why), _) if !self.hopeless => Some(("the report could not be written", why)),
+            (.., Err(why)) => Some(("the checkpoint could not be removed", why)),
+            _ => None,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let Delivered {
+            record,
+            page,
+            report,
+            ..
+        } = &self.now;
+        record.is_ok() && page.is_ok() && (report.is_ok() || self.hopeless)
+    }
+
+    fn write(&mut self) {
+        let text = |error: io::Error| reason(&error);
+        if self.now.page.is_err() {
+            let path = self.saver.report_path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let page = page::html(self.record, &self.json, &name);
+            self.now.page = self.saver.keep_page(page.as_bytes()).map_err(text);
+        }
+        if self.now.record.is_err() {
+            self.now.record = self.saver.keep_record(&self.json).map_err(text);
+        }
+        let kept = self.now.record.is_ok();
+        // A page alone says where its record is.
+        let outdated = kept && !self.named_record && self.now.report.is_ok();
+        if (self.now.report.is_err() && !self.hopeless) || outdated {
+            self.now.report = self.report();
+            self.named_record = kept;
+        }
+    }
+
+    fn end(&mut self) {
+        if self.now.record.is_ok() && self.now.page.is_ok() && self.now.ended.is_err() {
+            self.now.ended = self.saver.complete().map_err(|error| reason(&error));
+        }
+    }
+
+    fn report(&mut self) -> Result<Vec<PathBuf>, String> {
+        let kept = self.now.record.is_ok().then(|| self.saver.report_path());
+        let written = write_report(self.record, &self.json, kept.as_deref(), self.device);
+        written.map_err(|NotWritten { why, for_good }| {
+            self.hopeless = for_good;
+            why
+        })
+    }
+}
+
+/// A report that was not written.
+struct NotWritten {
+    why: String,
+    // a later attempt would not change that
+    for_good: bool,
+}
+
+/// Writes the report where it is wanted; gives the files. `kept`: the record in
+/// the state directory.
+fn write_report(
     record: &Record,
     json: &[u8],
-    kept: &Path,
-    kept_page: &Path,
+    kept: Option<&Path>,
     device: &Device,
-) -> Vec<PathBuf> {
+) -> Result<Vec<PathBuf>, NotWritten> {
+    let failed = |for_good| move |why| NotWritten { why, for_good };
     let checkpoint = &record.checkpoint;
     let Some(text) = &checkpoint.report.path else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let Some(place) = Place::from_text(text) else {
-        return Vec::new();
+    let place = Place::from_text(text);
+    let place = place.ok_or_else(|| failed(true)(format!("{text} is no place for it")))?;
+    let html = |file: Option<&Path>| {
+        let name = file.map(Path::to_string_lossy);
+        page::html(record, json, name.as_deref().unwrap_or_default())
     };
-    let html = |file: &Path| page::html(record, json, &file.to_string_lossy());
     let name = progress::report_name(
         &device.name,
         checkpoint.device_id.serial.as_deref(),
@@ -127,46 +290,62 @@ fn deliver(
     };
     // It was free when the wipe began, days ago maybe: another one may have left
     // its report there since.
-    let delivered = place.check(Some(&checkpoint.run_id)).and_then(|()| {
-        let delivered = place.deliver(&files);
-        delivered.map_err(|error| reason(&error))
-    });
-    delivered.unwrap_or_else(|why| {
-        let kept = shown(kept_page);
-        let text = format!("the report could not be written: {why}; it is kept as {kept}");
-        display::message(&shown(place.path()), &text);
-        Vec::new()
-    })
+    let run_id = Some(checkpoint.run_id.as_str());
+    place.is_free(run_id).map_err(failed(true))?;
+    place.check(run_id).map_err(failed(false))?;
+    let written = place.deliver(&files);
+    written.map_err(|error| failed(false)(reason(&error)))
+}
+
+/// Waits between two attempts, for [`PATIENCE`] in all or until a signal; tells
+/// whether to try again.
+pub fn patience(stop: &Stop) -> impl Fn() -> bool {
+    let end = Instant::now() + PATIENCE;
+    move || {
+        let next = Instant::now() + RETRY;
+        while Instant::now() < next {
+            if stop.requested().is_some() || Instant::now() >= end {
+                return false;
+            }
+            thread::sleep(RETRY / 10);
+        }
+        true
+    }
 }
 
 /// Writes the report of a wipe that was found done where this run wants it; the
 /// record in the state directory stays as it is.
-#[must_use]
-pub fn again(request: &Request, record: &progress::Record, device: &Device) -> Vec<PathBuf> {
+///
+/// # Errors
+/// Why it could not be written, for people.
+pub fn again(
+    request: &Request,
+    record: &progress::Record,
+    device: &Device,
+) -> Result<Vec<PathBuf>, String> {
     let Some(path) = &request.report else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let read = || -> io::Result<(Vec<u8>, Record)> {
         let json = std::fs::read(&record.path)?;
         let known = serde_json::from_slice(&json)?;
         Ok((json, known))
     };
-    let failed = |why: &str| {
-        let kept = shown(&record.path);
-        let text = format!("the report could not be written: {why}; it is kept as {kept}");
-        display::message(&shown(path), &text);
-        Vec::new()
-    };
-    match (read(), Place::new(path)) {
-        (Err(error), _) => failed(&reason(&error)),
-        (_, Err(why)) => failed(&why),
-        (Ok((json, mut known)), Ok(place)) => {
-            if let Err(why) = place.check(Some(&known.checkpoint.run_id)) {
-                return failed(&why);
-            }
-            known.checkpoint.report.path = Some(place.to_text());
-            let page = record.path.with_extension("html");
-            deliver(&known, &json, &record.path, &page, device)
+    let (json, mut known) = read().map_err(|error| reason(&error))?;
+    known.checkpoint.report.path = Some(Place::new(path)?.to_text());
+    let written = write_report(&known, &json, Some(&record.path), device);
+    written.map_err(|not| not.why)
+}
+
+/// The outcome of something whose result was written to stdout so: that it
+/// could not be is said, and makes a success none.
+pub fn told(written: &io::Result<()>, outcome: Outcome) -> Outcome {
+    match written {
+        Ok(()) => outcome,
+        Err(error) => {
+            let why = reason(error);
+            display::message("stdout", &format!("the result could not be written: {why}"));
+            outcome.undelivered()
         }
     }
 }

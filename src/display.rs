@@ -9,9 +9,11 @@ mod estimate;
 mod output;
 pub mod plain;
 mod screen;
+mod stdout;
 
 pub use estimate::Estimate;
-pub use output::{message, result, say};
+pub use output::{message, say};
+pub use stdout::{result, text};
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,6 +100,7 @@ enum Note {
 /// Shows a run. Events may come from any thread and never wait.
 #[derive(Debug)]
 pub struct Display {
+    face: Face,
     notes: SyncSender<Note>,
     shared: Arc<Shared>,
     // something arrives, or it is dropped, when the thread has ended
@@ -166,7 +169,7 @@ impl Display {
     fn on(screen: Screen) -> io::Result<Self> {
         let (notes, inbox) = mpsc::sync_channel(WAITING);
         let (ending, ended) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let (face, shared) = (screen.face(), Arc::new(Shared::default()));
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("display".into())
@@ -176,6 +179,7 @@ impl Display {
                 let _ = ending.send(());
             })?;
         Ok(Self {
+            face,
             notes,
             shared,
             ended: Mutex::new(Some(ended)),
@@ -197,6 +201,13 @@ impl Display {
     /// seconds at the latest, even if the terminal stands still.
     pub fn finish(&self, outcome: &Outcome) {
         self.end(Some(outcome.clone()));
+    }
+
+    /// Takes the bar away, so that lines can be written; a log goes on.
+    pub fn clear(&self) {
+        if self.face == Face::Bar {
+            self.end(None);
+        }
     }
 
     /// Takes the bar away; a log gets no last line.

@@ -258,6 +258,9 @@ pub struct Ended {
     pub state: State,
     /// Whether `state` is on disk; otherwise why not.
     pub unsaved: Option<String>,
+    /// Whether all that was written is part of `state`: otherwise the last flush
+    /// failed, or was not tried any more.
+    pub flushed: bool,
     /// Why it ended.
     pub end: End,
 }
@@ -356,6 +359,7 @@ impl Engine<'_> {
                 return Ended {
                     state,
                     unsaved: None,
+                    flushed: true,
                     end: End::NoMeans(why),
                 };
             }
@@ -363,6 +367,7 @@ impl Engine<'_> {
         let mut now = Ended {
             state,
             unsaved: None,
+            flushed: true,
             end: End::Complete,
         };
         if now.state.step.phase == Phase::Complete {

@@ -58,6 +58,9 @@ pub enum Event {
     SaveFailed(String),
     /// The checkpoint can be saved again.
     SaveRecovered,
+    /// The record or the report of a finished wipe could not be written; it is
+    /// tried again for so long. What failed, and why.
+    NotDelivered(String, Duration),
     /// An interrupt was seen; the writes in flight are finished.
     Stopping,
     /// The drive, or the disk under the state directory, has not answered for a

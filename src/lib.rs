@@ -56,7 +56,7 @@ pub mod text;
 pub mod tuning;
 pub mod writer;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -92,8 +92,7 @@ pub fn run() -> Exit {
     let outcome = match cli::parse(std::env::args_os(), environment, looked_at) {
         Parsed::Show(text) => {
             // A closed pipe (`wipeit -h | head`) is no failure.
-            let _ = io::stdout().write_all(text.as_bytes());
-            Outcome::Nothing
+            delivery::told(&display::text(&text), Outcome::Nothing)
         }
         Parsed::Usage(text) => Outcome::Usage(text),
         Parsed::List { json, state_dir } => survey::list(json, state_dir.as_deref()),

@@ -26,6 +26,9 @@ pub enum Outcome {
     Busy(String),
     /// The command line is wrong.
     Usage(String),
+    /// This, but its record, report or result could not be delivered. What has
+    /// a worse code keeps that: see [`Outcome::undelivered`].
+    Undelivered(Box<Outcome>),
 }
 
 /// A signal that stops a run.
@@ -71,7 +74,7 @@ impl fmt::Display for Signal {
 }
 
 /// The exit codes, as `--help` and the README show them.
-pub const EXIT_CODES: [(&str, &str); 8] = [
+pub const EXIT_CODES: [(&str, &str); 9] = [
     ("0", "every byte wiped, and verified as asked"),
     ("1", "failed; where a checkpoint exists it is kept"),
     ("2", "usage"),
@@ -82,6 +85,10 @@ pub const EXIT_CODES: [(&str, &str); 8] = [
     ("4", "refused or declined; nothing was written"),
     ("5", "read-back found bytes that are not what was written"),
     ("6", "busy: another wipeit holds this drive"),
+    (
+        "7",
+        "wiped as asked, but its record, report or result is not delivered",
+    ),
     ("signal", "stopped (129, 130, 143 in a shell); resumable"),
 ];
 
@@ -98,9 +105,38 @@ impl Outcome {
             Self::Refused(_) => 4,
             Self::Differs => 5,
             Self::Busy(_) => 6,
+            Self::Undelivered(_) => 7,
             Self::Interrupted(Signal::Hup) => 129,
             Self::Interrupted(Signal::Int) => 130,
             Self::Interrupted(Signal::Term) => 143,
+        }
+    }
+
+    /// The same where its record, report or result could not be delivered: that
+    /// matters only where all else is as it was asked for.
+    pub fn undelivered(self) -> Self {
+        match self {
+            Self::Wiped | Self::Checked | Self::Nothing => Self::Undelivered(Box::new(self)),
+            other => other,
+        }
+    }
+
+    /// The worse of two, as for several drives: 5, 3, 1, 7, 0. A refusal among
+    /// others counts as failed. Of two that are as bad, the later.
+    pub fn or_worse(self, later: Self) -> Self {
+        let rank = |outcome: &Self| match outcome {
+            Self::Differs => 0,
+            Self::NotClear => 1,
+            Self::Failed(_) | Self::Refused(_) | Self::Busy(_) | Self::Usage(_) => 2,
+            Self::Interrupted(_) => 3,
+            Self::Undelivered(_) => 4,
+            Self::Wiped | Self::Checked => 5,
+            Self::Nothing => 6,
+        };
+        if rank(&later) <= rank(&self) {
+            later
+        } else {
+            self
         }
     }
 
@@ -125,6 +161,7 @@ impl Outcome {
             Self::Failed(_) => "FAILED",
             Self::Refused(_) | Self::Usage(_) => "REFUSED",
             Self::Busy(_) => "BUSY",
+            Self::Undelivered(outcome) => outcome.word(),
         }
     }
 }
@@ -132,6 +169,31 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_delivered_hides_nothing_that_is_worse() {
+        let failed = || Outcome::Failed("why".into());
+        assert_eq!(Outcome::Checked.undelivered().code(), 7);
+        assert_eq!(Outcome::Wiped.undelivered().word(), "WIPED");
+        for (outcome, code) in [(Outcome::Differs, 5), (Outcome::NotClear, 3), (failed(), 1)] {
+            assert_eq!(outcome.clone().undelivered(), outcome);
+            assert_eq!(outcome.undelivered().code(), code);
+        }
+        let order = [
+            Outcome::Differs,
+            Outcome::NotClear,
+            failed(),
+            Outcome::Wiped.undelivered(),
+            Outcome::Wiped,
+        ];
+        for (index, worse) in order.iter().enumerate() {
+            for better in &order[index..] {
+                let code = worse.code();
+                assert_eq!(worse.clone().or_worse(better.clone()).code(), code);
+                assert_eq!(better.clone().or_worse(worse.clone()).code(), code);
+            }
+        }
+    }
 
     #[test]
     fn every_code_stands_in_the_table_and_in_the_readme() {
@@ -144,6 +206,7 @@ mod tests {
             Outcome::Refused(why()),
             Outcome::Differs,
             Outcome::Busy(why()),
+            Outcome::Wiped.undelivered(),
         ] {
             let code = outcome.code().to_string();
             assert!(EXIT_CODES.iter().any(|(known, _)| *known == code), "{code}");
@@ -158,7 +221,7 @@ mod tests {
         for signal in Signal::ALL {
             let code = i32::from(Outcome::Interrupted(signal).code());
             assert_eq!(code, 128 + signal.number());
-            assert!(EXIT_CODES[7].1.contains(&code.to_string()));
+            assert!(EXIT_CODES[8].1.contains(&code.to_string()));
         }
     }
 }

@@ -3,15 +3,18 @@
 
 mod file;
 pub mod place;
+mod room;
 mod store;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::file::{replace, sync_folder};
+use self::room::Room;
 pub use self::store::{LoadError, Pending, Record, Records, StateDir};
 use crate::checkpoint::{Checkpoint, Run, Sample};
 use crate::engine::{Journal, State};
@@ -60,6 +63,29 @@ pub trait Clock: Send {
     fn elapsed(&self) -> Duration;
 }
 
+/// Where the checkpoint on disk stands: the step and the bytes of it; none
+/// before the first was saved. Who holds it may look while a save hangs.
+#[derive(Debug, Clone, Default)]
+pub struct Mark(Arc<Mutex<Option<(Step, u64)>>>);
+
+impl Mark {
+    /// Where it stands now.
+    #[must_use]
+    pub fn get(&self) -> Option<(Step, u64)> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, checkpoint: &Checkpoint) {
+        let now = (checkpoint.step(), checkpoint.position());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+}
+
+/// Writes a file of the end of a wipe, for which room is kept.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    room::fill(path, bytes).or_else(|_| replace(path, bytes))
+}
+
 /// Saves the checkpoints of one run.
 pub struct Saver {
     dir: StateDir,
@@ -72,6 +98,9 @@ pub struct Saver {
     last: Option<(Step, u64, Duration)>,
     // whether this process made the file in `pending/`
     made: bool,
+    mark: Mark,
+    // for the end; nothing is kept before it is asked for
+    room: Room,
 }
 
 impl Saver {
@@ -86,6 +115,7 @@ impl Saver {
         clock: Box<dyn Clock>,
     ) -> Self {
         let supersedes = supersedes.into_iter().collect();
+        let room = Room::of(&dir, &name);
         Self {
             dir,
             name,
@@ -94,6 +124,8 @@ impl Saver {
             clock,
             last: None,
             made: false,
+            mark: Mark::default(),
+            room,
         }
     }
 
@@ -115,6 +147,38 @@ impl Saver {
         self.dir.folder("reports").join(&self.name)
     }
 
+    /// Where the checkpoint on disk stands, as far as this run saved one.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark.clone()
+    }
+
+    /// The checkpoint that is on disk now; `None` where none can be read.
+    #[must_use]
+    pub fn on_disk(&self) -> Option<Checkpoint> {
+        store::load(&self.pending_path()).ok()
+    }
+
+    /// Keeps room on the disk for the end: the record, its page and the last
+    /// checkpoint. To be called before the first save.
+    ///
+    /// # Errors
+    /// Why there is none; all else works without it.
+    pub fn keep_room(&mut self) -> io::Result<()> {
+        let json = self.checkpoint.to_json()?.len() as u64;
+        // Where there is no folder, the first save will say so.
+        self.dir
+            .create()
+            .map_or(Ok(()), |()| self.room.keep(json, &self.checkpoint.plan))
+    }
+
+    /// Gives the room back where the wipe has no checkpoint.
+    pub fn give_up(&self) {
+        if fs::symlink_metadata(self.pending_path()).is_err() {
+            self.room.give_back();
+        }
+    }
+
     /// Begins another run of the wipe.
     pub fn begin_run(&mut self) {
         let start = self.clock.stamp();
@@ -134,18 +198,34 @@ impl Saver {
             run.end = Some(self.clock.stamp());
             run.ended_by = Some(ended_by.to_string());
         }
-        self.save(state)
+        let saved = self.save(state);
+        if saved.is_err() && state.step.phase == Phase::Complete {
+            // With it a resume does nothing again, so it has room of its own.
+            let json = self.checkpoint.to_json().map_err(|e| e.to_string())?;
+            if room::fill(&self.pending_path(), &json).is_ok() {
+                self.mark.set(&self.checkpoint);
+                return Ok(());
+            }
+        }
+        saved
     }
 
-    /// Keeps `record` and its page. The checkpoint stays until it is removed: a
+    /// Keeps the page of a record. The checkpoint stays until it is removed: a
     /// crash in between leaves both, and a resume finishes this.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn keep(&self, record: &[u8], page: &[u8]) -> io::Result<()> {
-        // The record last: without it nothing is taken for finished.
-        replace(&self.report_path().with_extension("html"), page)?;
-        replace(&self.report_path(), record)
+    pub fn keep_page(&self, page: &[u8]) -> io::Result<()> {
+        keep(&self.report_path().with_extension("html"), page)
+    }
+
+    /// Keeps the record; after its page, as without it nothing is taken for
+    /// finished.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
+        keep(&self.report_path(), record)
     }
 
     /// Removes the checkpoint of a wipe whose record is kept.
@@ -153,7 +233,12 @@ impl Saver {
     /// # Errors
     /// The kernel's.
     pub fn complete(&self) -> io::Result<()> {
-        fs::remove_file(self.pending_path())?;
+        self.room.give_back();
+        match fs::remove_file(self.pending_path()) {
+            // An earlier attempt was not durable.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed?,
+        }
         sync_folder(&self.dir.folder("pending"))
     }
 
@@ -173,23 +258,39 @@ impl Saver {
     fn write(&mut self) -> Result<(), String> {
         let path = self.pending_path();
         let fresh = fs::symlink_metadata(&path).is_err();
-        self.try_write(&path).map_err(|error| {
+        let mut written = self.try_write(&path);
+        if written.is_err() && fresh && self.room.give_back() {
+            // Without a first checkpoint there is nothing to keep room for.
+            written = self.try_write(&path);
+        }
+        let length = written.map_err(|error| {
             self.checkpoint.failed_saves += 1;
             format!("{}: {}", shown(&path), reason(&error))
         })?;
         self.made |= fresh;
+        self.mark.set(&self.checkpoint);
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {
             // A file that stays is found again, and refused by its content.
-            let _ = fs::remove_file(old);
+            let _ = fs::remove_file(&old);
+            if let Some(name) = old.file_name().and_then(|name| name.to_str()) {
+                Room::of(&self.dir, name).give_back();
+            }
+        }
+        if !self.room.is_enough_for(length) && self.checkpoint.phase != Phase::Complete {
+            // That there is none was said at the start, or the disk is full now,
+            // which every save says.
+            let _ = self.keep_room();
         }
         Ok(())
     }
 
-    fn try_write(&self, path: &Path) -> io::Result<()> {
+    /// Saves; gives the number of bytes.
+    fn try_write(&self, path: &Path) -> io::Result<u64> {
         let json = self.checkpoint.to_json()?;
         self.dir.create()?;
-        replace(path, &json)
+        replace(path, &json)?;
+        Ok(json.len() as u64)
     }
 
     /// Adds a point to the plot of speed over position. Time between runs never

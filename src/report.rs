@@ -27,6 +27,18 @@ use self::record::{Record, length};
 /// Ranges that are listed one by one; the rest stands in the record.
 const LISTED: usize = 10;
 
+/// What of a run is on the state disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// All of it.
+    All,
+    /// What the last good flush of the drive covered: a later one failed, or was
+    /// not tried any more.
+    ToFlush,
+    /// Less: the last save failed.
+    Less,
+}
+
 /// How the run of one target ended, with all that the closing lines tell.
 #[derive(Debug)]
 pub struct Ending<'a> {
@@ -46,9 +58,8 @@ pub struct Ending<'a> {
     pub checkpoint: &'a Checkpoint,
     /// The pending file or the record on disk; `None`: nothing was ever saved.
     pub file: Option<&'a Path>,
-    /// Whether the last save succeeded, so that the file says the same as
-    /// `checkpoint`.
-    pub saved: bool,
+    /// What of this run is in that file.
+    pub saved: Saved,
     /// Where else the report was written.
     pub delivered: &'a [PathBuf],
     /// What is promised of the state directory.
@@ -76,6 +87,11 @@ pub fn line(ending: &Ending<'_>) -> String {
     let bad = sectors(checkpoint, unusable.least);
     let bad = format!("{}{bad}", at_least(unusable));
     let differs = checkpoint.mismatches.amount();
+    let good = size.saturating_sub(unusable.most);
+    let record = match ending.saved {
+        Saved::All | Saved::ToFlush => "",
+        Saved::Less => ", record none",
+    };
     let head = format!(
         "{} {} {}",
         outcome.word(),
@@ -91,17 +107,29 @@ pub fn line(ending: &Ending<'_>) -> String {
                 Verify::None => "none".into(),
                 how => format!("{}, {differ} differ", how.name()),
             };
-            format!("{head} {size} bytes, {bad} bad, read-back {read_back}")
+            let bytes = if good == size {
+                format!("{size} bytes")
+            } else {
+                format!("{good} of {size} bytes")
+            };
+            format!("{head} {bytes}, {bad} bad, read-back {read_back}{record}")
         }
-        Outcome::NotClear => {
-            let good = size.saturating_sub(unusable.most);
-            format!("{head} {good} of {size} bytes, {bad} bad")
-        }
+        Outcome::NotClear => format!("{head} {good} of {size} bytes, {bad} bad{record}"),
         _ => {
             let done = checkpoint.position();
             format!("{head} {done} of {size} bytes, {}", position(checkpoint))
         }
     }
+}
+
+/// The line on stdout of a target that was not touched. `path` as typed, `None`
+/// where none was; `serial` as far as it is known.
+#[must_use]
+pub fn refused_line(outcome: &Outcome, path: Option<&Path>, serial: Option<&str>) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let path = path.map_or("-".into(), |path| octal(path.as_os_str().as_bytes()));
+    let word = outcome.word();
+    format!("{word} {path} {} nothing written", field_of(serial))
 }
 
 /// The lines on stderr that follow: what it means and what to do next.
@@ -114,9 +142,11 @@ pub fn details(ending: &Ending<'_>) -> Vec<String> {
         Outcome::Differs => differs(ending),
         Outcome::Interrupted(_) | Outcome::Failed(_) if ending.check => unfinished_check(ending),
         Outcome::Interrupted(_) | Outcome::Failed(_) => unfinished(ending),
-        Outcome::Nothing | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => {
-            return Vec::new();
-        }
+        Outcome::Nothing
+        | Outcome::Refused(_)
+        | Outcome::Busy(_)
+        | Outcome::Usage(_)
+        | Outcome::Undelivered(_) => return Vec::new(),
     };
     lines.extend(reservations(ending));
     lines
@@ -179,13 +209,18 @@ fn amount_text(amount: Amount) -> String {
 }
 
 /// What was done and how far, as `write 43.0%`, rounded down.
-fn position(checkpoint: &Checkpoint) -> String {
+#[must_use]
+pub fn position(checkpoint: &Checkpoint) -> String {
     let share = size::percent_text(checkpoint.position(), checkpoint.total_size);
     format!("{} {share}", checkpoint.phase.name())
 }
 
 fn serial_field(checkpoint: &Checkpoint) -> String {
-    match checkpoint.device_id.serial.as_deref().map(str::trim) {
+    field_of(checkpoint.device_id.serial.as_deref())
+}
+
+fn field_of(serial: Option<&str>) -> String {
+    match serial.map(str::trim) {
         None | Some("") => "-".into(),
         Some(serial) => octal(serial.as_bytes()),
     }
@@ -416,12 +451,8 @@ fn record(ending: &Ending<'_>) -> Vec<String> {
         return field("Record", &text);
     }
     let text = match (ending.file, ending.saved) {
-        (Some(file), true) => format!("{} (and .html)", shown(file)),
-        (Some(file), false) => format!(
-            "NOT saved: the last save failed; {} is older than this result",
-            shown(file)
-        ),
-        (None, _) => "NOT saved".into(),
+        (Some(file), Saved::All | Saved::ToFlush) => format!("{} (and .html)", shown(file)),
+        (_, Saved::Less) | (None, _) => "NOT saved in the state directory".into(),
     };
     let mut lines = field("Report", &text);
     for file in ending.delivered {
@@ -602,8 +633,17 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |text: String| lines.push(format!("  {text}"));
     match (ending.file, ending.saved) {
-        (Some(file), true) => say(format!("Flushed, and saved in {}.", shown(file))),
-        (Some(file), false) => {
+        (Some(file), Saved::All) => {
+            say(format!("Flushed, and saved in {}.", shown(file)));
+        }
+        (Some(file), Saved::ToFlush) => {
+            say(format!(
+                "Saved up to the last good flush in {}.",
+                shown(file)
+            ));
+            say("What was written after that does NOT count: a resume writes it again.".into());
+        }
+        (Some(file), Saved::Less) => {
             say(format!("The last save FAILED; {} is older", shown(file)));
             say("than this position: a resume does what came after it again.".into());
         }
@@ -643,7 +683,9 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
             "The wipe is NOT finished: the pass is written, but not yet read back in full.".into(),
         ],
         (Phase::Complete, _) => {
-            vec!["Everything is done, but the report is not saved; a resume completes it.".into()]
+            vec![
+                "Every step has ended, but no record is saved; a resume goes on from there.".into(),
+            ]
         }
     };
     if !checkpoint.bad.is_empty() {
@@ -720,7 +762,7 @@ mod tests {
             write_back: Some(true),
             checkpoint,
             file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
-            saved: true,
+            saved: Saved::All,
             delivered: &[],
             state: Durability::Kept,
             active: Duration::from_secs(36 * 3600 + 31 * 60),
@@ -829,7 +871,7 @@ mod tests {
                 "  Continue, also after a reboot: wipeit --resume",
             ]
         );
-        ending.saved = false;
+        ending.saved = Saved::Less;
         let all = details(&ending).join("\n");
         assert!(
             !all.contains("Flushed, and saved") && all.contains("FAILED"),
@@ -954,7 +996,7 @@ mod tests {
     fn a_report_that_was_not_saved_is_not_said_to_be() {
         let checkpoint = checkpoint();
         let mut ending = ending(&Outcome::Wiped, &checkpoint);
-        ending.saved = false;
+        ending.saved = Saved::Less;
         assert!(details(&ending).join("\n").contains("Report   NOT saved"));
     }
 

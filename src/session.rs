@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
+use crate::card;
 use crate::check::{Check, Nowhere};
 use crate::checkpoint::Wanted;
 use crate::cli::{Mode, Progress, Request};
@@ -27,7 +28,7 @@ use crate::opening::{self, Opened};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
 use crate::progress::{self, Clock, Saver, StateDir};
-use crate::report::{self, Ending};
+use crate::report::{self, Ending, Saved};
 use crate::resume;
 use crate::signal::{self, Stop};
 use crate::text::{clean, reason, shell_word, shown};
@@ -102,37 +103,59 @@ impl Session {
         self.stop.requested()
     }
 
-    /// Does it.
+    /// Does it, and says on stdout how each target ended.
     pub fn run(&self) -> Outcome {
-        let state = match state_dir(self.request.state_dir.as_deref()) {
-            Ok(state) => state,
-            Err(outcome) => return outcome,
-        };
-        if let Err(outcome) = delivery::understood(&self.request) {
-            return outcome;
-        }
+        let named = || self.request.targets.iter().map(PathBuf::as_path);
+        self.prepared().unwrap_or_else(|outcome| {
+            // Nothing was begun: the same for all.
+            if self.request.targets.is_empty() {
+                self.refused(None, &outcome);
+            }
+            named().for_each(|target| self.refused(Some(target), &outcome));
+            outcome
+        })
+    }
+
+    /// The same, or why nothing was begun.
+    fn prepared(&self) -> Go<Outcome> {
+        let state = state_dir(self.request.state_dir.as_deref())?;
+        delivery::understood(&self.request)?;
         let targets = match self.request.targets.as_slice() {
-            [] => self.unfinished_targets(&state),
-            named => Ok(named.to_vec()),
+            [] => self.unfinished_targets(&state)?,
+            named => named.to_vec(),
         };
-        let targets = match targets {
-            Ok(targets) => targets,
-            Err(outcome) => return outcome,
-        };
-        if let [target] = targets.as_slice() {
-            return self.wipe(target, &state).unwrap_or_else(|outcome| outcome);
+        Ok(match targets.as_slice() {
+            [target] => self.one(target, &state),
+            _ if self.request.dry_run => self.dry_run(&targets, &state),
+            _ => self.one_by_one(&targets, &state),
+        })
+    }
+
+    /// One target, from its path to its line on stdout.
+    fn one(&self, target: &Path, state: &StateDir) -> Outcome {
+        let outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
+        self.refused(Some(target), &outcome);
+        outcome
+    }
+
+    /// The line on stdout of a target that was not touched; why not goes to
+    /// stderr. A wrong command line has none.
+    fn refused(&self, target: Option<&Path>, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Refused(_) | Outcome::Busy(_)) {
+            return;
         }
-        if self.request.dry_run {
-            return self.dry_run(&targets, &state);
-        }
-        self.one_by_one(&targets, &state)
+        let device = target.and_then(|target| self.host.glance(target).ok());
+        let serial = device.and_then(|device| device.identity.serial);
+        let line = report::refused_line(outcome, target, serial.as_deref());
+        // It has a code of its own, which says more than one for a lost line.
+        let _ = delivery::told(&display::result(&line), Outcome::Nothing);
     }
 
     /// What would be done with each of several targets, or why it is refused.
     fn dry_run(&self, targets: &[PathBuf], state: &StateDir) -> Outcome {
         let mut refused = 0;
         for target in targets {
-            let outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
+            let outcome = self.one(target, state);
             if outcome != Outcome::Nothing {
                 refused += 1;
                 say_why(&outcome);
@@ -164,14 +187,14 @@ impl Session {
     fn one_by_one(&self, targets: &[PathBuf], state: &StateDir) -> Outcome {
         let mut worst = Outcome::Nothing;
         for target in targets {
-            let mut outcome = self.wipe(target, state).unwrap_or_else(|outcome| outcome);
+            let mut outcome = self.one(target, state);
             if matches!(outcome, Outcome::Refused(_) | Outcome::Busy(_)) {
                 say_why(&outcome);
                 // Others were or will be written, which "refused" would deny.
                 outcome = Outcome::Failed("not all drives were wiped".into());
             }
             let stopped = self.stop.requested().is_some();
-            worst = worse(worst, outcome);
+            worst = worst.or_worse(outcome);
             if stopped {
                 break;
             }
@@ -293,15 +316,18 @@ impl Session {
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         saver.begin_run();
-        let display = self.display(device, header(device, &job.plan, job.state.step))?;
+        keep_room(&mut saver, device);
+        let display = self
+            .display(device, header(device, &job.plan, job.state.step))
+            .inspect_err(|_| saver.give_up())?;
         self.answer_status(Some(display.handle()));
         let closing = || self.closing(device, begun, false);
         let before = saver.checkpoint().clone();
-        let pending = saver.pending_path();
+        let (file, mark) = (saver.pending_path(), saver.mark());
         let hung = |state: &State, silence| {
             let mut checkpoint = before.clone();
             progress::take_in(&mut checkpoint, state);
-            let outcome = closing().hung(&checkpoint, &pending, silence, &display);
+            let outcome = closing().hung(checkpoint, mark.get(), &file, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
         let engine = Engine {
@@ -346,7 +372,7 @@ impl Session {
         let hung = |state: &State, silence| {
             let mut found = found.clone();
             progress::take_in(&mut found, state);
-            let outcome = closing().hung(&found, &record.path, silence, &display);
+            let outcome = closing().hung(found, None, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
         let suits = Tuning::of(device).chunk;
@@ -387,6 +413,7 @@ impl Session {
             quiet: self.request.quiet,
             stopped_by: self.stop.requested(),
             active: begun.elapsed(),
+            stop: &self.stop,
             resume_command: resume_command(self.request.state_dir.as_deref()),
             check,
         }
@@ -457,7 +484,15 @@ impl Session {
             display::message(subject, &text);
             return Ok(Outcome::Nothing);
         }
-        let delivered = delivery::again(&self.request, record, device);
+        let again = delivery::again(&self.request, record, device);
+        let mut outcome = record.outcome.clone();
+        if let (Err(why), Some(path)) = (&again, &self.request.report) {
+            let kept = shown(&record.path);
+            let text = format!("the report could not be written: {why}; it is kept as {kept}");
+            display::message(&shown(path), &text);
+            outcome = outcome.undelivered();
+        }
+        let delivered = again.unwrap_or_default();
         let ending = Ending {
             outcome: &record.outcome,
             path: &device.path,
@@ -467,20 +502,27 @@ impl Session {
             write_back: device.write_back,
             checkpoint: &record.checkpoint,
             file: Some(&record.path),
-            saved: true,
+            saved: Saved::All,
             delivered: &delivered,
             state: Durability::Kept,
             active: Duration::ZERO,
             resume_command: String::new(),
             check: false,
         };
-        // Who closed stdout does not want the line; the exit code still tells.
-        let _ = display::result(&report::line(&ending));
+        let outcome = delivery::told(&display::result(&report::line(&ending)), outcome);
         if !self.request.quiet {
             display::message(subject, &text);
         }
         self.name_all(finished, subject);
-        Ok(record.outcome.clone())
+        Ok(outcome)
+    }
+}
+
+/// Keeps room for the record; says where there is none: the wipe goes on without.
+fn keep_room(saver: &mut Saver, device: &Device) {
+    if let Err(error) = saver.keep_room() {
+        let text = format!("warning: {}", card::no_room(&reason(&error)));
+        display::message(&shown(&device.path), &text);
     }
 }
 
@@ -548,17 +590,4 @@ pub fn resume_command(state_dir: Option<&Path>) -> String {
         }
         None => "wipeit --resume".into(),
     }
-}
-
-fn worse(a: Outcome, b: Outcome) -> Outcome {
-    // Worst first, as for several devices.
-    let rank = |outcome: &Outcome| match outcome {
-        Outcome::Differs => 0,
-        Outcome::NotClear => 1,
-        Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Busy(_) | Outcome::Usage(_) => 2,
-        Outcome::Interrupted(_) => 3,
-        Outcome::Wiped | Outcome::Checked => 4,
-        Outcome::Nothing => 5,
-    };
-    if rank(&b) <= rank(&a) { b } else { a }
 }

@@ -1,12 +1,13 @@
 //! What is listed: unfinished wipes and the disks of this machine. Reads only.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::unistd::Uid;
 
+use crate::delivery;
 use crate::device::{Attached, Disk, Fact, Host, Place};
 use crate::display;
 use crate::identity::Comparison;
@@ -22,7 +23,8 @@ use crate::text::{reason, shown};
 /// dead one for ever.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Lists on stdout. A list that nobody reads is no failure.
+/// Lists on stdout. A list that nobody reads is no failure, one that could not
+/// be written whole is.
 pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
     let state = session::state_dir(asked).ok();
     let resume = session::resume_command(asked);
@@ -35,15 +37,12 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
         }
     };
     let text = if json {
-        found.json().unwrap_or_default()
+        found.json().map_err(io::Error::other)
     } else {
-        found.text(columns(), now)
+        Ok(found.text(columns(), now))
     };
-    let mut stdout = io::stdout();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    Outcome::Nothing
+    let written = text.and_then(|text| display::text(&text));
+    delivery::told(&written, Outcome::Nothing)
 }
 
 /// The width of the terminal on stdout, if there is one.

@@ -1,6 +1,6 @@
 //! The one way to print: never a panic, never a wait for ever.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -76,20 +76,6 @@ fn takes_more(to: impl AsFd) -> io::Result<bool> {
 /// `wipeit: SUBJECT: TEXT` to stderr.
 pub fn message(subject: &str, text: &str) {
     say(&format!("wipeit: {subject}: {text}"));
-}
-
-/// One line to stdout, for people and scripts, flushed.
-///
-/// # Errors
-/// When stdout does not take it: a closed pipe, a full disk.
-pub fn result(line: &str) -> io::Result<()> {
-    let bytes = format!("{}\n", clean(line));
-    // stdout may be a file when the terminal hangs: it is always tried.
-    patiently(io::stdout(), move || {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes.as_bytes())?;
-        out.flush()
-    })
 }
 
 /// Writes without std's lock on stderr, which a thread that hangs in a write

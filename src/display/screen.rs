@@ -86,6 +86,10 @@ impl Screen {
         }
     }
 
+    pub fn face(&self) -> Face {
+        self.face
+    }
+
     pub fn run(mut self, inbox: &Receiver<Note>, shared: &Shared) {
         loop {
             let first = inbox.recv_timeout(TICK).ok();
@@ -182,6 +186,13 @@ impl Screen {
                     self.warn("the checkpoint can be saved again", local);
                 }
             }
+            Event::NotDelivered(what, time) => self.warn(
+                &format!(
+                    "{what}; trying again for {} (Ctrl+C ends the wait)",
+                    span(time)
+                ),
+                local,
+            ),
             Event::Stopping => self.stopping(local),
             Event::LastSyncFailed { errno, from } => self.warn(
                 &format!(

@@ -72,6 +72,7 @@ pub fn run_step(
         return Ended {
             state,
             unsaved: before.unsaved,
+            flushed: true,
             end,
         };
     }
@@ -141,6 +142,7 @@ pub fn run_step(
                 },
                 state,
                 unsaved: before.unsaved,
+                flushed: true,
             };
         }
         let state = State {
@@ -736,7 +738,9 @@ impl<'a> Coordinator<'a> {
 
     fn ended(self, end: End) -> Ended {
         self.tell(Event::Progress(self.progress()));
+        let all = self.cursor.done() == self.cursor.durable() && self.ahead.is_empty();
         Ended {
+            flushed: all && !self.tainted && !self.panicked,
             state: self.saved_state,
             unsaved: self.unsaved,
             end,

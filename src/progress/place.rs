@@ -32,9 +32,9 @@ pub struct Files<'a> {
     /// The record's bytes.
     pub json: &'a [u8],
     /// The page, where the record is kept as the file that it is told.
-    pub html: &'a dyn Fn(&Path) -> String,
-    /// The record in the state directory.
-    pub kept: &'a Path,
+    pub html: &'a dyn Fn(Option<&Path>) -> String,
+    /// The record in the state directory, where it could be kept.
+    pub kept: Option<&'a Path>,
 }
 
 impl Place {
@@ -95,6 +95,28 @@ impl Place {
         }
     }
 
+    /// Whether something else is here, which no later attempt would change. A
+    /// report of the wipe `run_id` may be replaced.
+    ///
+    /// # Errors
+    /// What is, with the remedy.
+    pub fn is_free(&self, run_id: Option<&str>) -> Result<(), String> {
+        if self.form == Form::Folder {
+            return Ok(());
+        }
+        match fs::symlink_metadata(&self.path) {
+            Ok(meta) if !meta.is_file() => {
+                Err(format!("{} is no file; name another", shown(&self.path)))
+            }
+            // Another drive's report would be lost.
+            Ok(meta) if meta.len() > 0 && !self.is_of(run_id) => Err(format!(
+                "{} is there already; name another, or a folder",
+                shown(&self.path)
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a report could be written here, as far as can be told without
     /// writing. A report of the wipe `run_id` may be replaced.
     ///
@@ -105,23 +127,12 @@ impl Place {
             let why = crate::text::reason(&error);
             format!("{} cannot be written: {why}; name another", shown(path))
         };
-        if self.form != Form::Folder {
-            match fs::symlink_metadata(&self.path) {
-                Ok(meta) if !meta.is_file() => {
-                    return Err(format!("{} is no file; name another", shown(&self.path)));
-                }
-                // Another drive's report would be lost.
-                Ok(meta) if meta.len() > 0 && !self.is_of(run_id) => {
-                    return Err(format!(
-                        "{} is there already; name another, or a folder",
-                        shown(&self.path)
-                    ));
-                }
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(failed(&self.path, error));
-                }
-                _ => {}
-            }
+        self.is_free(run_id)?;
+        if self.form != Form::Folder
+            && let Err(error) = fs::symlink_metadata(&self.path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(failed(&self.path, error));
         }
         for path in self.folder().ancestors() {
             match fs::metadata(path) {
@@ -156,7 +167,7 @@ impl Place {
     /// # Errors
     /// The kernel's.
     pub fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
-        let html = |record: &Path| (files.html)(record).into_bytes();
+        let html = |record: Option<&Path>| (files.html)(record).into_bytes();
         match self.form {
             Form::Json => {
                 replace_as(&self.path, files.json, SECRET)?;
@@ -173,7 +184,7 @@ impl Place {
                 // Not with_extension: a name may have dots of its own.
                 let name = format!("{}.json", files.name);
                 replace_as(&json, files.json, SECRET)?;
-                replace_as(&page, &html(Path::new(&name)), PUBLIC)?;
+                replace_as(&page, &html(Some(Path::new(&name))), PUBLIC)?;
                 Ok(vec![page, json])
             }
         }

@@ -198,7 +198,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-fn load(path: &Path) -> Result<Checkpoint, LoadError> {
+pub(super) fn load(path: &Path) -> Result<Checkpoint, LoadError> {
     let bytes = read(path).map_err(LoadError::Unreadable)?;
     Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
 }

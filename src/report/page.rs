@@ -36,7 +36,7 @@ pub fn digest(json: &[u8]) -> String {
 }
 
 /// The page of a record: `json` are the record's exact bytes and `file` what
-/// they are kept as.
+/// they are kept as; empty where they could not be kept.
 #[must_use]
 pub fn html(record: &Record, json: &[u8], file: &str) -> String {
     let id = &record.checkpoint.device_id;
@@ -729,10 +729,15 @@ fn by_hand(record: &Record) -> Markup {
 }
 
 fn footer(record: &Record, json: &[u8], file: &str) -> Markup {
+    let run = html! { "run " span.code { (clean(&record.checkpoint.run_id)) } };
+    if file.is_empty() {
+        return html! { footer {
+            p { "The record of this wipe could not be kept (" (run) "): this page is all there is." }
+        } };
+    }
     html! {
         footer {
-            p { "Record of this wipe: " span.code { (clean(file)) } " (run "
-                span.code { (clean(&record.checkpoint.run_id)) } "). Its SHA-256, to be compared "
+            p { "Record of this wipe: " span.code { (clean(file)) } " (" (run) "). Its SHA-256, to be compared "
                 "with " span.code { "sha256sum" } ":" }
             p.code.digest { (digest(json)) }
         }

@@ -1,0 +1,306 @@
+//! Room on the state disk that is kept for the end of a wipe: a disk that is
+//! full then must not cost the record of two days.
+//!
+//! A hidden file beside the one that will be written, with blocks of its own
+//! from before the first byte. At the end it is written to and takes its place.
+//! It belongs to the checkpoint of the same name: an interrupt keeps both, a
+//! resume uses both.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::sys::statvfs::statvfs;
+
+use super::StateDir;
+use super::file::sync_folder;
+use crate::checkpoint::Checkpoint;
+use crate::plan::Plan;
+use crate::text::reason;
+
+/// Bytes of room that the end of a wipe needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Need {
+    /// Of the record.
+    pub record: u64,
+    /// Of its page.
+    pub page: u64,
+    /// Of the last checkpoint.
+    pub checkpoint: u64,
+}
+
+/// Bytes of the page without plots, and more than it ever had.
+const PAGE: u64 = 32 << 10;
+/// Bytes of the plot of a pass: two lines of 400 points.
+const PLOT: u64 = 16 << 10;
+/// Bytes of the samples of a step in a record: 200 of five lines.
+const SAMPLES: u64 = 24 << 10;
+/// Most of them; no plan with so many passes is worth more.
+const MOST_SAMPLES: u64 = 1 << 20;
+/// Bytes by which a record may grow beyond its checkpoint: what is known of the
+/// drive and this machine, limits, findings.
+const RECORD: u64 = 8 << 10;
+/// Bytes of a checkpoint that was never saved, about.
+const FRESH: u64 = 2 << 10;
+/// Bytes by which a checkpoint grows from one save to the next, as a rule.
+const SLACK: u64 = 2 << 10;
+/// Bytes by which a checkpoint may grow before more room is kept.
+const SPARE: u64 = 32 << 10;
+
+impl Need {
+    /// What a wipe will need whose checkpoint has `json` bytes now.
+    fn of(json: u64, plan: &Plan) -> Self {
+        let (steps, passes) = (plan.steps().len() as u64, plan.passes().len() as u64);
+        let samples = (SAMPLES * steps).min(MOST_SAMPLES);
+        let checkpoint = json + samples + SPARE;
+        Self {
+            record: checkpoint + RECORD,
+            page: PAGE + (PLOT * passes).min(MOST_SAMPLES) + SPARE + json.min(MOST_SAMPLES),
+            checkpoint,
+        }
+    }
+
+    /// What it would need if it ended soon.
+    fn least(json: u64, plan: &Plan) -> Self {
+        let passes = plan.passes().len() as u64;
+        Self {
+            record: json + RECORD,
+            page: (16 << 10) + 200 * passes + json.min(PAGE),
+            checkpoint: json + 2 * SLACK,
+        }
+    }
+
+    /// All of it.
+    fn all(self) -> u64 {
+        self.record + self.page + self.checkpoint
+    }
+}
+
+/// The room of one wipe.
+pub(super) struct Room {
+    root: PathBuf,
+    record: PathBuf,
+    page: PathBuf,
+    checkpoint: PathBuf,
+    // what is kept
+    need: Option<Need>,
+}
+
+impl Room {
+    /// Of the wipe whose checkpoint has this name. Nothing is kept by this.
+    pub fn of(dir: &StateDir, name: &str) -> Self {
+        let record = dir.folder("reports").join(name);
+        Self {
+            root: dir.root().into(),
+            page: record.with_extension("html"),
+            record,
+            checkpoint: dir.folder("pending").join(name),
+            need: None,
+        }
+    }
+
+    /// Keeps what a wipe will need whose checkpoint has `json` bytes now, or at
+    /// least what it would need now.
+    ///
+    /// # Errors
+    /// Why that is not to be had. What was kept before stays.
+    pub fn keep(&mut self, json: u64, plan: &Plan) -> io::Result<()> {
+        self.keep_all(Need::of(json, plan), json)
+            .or_else(|_| self.keep_all(Need::least(json, plan), json))
+    }
+
+    fn keep_all(&mut self, need: Need, json: u64) -> io::Result<()> {
+        let before = self.files().iter().any(|file| place(file).exists());
+        let kept = keep(&self.record, need.record)
+            .and_then(|()| keep(&self.page, need.page))
+            .and_then(|()| keep(&self.checkpoint, need.checkpoint))
+            // The saves on the way need some as well.
+            .and_then(|()| is_free(&self.root, 2 * json));
+        if kept.is_ok() {
+            self.need = Some(need);
+        } else if !before {
+            self.give_back();
+        }
+        kept
+    }
+
+    /// Whether what is kept still does for a checkpoint of so many bytes.
+    pub fn is_enough_for(&self, json: u64) -> bool {
+        let enough = |need: Need| json + SLACK <= need.checkpoint;
+        self.need.is_some_and(enough)
+    }
+
+    fn files(&self) -> [&Path; 3] {
+        [&self.record, &self.page, &self.checkpoint]
+    }
+
+    /// Gives all of it back; tells whether there was any.
+    pub fn give_back(&self) -> bool {
+        let given = self
+            .files()
+            .map(|file| fs::remove_file(place(file)).is_ok());
+        given.contains(&true)
+    }
+}
+
+impl StateDir {
+    /// Why no room could be kept here for the end of a wipe with this plan, of
+    /// which a checkpoint may be there already, with its name; `None` where it
+    /// could. Changes nothing.
+    #[must_use]
+    pub fn no_room(&self, plan: &Plan, continued: Option<(&str, &Checkpoint)>) -> Option<String> {
+        let (name, checkpoint) = continued.unzip();
+        let json = checkpoint.and_then(|checkpoint| checkpoint.to_json().ok());
+        let need = Need::least(json.map_or(FRESH, |json| json.len() as u64), plan);
+        let room = name.map(|name| Room::of(self, name));
+        could_keep(&self.folder("reports"), need.all(), room.as_ref())
+            .err()
+            .map(|error| reason(&error))
+    }
+}
+
+/// The room for a file: beside it, and no file of the state to anybody.
+fn place(file: &Path) -> PathBuf {
+    let mut hidden = OsString::from(".");
+    hidden.push(file.file_name().unwrap_or_default());
+    hidden.push(".room");
+    file.with_file_name(hidden)
+}
+
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(create)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+}
+
+/// Bytes for which a file has blocks.
+fn kept(file: &File) -> io::Result<u64> {
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    Ok(meta.len().min(meta.blocks().saturating_mul(512)))
+}
+
+/// Gives a file blocks up to a length.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    let length = i64::try_from(bytes).map_err(io::Error::other)?;
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, length) {
+            Ok(()) => break,
+            Err(Errno::EINTR) => {}
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                write_zeros(file, bytes)?;
+                break;
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    if kept(file)? < bytes {
+        // It compresses, or promises blocks without setting them aside.
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    Ok(())
+}
+
+fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; 64 << 10];
+    let mut at = file.metadata()?.len();
+    while at < bytes {
+        let part = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+        let part = part.min(zeros.len());
+        file.write_all_at(&zeros[..part], at)?;
+        at += part as u64;
+    }
+    // Blocks may be found only when it is written out.
+    file.sync_data()
+}
+
+/// Keeps so many bytes of room for a file, at least. What was kept before
+/// stays.
+///
+/// # Errors
+/// The kernel's; `Unsupported` where the file system sets nothing aside. There
+/// is then as much as before.
+fn keep(file: &Path, bytes: u64) -> io::Result<()> {
+    let path = place(file);
+    let room = open(&path, true)?;
+    let before = kept(&room)?;
+    if before >= bytes {
+        return Ok(());
+    }
+    let allocated = allocate(&room, bytes);
+    if allocated.is_err() {
+        if before == 0 {
+            let _ = fs::remove_file(&path);
+        } else {
+            let _ = room.set_len(before);
+        }
+    }
+    allocated
+}
+
+/// Writes a file durably into the room that was kept for it.
+///
+/// # Errors
+/// The kernel's, or that there is too little room; what is left of it stays.
+pub(super) fn fill(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = place(file);
+    let mut room = open(&path, false)?;
+    if kept(&room)? < bytes.len() as u64 {
+        return Err(Errno::ENOSPC.into());
+    }
+    room.write_all(bytes)?;
+    room.set_len(bytes.len() as u64)?;
+    room.sync_all()?;
+    drop(room);
+    fs::rename(&path, file)?;
+    sync_folder(file.parent().unwrap_or(Path::new(".")))
+}
+
+/// Whether so many bytes of room could be had in a folder, that may not be
+/// there yet, besides those of a room that is there. Changes nothing.
+fn could_keep(folder: &Path, bytes: u64, room: Option<&Room>) -> io::Result<()> {
+    let there = folder.ancestors().find(|path| path.is_dir());
+    let there = there.unwrap_or(Path::new("/"));
+    let have = |file: &Path| open(&place(file), false).and_then(|file| kept(&file));
+    let had: u64 = room.map_or(0, |room| {
+        let rooms = room.files().map(|file| have(file).unwrap_or(0));
+        rooms.iter().sum()
+    });
+    let bytes = bytes.saturating_sub(had);
+    is_free(there, bytes)?;
+    // A file without a name is gone as soon as it is closed. Quotas, limits and
+    // what the file system can do are seen this way only.
+    match OpenOptions::new()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_TMPFILE.bits())
+        .open(there)
+    {
+        Ok(file) => allocate(&file, bytes),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Whether a file system has so many bytes left.
+///
+/// # Errors
+/// That it has not, or the kernel's.
+fn is_free(folder: &Path, bytes: u64) -> io::Result<()> {
+    let space = statvfs(folder)?;
+    let free = space
+        .blocks_available()
+        .saturating_mul(space.fragment_size());
+    if free < bytes {
+        return Err(Errno::ENOSPC.into());
+    }
+    Ok(())
+}
