@@ -128,15 +128,6 @@ pub fn unflushed_text(keeping: &Keeping) -> Option<String> {
     })
 }
 
-/// That no room can be kept for the record, and why not.
-#[must_use]
-pub fn no_room(why: &str) -> String {
-    format!(
-        "no room can be kept for the record ({why}): it is lost if the disk of the state is full \
-         at the end; free some space there, or see --state-dir and --report"
-    )
-}
-
 fn device_text(device: &Device) -> String {
     let path = device.path.to_string_lossy();
     let named = device

@@ -17,7 +17,7 @@ use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::StateDir;
 use crate::resume::{self, Unfinished};
-use crate::text::{clean, field, reason, shown};
+use crate::text::{clean, field, no_room, reason, shown};
 
 /// What the question is about.
 pub struct Consent<'a> {
@@ -199,11 +199,11 @@ impl Consent<'_> {
         let continued = job.continued.as_ref();
         let continued =
             continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
-        let no_room = self.state.no_room(&job.plan, continued);
+        let lacking = self.state.no_room(&job.plan, continued);
         lines.extend(
-            no_room
+            lacking
                 .iter()
-                .flat_map(|why| field("Record", &card::no_room(why))),
+                .flat_map(|why| field("Record", &no_room(why))),
         );
         for line in lines {
             display::say(&line);

@@ -58,6 +58,8 @@ pub enum Event {
     SaveFailed(String),
     /// The checkpoint can be saved again.
     SaveRecovered,
+    /// No room can be kept for the record, and why not.
+    NoRoom(String),
     /// The record or the report of a finished wipe could not be written; it is
     /// tried again for so long. What failed, and why.
     NotDelivered(String, Duration),

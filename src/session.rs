@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
-use crate::card;
 use crate::check::{Check, Nowhere};
 use crate::checkpoint::Wanted;
 use crate::cli::{Mode, Progress, Request};
@@ -20,7 +19,8 @@ use crate::consent::Consent;
 use crate::delivery;
 use crate::device::{Device, Durability, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{Control, Engine, Settings, State};
+use crate::engine::{Control, Engine, Journal, Settings, State};
+use crate::event::{Event, Observer as _};
 use crate::history::{self, Finished};
 use crate::job::{self, Decision, Job};
 use crate::means::{self, no_threads};
@@ -316,7 +316,7 @@ impl Session {
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         saver.begin_run();
-        keep_room(&mut saver, device);
+        let no_room = saver.keep_room().err();
         let display = self
             .display(device, header(device, &job.plan, job.state.step))
             .inspect_err(|_| saver.give_up())?;
@@ -337,7 +337,12 @@ impl Session {
             observer: &display,
             control: &self.world(begun, &hung),
         };
-        let ended = engine.run(job.state, &mut saver);
+        let mut journal = Journaled {
+            saver: &mut saver,
+            display: &display,
+            no_room,
+        };
+        let ended = engine.run(job.state, &mut journal);
         self.answer_status(None);
         Ok(closing().close(&ended, saver, &display))
     }
@@ -518,11 +523,21 @@ impl Session {
     }
 }
 
-/// Keeps room for the record; says where there is none: the wipe goes on without.
-fn keep_room(saver: &mut Saver, device: &Device) {
-    if let Err(error) = saver.keep_room() {
-        let text = format!("warning: {}", card::no_room(&reason(&error)));
-        display::message(&shown(&device.path), &text);
+/// Saves checkpoints, and says once that there is no room for the record: where
+/// not even a checkpoint can be saved, that is said instead.
+struct Journaled<'a> {
+    saver: &'a mut Saver,
+    display: &'a Display,
+    no_room: Option<io::Error>,
+}
+
+impl Journal for Journaled<'_> {
+    fn save(&mut self, state: &State) -> Result<(), String> {
+        self.saver.save(state)?;
+        if let Some(error) = self.no_room.take() {
+            self.display.event(Event::NoRoom(reason(&error)));
+        }
+        Ok(())
     }
 }
 

@@ -228,6 +228,15 @@ pub fn field(label: &str, text: &str) -> Vec<String> {
     lines
 }
 
+/// That no room can be kept for the record, and why not.
+#[must_use]
+pub fn no_room(why: &str) -> String {
+    format!(
+        "no room can be kept for the record ({why}): it is lost if the disk of the state is full \
+         at the end; free some space there, or see --state-dir and --report"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

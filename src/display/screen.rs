@@ -14,7 +14,7 @@ use crate::event::{Event, Progress};
 use crate::extent::{Bad, BadState, During, Extent};
 use crate::outcome::Outcome;
 use crate::size;
-use crate::text::{clean, count, span};
+use crate::text::{clean, count, no_room, span};
 
 /// How often the screen is looked after, and so the most often it is drawn.
 const TICK: Duration = Duration::from_secs(1);
@@ -186,6 +186,7 @@ impl Screen {
                     self.warn("the checkpoint can be saved again", local);
                 }
             }
+            Event::NoRoom(why) => self.warn(&no_room(&why), local),
             Event::NotDelivered(what, time) => self.warn(
                 &format!(
                     "{what}; trying again for {} (Ctrl+C ends the wait)",

@@ -233,7 +233,6 @@ fn ensure_looks_at_the_serial_also_where_nothing_is_left_to_do() {
     scratch.wipe(&image).arg("--ensure").yes().code(0);
     for options in ["--ensure --serial X", "--ensure -n --serial X"] {
         let done = scratch.wipe(&image).words(options).code(4).one_line();
-        done.stdout("")
-            .says(&["has no serial, but --serial says X"]);
+        done.says(&["has no serial, but --serial says X"]);
     }
 }

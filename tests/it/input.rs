@@ -126,8 +126,9 @@ fn a_dry_run_says_of_each_of_several_targets_what_would_be_done() {
         done.says(&["one.img", "two.img", "nothing was written"])
             .stdout("");
         let done = scratch.wipe(&one).arg(&three).arg(&two).arg("-n").code(4);
+        let line = format!("REFUSED {} - nothing written\n", three.display());
         done.says(&["one.img", "two.img", "three.img: ", "not all of these 3"])
-            .stdout("");
+            .stdout(&line);
         // No image has a serial.
         let wipe = scratch.wipe(&one).arg(&two).words("-n --serial X");
         wipe.code(4)

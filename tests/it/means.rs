@@ -108,7 +108,7 @@ fn a_resume_without_threads_leaves_the_checkpoint_as_it_was() {
             done.wiped(&image, size);
             return false;
         }
-        done.code(4).stdout("").says(&["no threads to be had"]);
+        done.code(4).refuses().says(&["no threads to be had"]);
         assert_eq!(std::fs::read(&state.pending()[0]).unwrap(), before);
         true
     });

@@ -46,12 +46,16 @@ const SIZE: u64 = 3 * MIB + 5;
 
 /// Runs with a redirection that only a shell can make.
 fn redirected(redirection: &str) {
+    redirected_to(redirection, 0);
+}
+
+fn redirected_to(redirection: &str, code: i32) {
     let scratch = Scratch::new();
     let script = format!("exec \"$@\" {redirection}");
     for progress in ["auto", "plain", "bar"] {
         let wipe = wipe(&scratch, SIZE).under(["bash", "-c", &script, "bash"]);
         let done = wipe.args(["--progress", progress]).run();
-        assert!(matches!(done.status.code(), Some(0)), "{done:?}");
+        assert_eq!(done.status.code(), Some(code), "{done:?}");
         assert_wiped(&scratch, SIZE);
         std::fs::remove_dir_all(scratch.state().path()).unwrap();
     }
@@ -71,12 +75,12 @@ fn a_closed_stdin_does_not_stop_a_wipe() {
 }
 
 fn a_full_disk_under_stdout_does_not_stop_a_wipe() {
-    redirected("> /dev/full");
+    redirected_to("> /dev/full", 7);
 }
 
 fn a_full_disk_under_stderr_does_not_stop_a_wipe() {
     redirected("2> /dev/full");
-    redirected("> /dev/full 2>&1");
+    redirected_to("> /dev/full 2>&1", 7);
 }
 
 fn a_pipe_that_nobody_reads_does_not_stop_a_wipe() {

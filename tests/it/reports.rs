@@ -207,7 +207,8 @@ fn of_two_wipes_at_once_the_later_does_not_replace_the_report_of_the_other() {
         wipe(&two).run().wiped(&two, MIB);
         let before = text(&scratch.join(name));
         slow.signal(SIGCONT);
-        let done = slow.wait().wiped(&one, 4 * MIB);
+        let done = slow.wait().code(7);
+        assert!(done.stdout.ends_with("0 differ\n"), "{done:?}");
         done.says(&[name, "is there already", "it is kept as"]);
         assert_eq!(text(&scratch.join(name)), before);
     }
@@ -277,7 +278,8 @@ fn a_place_that_went_away_is_said_loudly_and_the_record_stands() {
         scratch.state().try_checkpoint().is_some()
     });
     std::fs::remove_dir(&folder).unwrap();
-    let done = run.wait().wiped(&image, 4 * MIB);
+    let done = run.wait().code(7);
+    assert!(done.stdout.ends_with("0 differ\n"), "{done:?}");
     let page = scratch.state().reports()[0].with_extension("html");
     let kept = format!("it is kept as {}", page.display());
     done.says(&["out/r.html: the report could not be written", &kept]);

@@ -305,9 +305,29 @@ impl Done {
         self
     }
 
-    /// Nothing on stdout, and one line with the program's name on stderr.
+    /// Every line on stdout says that its target was not touched; there is none
+    /// where nothing was refused, or the command line is wrong.
+    pub fn refuses(self) -> Self {
+        let word = match self.status.code() {
+            Some(6) => "BUSY ",
+            _ => "REFUSED ",
+        };
+        let lines = self.stdout.lines();
+        let untouched = |line: &str| line.starts_with(word) && line.ends_with(" nothing written");
+        assert!(lines.clone().all(untouched), "{}", self.told());
+        let refused = matches!(self.status.code(), Some(4 | 6));
+        assert_eq!(lines.count() > 0, refused, "{}", self.told());
+        self
+    }
+
+    /// The same in one line, and one line with the program's name on stderr.
     pub fn one_line(self) -> Self {
-        assert_eq!(self.stdout, "", "{}", self.told());
+        let this = self.refuses();
+        assert!(this.stdout.lines().count() <= 1, "{}", this.told());
+        this.one_message()
+    }
+
+    fn one_message(self) -> Self {
         let whole = self.stderr.ends_with('\n') && self.stderr.matches('\n').count() == 1;
         assert!(whole, "not one line: {}", self.told());
         assert!(self.stderr.starts_with("wipeit: "), "{}", self.told());
