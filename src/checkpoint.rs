@@ -82,9 +82,28 @@ pub struct Checkpoint {
     /// What else is to be said of the wipe, over all runs.
     #[serde(default, skip_serializing_if = "Findings::is_empty")]
     pub findings: Findings,
+    /// The target's file, or the one below a loop device, when this was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileFacts>,
+    /// Whether something could write to the target after the last byte: all of it
+    /// is read back before it is called wiped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_again: bool,
     /// What was asked of the report.
     #[serde(default)]
     pub report: Wanted,
+}
+
+/// What there is of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Bytes.
+    pub size: u64,
+    /// Allocated blocks of 512 bytes.
+    pub blocks: u64,
+    /// Bytes of the target that are no hole; `None` where that is not known
+    /// exactly.
+    pub data: Option<u64>,
 }
 
 /// One start of the program.
@@ -209,6 +228,8 @@ impl Checkpoint {
             page_cache: false,
             failed_saves: 0,
             findings: Findings::default(),
+            file: None,
+            read_again: false,
             report: Wanted::default(),
         };
         this.set_position(this.step(), 0);

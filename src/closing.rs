@@ -41,9 +41,16 @@ pub struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Completes or keeps the checkpoint, and tells how the run ended.
-    pub fn close(self, ended: &Ended, mut saver: Saver, display: &Display) -> Outcome {
-        let failed = matches!(ended.end, End::Failed(_));
+    /// Completes or keeps the checkpoint, and tells how the run ended. `spoiled`:
+    /// why a wipe that was written in full is not to be called done.
+    pub fn close(
+        self,
+        ended: &Ended,
+        spoiled: Option<String>,
+        mut saver: Saver,
+        display: &Display,
+    ) -> Outcome {
+        let failed = matches!(ended.end, End::Failed(_)) || spoiled.is_some();
         let complete = ended.state.step.phase == Phase::Complete && !failed;
         if let Some(outcome) = self.never_began(ended) {
             // The reason follows; the log needs no last line.
@@ -51,7 +58,7 @@ impl Closing<'_> {
             saver.give_up();
             return outcome;
         }
-        let held_back = complete.then(|| self.held_back()).flatten();
+        let held_back = spoiled.or_else(|| complete.then(|| self.held_back()).flatten());
         let complete = complete && held_back.is_none();
         let outcome = match (held_back, outcome_of(ended)) {
             (Some(why), _) => Outcome::Failed(why),

@@ -471,6 +471,42 @@ impl Host {
         Ok(now)
     }
 
+    /// What uses a target that we hold open, after it was written: mounts, swap,
+    /// holders, loop devices and other processes. Whatever else `device` says of
+    /// it counts for nothing. `descriptor`: a path to an image's file whatever
+    /// its names are now.
+    ///
+    /// # Errors
+    /// It is not there any more; why, for people.
+    pub fn used_now(
+        &self,
+        device: &Device,
+        descriptor: &Path,
+        state_dir: &Path,
+    ) -> Result<Device, String> {
+        let mut now = device.clone();
+        match device.node {
+            Node::Block { dev, diskseq, .. } => {
+                if let Some(why) = self.has_gone(dev, diskseq) {
+                    return Err(why);
+                }
+                let block = self.block(dev)?.ok_or("it has gone")?;
+                now.usage = self.usage_of_block(None, &block, state_dir);
+            }
+            Node::Image { dev, inode } => {
+                let file = Found::File(dev, inode);
+                now.usage = self.usage_of_image(descriptor, now.size, file, state_dir);
+            }
+        }
+        now.usage.busy = Fact::Known(false);
+        now.usage.read_only = Fact::Known(false);
+        now.usage.carries_state = Fact::Known(false);
+        now.usage.carries = Fact::Known(Vec::new());
+        now.usage.host_managed = Fact::Known(false);
+        now.usage.extended = Fact::Known(None);
+        Ok(now)
+    }
+
     fn image(
         &self,
         path: &Path,

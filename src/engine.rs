@@ -113,6 +113,15 @@ pub trait Target: Sync {
     /// # Errors
     /// What changed, for people.
     fn is_whole(&self) -> Result<(), String>;
+    /// Looks at everything that may be changed by others, when all that `state`
+    /// claims is durable.
+    ///
+    /// # Errors
+    /// What changed so that nothing more may be claimed, for people.
+    fn look(&self, state: &State, plan: &Plan) -> Result<(), String> {
+        let _ = (state, plan);
+        self.is_whole()
+    }
     /// What an error means for the target as a whole.
     fn presence(&self, error: &io::Error) -> Presence;
 }
@@ -171,11 +180,15 @@ pub struct State {
 
 impl State {
     /// Where a wipe goes on. The plan is its own, except that the read-back may
-    /// have been switched on or off.
+    /// have been switched on or off. One that is to be read again has a plan that
+    /// reads the last pass back.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint, plan: &Plan) -> Self {
-        let (step, position) =
+        let (mut step, mut position) =
             plan.entry(&checkpoint.plan, checkpoint.step(), checkpoint.position());
+        if checkpoint.read_again && step.phase == Phase::Complete {
+            (step.phase, position) = (Phase::Verify, 0);
+        }
         Self {
             step,
             position,

@@ -63,6 +63,9 @@ pub enum Event {
     /// The record or the report of a finished wipe could not be written; it is
     /// tried again for so long. What failed, and why.
     NotDelivered(String, Duration),
+    /// Everything is written, but something uses the target since; what, as a
+    /// clause, and for how long it is waited for at most.
+    StillUsed(String, Duration),
     /// An interrupt was seen; the writes in flight are finished.
     Stopping,
     /// The drive, or the disk under the state directory, has not answered for a

@@ -37,6 +37,36 @@ pub enum Finding {
         /// Where, for people: a path, a disk.
         place: String,
     },
+    /// Something else took a part of the target's file out of it.
+    FileLost {
+        /// Where the first of it was, in bytes of the target.
+        at: u64,
+        /// How many bytes.
+        bytes: u64,
+        /// Whether old data may have been in them.
+        old: bool,
+    },
+    /// Something else changed the size of the target's file, if only for a while.
+    FileResized {
+        /// Bytes before.
+        was: u64,
+        /// Bytes when it was looked at.
+        now: u64,
+        /// Whether old data may have been in what was cut off.
+        old: bool,
+    },
+    /// An image's path leads nowhere any more.
+    PathGone {
+        /// The path.
+        path: String,
+        /// Where the file is now; `None` where it was deleted.
+        now: Option<String>,
+    },
+    /// Something used the target after the last byte, and let it go.
+    UsedSince {
+        /// What, as a clause: `sdb is open for writing by process 7 (x)`.
+        how: String,
+    },
 }
 
 impl Finding {
@@ -46,9 +76,12 @@ impl Finding {
     pub fn keeps_old_data(&self) -> bool {
         match self {
             Self::OldDataAt { .. } => true,
-            Self::WritesElsewhere { .. } | Self::LayerUnseen { .. } | Self::MayHoldBack { .. } => {
-                false
-            }
+            Self::FileLost { old, .. } | Self::FileResized { old, .. } => *old,
+            Self::WritesElsewhere { .. }
+            | Self::LayerUnseen { .. }
+            | Self::MayHoldBack { .. }
+            | Self::PathGone { .. }
+            | Self::UsedSince { .. } => false,
         }
     }
 }
@@ -74,6 +107,39 @@ impl fmt::Display for Finding {
                  see `lvs -o+cache_mode`"
             ),
             Self::OldDataAt { place } => write!(f, "the old data is still on {place}"),
+            Self::FileLost { at, bytes, old } => {
+                write!(
+                    f,
+                    "something else took {bytes} bytes from byte {at} on out of its file, cut off or \
+                     punched out, "
+                )?;
+                f.write_str(if *old {
+                    "and old data with them: it lies in free blocks of the file system"
+                } else {
+                    "after they had been overwritten"
+                })
+            }
+            Self::FileResized { was, now, old } => {
+                write!(
+                    f,
+                    "something else changed the size of its file from {was} to {now} bytes"
+                )?;
+                if *old {
+                    f.write_str(": old data may lie in free blocks of the file system")?;
+                }
+                Ok(())
+            }
+            Self::PathGone { path, now } => {
+                write!(f, "{path} has gone since; the file that was wiped ")?;
+                match now {
+                    Some(now) => write!(f, "is now {now}"),
+                    None => f.write_str("was deleted"),
+                }
+            }
+            Self::UsedSince { how } => write!(
+                f,
+                "after the last byte {how}; that has ended, and what it wrote cannot be known"
+            ),
         }
     }
 }

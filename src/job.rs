@@ -14,7 +14,7 @@ use crate::identity;
 use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
-use crate::plan::{Content, Key, Phase, Plan, Verify, Wish};
+use crate::plan::{Content, Key, Phase, Plan, ReadBack, Verify, Wish};
 use crate::progress::{self, StateDir};
 use crate::resume::{self, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
@@ -391,6 +391,12 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
                 contradiction.option, contradiction.begun
             ))
         })?;
+    let plan = if checkpoint.read_again {
+        // Whatever was asked: something could write to it since.
+        plan.with_read_back(ReadBack::Full, usize::MAX, seed)
+    } else {
+        plan
+    };
     Ok(Job {
         scheme: checkpoint.scheme.clone(),
         state: State::of(checkpoint, &plan),

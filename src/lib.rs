@@ -13,8 +13,9 @@
 //!   [`peek`]
 //! - top: [`history`],
 //!   [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
-//!   [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
+//!   [`aftercheck`], [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
 
+pub mod aftercheck;
 pub mod card;
 pub mod check;
 pub mod checkpoint;
@@ -145,8 +146,19 @@ mod architecture {
         "report", "list",
     ];
     const TOP: &[&str] = &[
-        "history", "opening", "resume", "job", "consent", "delivery", "closing", "check",
-        "session", "survey", "lib", "main",
+        "history",
+        "opening",
+        "resume",
+        "job",
+        "consent",
+        "delivery",
+        "closing",
+        "check",
+        "session",
+        "survey",
+        "lib",
+        "main",
+        "aftercheck",
     ];
 
     /// Whether `from` may use `to`: arrows point up the house only.

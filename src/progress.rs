@@ -86,6 +86,9 @@ fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     room::fill(path, bytes).or_else(|_| replace(path, bytes))
 }
 
+/// Writes into a checkpoint what is not of the engine's state.
+pub type Beside = Box<dyn Fn(&mut Checkpoint) + Send>;
+
 /// Saves the checkpoints of one run.
 pub struct Saver {
     dir: StateDir,
@@ -96,6 +99,8 @@ pub struct Saver {
     supersedes: HashSet<PathBuf>,
     clock: Box<dyn Clock>,
     last: Option<(Step, u64, Duration)>,
+    // what else belongs into every checkpoint
+    beside: Option<Beside>,
     // whether this process made the file in `pending/`
     made: bool,
     mark: Mark,
@@ -123,6 +128,7 @@ impl Saver {
             supersedes,
             clock,
             last: None,
+            beside: None,
             made: false,
             mark: Mark::default(),
             room,
@@ -133,6 +139,18 @@ impl Saver {
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// Has `beside` write into every checkpoint before it is saved.
+    #[must_use]
+    pub fn with(self, beside: Beside) -> Self {
+        let beside = Some(beside);
+        Self { beside, ..self }
+    }
+
+    /// Changes what is saved next.
+    pub fn change(&mut self, change: impl FnOnce(&mut Checkpoint)) {
+        change(&mut self.checkpoint);
     }
 
     /// Where it is saved while the wipe is unfinished.
@@ -356,6 +374,9 @@ impl Journal for Saver {
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.sample(state);
         take_in(&mut self.checkpoint, state);
+        if let Some(beside) = &self.beside {
+            beside(&mut self.checkpoint);
+        }
         self.checkpoint.timestamp = self.clock.stamp();
         self.write()
     }

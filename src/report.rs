@@ -682,6 +682,9 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
         (Phase::Verify, _) => vec![
             "The wipe is NOT finished: the pass is written, but not yet read back in full.".into(),
         ],
+        (Phase::Complete, _) if checkpoint.read_again => {
+            vec!["Everything is written, but may be changed; a resume reads it back.".into()]
+        }
         (Phase::Complete, _) => {
             vec![
                 "Every step has ended, but no record is saved; a resume goes on from there.".into(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::ZonedDateTime;
 use nix::unistd::Uid;
 
+use crate::aftercheck::After;
 use crate::check::{Check, Nowhere};
 use crate::checkpoint::Wanted;
 use crate::cli::{Mode, Progress, Request};
@@ -315,6 +316,12 @@ impl Session {
         let name = job.file_name(device, &checkpoint);
         let (dir, watch) = (state_dir.clone(), Box::new(watch));
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
+        if let Some(watch) = writer.watch().map(Arc::clone) {
+            if let Some(before) = &saver.checkpoint().file {
+                watch.since(before, &job.state, &job.plan);
+            }
+            saver = saver.with(Box::new(move |checkpoint| watch.note(checkpoint)));
+        }
         saver.begin_run();
         let no_room = saver.keep_room().err();
         let display = self
@@ -343,8 +350,16 @@ impl Session {
             no_room,
         };
         let ended = engine.run(job.state, &mut journal);
+        let after = After {
+            host: &self.host,
+            opened,
+            state_dir: state_dir.root(),
+            observer: &display,
+            stop: &|| self.stop.requested(),
+        };
+        let spoiled = after.look(&ended, &mut saver);
         self.answer_status(None);
-        Ok(closing().close(&ended, saver, &display))
+        Ok(closing().close(&ended, spoiled, saver, &display))
     }
 
     /// Reads a finished wipe back against its record.

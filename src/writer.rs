@@ -5,9 +5,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,15 +18,19 @@ use nix::sys::statfs::{FsType, fstatfs};
 use nix::sys::statvfs::fstatvfs;
 
 use crate::device::{DevId, Device, Host, Node};
-use crate::engine::{MIN_CHUNK, Presence, Target};
+use crate::engine::{MIN_CHUNK, Presence, State, Target};
 use crate::guard::Cleared;
 use crate::identity;
+use crate::plan::Plan;
 use crate::size::{self, MIB};
 use crate::text::reason;
 
 mod presence;
+mod watch;
 
 use presence::{Kind, Meaning, meaning};
+use watch::Role;
+pub use watch::Watch;
 
 /// How long somebody else may hold a lock: udev does now and then, for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -139,7 +144,9 @@ pub struct Writer {
     kind: Kind,
     node: Node,
     host: Host,
-    lock: Lock,
+    // none of what is no file
+    watch: Option<Arc<Watch>>,
+    _lock: Lock,
 }
 
 /// What a target is opened for.
@@ -231,8 +238,16 @@ impl Writer {
             kind,
             node: device.node.clone(),
             host: host.clone(),
-            lock,
+            watch: watched(device, &lock)?.map(Arc::new),
+            _lock: lock,
         })
+    }
+
+    /// The file that is watched: the image, or the one below a loop device as
+    /// far as that can be found.
+    #[must_use]
+    pub fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
     }
 
     /// Whether reads and writes bypass the page cache.
@@ -360,6 +375,12 @@ fn is_passing(error: &io::Error) -> bool {
     code.is_some_and(|code| meaning(Kind::Block, code) == Meaning::Passing)
 }
 
+impl AsRawFd for Writer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
 impl Target for Writer {
     fn size(&self) -> u64 {
         self.size
@@ -374,10 +395,10 @@ impl Target for Writer {
     }
 
     fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        if !self.is_block {
+        if let Some(watch) = self.watch.as_ref().filter(|watch| watch.is_near()) {
             // A file that somebody cut off would grow again under this write,
             // and nobody could tell any more that old data got away.
-            self.is_whole().map_err(io::Error::other)?;
+            watch.glance().map_err(io::Error::other)?;
         }
         retried(|| self.file.write_all_at(data, offset))
     }
@@ -423,6 +444,9 @@ impl Target for Writer {
     }
 
     fn is_whole(&self) -> Result<(), String> {
+        if let Some(watch) = &self.watch {
+            watch.glance()?;
+        }
         match end_of(&self.file).map_err(|error| reason(&error))? {
             size if size == self.size => Ok(()),
             0 => Err("it has gone (its size is now 0)".into()),
@@ -431,6 +455,13 @@ impl Target for Writer {
                 self.size
             )),
         }
+    }
+
+    fn look(&self, state: &State, plan: &Plan) -> Result<(), String> {
+        self.is_whole()?;
+        self.watch
+            .as_ref()
+            .map_or(Ok(()), |watch| watch.look(state, plan))
     }
 
     fn presence(&self, error: &io::Error) -> Presence {
@@ -476,7 +507,8 @@ impl Writer {
 
     /// The file below, where this is a loop device over one.
     fn below(&self) -> Option<&File> {
-        self.lock.files.get(1).filter(|_| self.is_block)
+        let watch = self.watch.as_ref().filter(|_| self.is_block);
+        watch.map(|watch| watch.file())
     }
 
     /// Whether the file below a loop device asks for room that its file system
@@ -508,6 +540,21 @@ impl Writer {
         };
         (0..ELSEWHERE).map(|place| place * step).any(read)
     }
+}
+
+/// Watches the image, or the file below a loop device.
+fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
+    let (file, role) = match (&device.node, lock.files.as_slice()) {
+        (Node::Image { .. }, [image, ..]) => (image, Role::Image),
+        (Node::Block { .. }, [_, below, ..]) => {
+            let offset = device.identity.backing.as_ref().map_or(0, |b| b.offset);
+            let start = device.identity.slice.as_ref().map_or(0, |s| s.start);
+            let base = offset.saturating_add(start);
+            (below, Role::Below { base })
+        }
+        _ => return Ok(None),
+    };
+    Watch::begin(file.try_clone()?, role, device.size).map(Some)
 }
 
 /// The kind of a file's file system.

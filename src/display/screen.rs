@@ -207,6 +207,7 @@ impl Screen {
                  last one speaks of",
                 local,
             ),
+            Event::StillUsed(how, limit) => self.warn(&still_used(&how, limit), local),
             Event::Retrying { areas, bytes } => self.warn(
                 &format!(
                     "trying again what was left for the end: {}, {} together",
@@ -342,6 +343,11 @@ impl Screen {
             self.log(&text, local);
         }
     }
+}
+
+fn still_used(how: &str, limit: Duration) -> String {
+    let limit = span(limit);
+    format!("written in full, but {how} since; waiting up to {limit} for that to end")
 }
 
 fn bad_text(extent: Extent, bad: Bad) -> String {

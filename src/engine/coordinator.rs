@@ -115,7 +115,7 @@ pub fn run_step(
     thread::scope(|scope| {
         let _close = CloseOnDrop(&gate);
         let (requests, inbox) = mpsc::channel();
-        let (target, alarm) = (engine.target, Alarm(replies.clone()));
+        let (target, alarm) = ((engine.target, engine.plan), Alarm(replies.clone()));
         let cycles = thread::Builder::new().spawn_scoped(scope, move || {
             cycle::serve(target, journal, &inbox, &alarm.0);
         });
@@ -426,6 +426,12 @@ impl<'a> Coordinator<'a> {
         }
         match done {
             Done::NotSynced(error) => self.sync_failed(&error),
+            Done::Changed(why) => {
+                // Nothing more may be claimed of it.
+                self.tainted = true;
+                let offset = self.cursor.durable();
+                self.halt_for(Halt::Fail(Error::new(op_of(self.step), offset, why)));
+            }
             Done::Synced {
                 mark,
                 state,

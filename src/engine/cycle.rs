@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use super::message::{Done, Message};
 use super::{Joined, Journal, State, Target};
+use crate::plan::Plan;
 
 /// What one cycle is to do.
 pub struct Request {
@@ -19,7 +20,7 @@ pub struct Request {
 
 /// Serves requests until there are no more.
 pub fn serve(
-    target: &dyn Target,
+    (target, plan): (&dyn Target, &Plan),
     journal: &mut dyn Journal,
     requests: &Receiver<Request>,
     replies: &Sender<Message>,
@@ -37,6 +38,8 @@ pub fn serve(
         let synced = if sync { target.sync() } else { Ok(()) };
         let done = if let Err(error) = synced {
             Done::NotSynced(error)
+        } else if let Err(why) = target.look(&state, plan) {
+            Done::Changed(why)
         } else {
             let unsaved = journal.save(&state).err();
             Done::Synced {

@@ -20,6 +20,8 @@ pub enum Message {
 pub enum Done {
     /// The sync failed; nothing was saved.
     NotSynced(io::Error),
+    /// The target is not what it was; why, for people. Nothing was saved.
+    Changed(String),
     /// Synced up to the mark, and saved unless there is a reason why not.
     Synced {
         /// The position within the step that was asked for.

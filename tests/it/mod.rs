@@ -1,5 +1,6 @@
 //! The tests by topic.
 
+mod again;
 mod bounds;
 mod check;
 mod durable;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         refusals::cases(),
         facts::cases(),
         bounds::cases(),
+        again::cases(),
         check::cases(),
         ensure::cases(),
         errors::cases(),

@@ -1,0 +1,367 @@
+//! What is looked at again of a file while it is wiped, an image or the file
+//! below a loop device: a change that was not made here.
+//!
+//! Bytes that another program cuts off or punches out of the file go back to its
+//! file system with the old data in them, and where the file grows again nothing
+//! of its content tells: what is written from then on lies in other blocks. The
+//! count of its blocks tells, as nothing that is done here makes it smaller; and
+//! a hole where data was, as nothing that is done here makes one.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{Whence, lseek};
+
+use super::magic;
+use crate::checkpoint::{Checkpoint, FileFacts};
+use crate::engine::State;
+use crate::extent::{BadMap, Extent, ExtentMap};
+use crate::finding::Finding;
+use crate::plan::{Content, Phase, Plan};
+use crate::text::reason;
+
+/// Most holes of a file that are looked at: where there are more, nothing is
+/// concluded from them.
+const MOST_HOLES: usize = 1 << 12;
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The target itself.
+    Image,
+    /// The file below a loop device; where in it the target begins.
+    Below {
+        /// In bytes.
+        base: u64,
+    },
+}
+
+/// A file that is watched.
+#[derive(Debug)]
+pub struct Watch {
+    file: File,
+    role: Role,
+    // where the target lies in the file
+    range: Extent,
+    // bytes of the file before the first byte
+    size: u64,
+    // whether the count of blocks is exact, and data becomes a hole only where
+    // somebody makes one
+    exact: bool,
+    // where the file had data before the first byte, as far as that is exact
+    data: Option<ExtentMap<()>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    // of 512 bytes, when they were counted last
+    blocks: u64,
+    // bytes with data, at the last checkpoint
+    data: Option<u64>,
+    // what is durable of this pass, in bytes of the target
+    below: u64,
+    // whether an earlier pass has written all of it
+    all: bool,
+    // what could not be written
+    bad: Arc<BadMap>,
+    // what is known to have been taken out, in bytes of the file
+    lost: ExtentMap<()>,
+    // what is to be said of it
+    findings: Vec<Finding>,
+}
+
+impl Watch {
+    /// Begins to watch the file in which the target has `length` bytes.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn begin(file: File, role: Role, length: u64) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let base = match role {
+            Role::Image => 0,
+            Role::Below { base } => base,
+        };
+        let range = Extent::new(base, length).ok_or(io::ErrorKind::InvalidInput)?;
+        let exact = fstatfs(&file).is_ok_and(|fs| counts_exactly(magic(fs.filesystem_type())));
+        if exact {
+            // What was preallocated and only read looks like data while it is in
+            // memory.
+            let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
+        let holes = holes(&file, range);
+        let data = holes.filter(|_| exact).map(|holes| {
+            let mut data = ExtentMap::default();
+            data.insert(range, ());
+            for hole in holes {
+                data.remove(hole);
+            }
+            data
+        });
+        let seen = Seen {
+            blocks: meta.blocks(),
+            data: data.as_ref().map(ExtentMap::bytes),
+            ..Seen::default()
+        };
+        Ok(Self {
+            file,
+            role,
+            range,
+            size: meta.len(),
+            exact,
+            data,
+            seen: Mutex::new(seen),
+        })
+    }
+
+    /// Whether it costs nothing to look before every write. A server would be
+    /// asked each time.
+    pub(super) fn is_near(&self) -> bool {
+        self.exact || self.role == Role::Image
+    }
+
+    /// What the descriptor leads to.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // What was seen is whole between any two statements that change it.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the size and the count of blocks.
+    ///
+    /// # Errors
+    /// The target is not there as a whole any more; why, for people.
+    pub(super) fn glance(&self) -> Result<(), String> {
+        let mut seen = self.seen();
+        // Within the lock: an older count would look like fewer blocks.
+        let meta = self.file.metadata().map_err(|error| reason(&error))?;
+        let fewer = meta.blocks() < seen.blocks;
+        seen.blocks = meta.blocks();
+        if fewer && self.exact {
+            self.search(&mut seen, true, true);
+        }
+        if meta.len() == self.size {
+            return Ok(());
+        }
+        self.note_size(&mut seen, meta.len());
+        match self.role {
+            Role::Image if meta.len() == 0 => Err("it has gone (its size is now 0)".into()),
+            Role::Image => Err(format!(
+                "its size was {} bytes and is now {}",
+                self.size,
+                meta.len()
+            )),
+            Role::Below { .. } if meta.len() < self.range.end().min(self.size) => Err(format!(
+                "the file below it had {} bytes and has now {}",
+                self.size,
+                meta.len()
+            )),
+            Role::Below { .. } => Ok(()),
+        }
+    }
+
+    fn note_size(&self, seen: &mut Seen, now: u64) {
+        let from = now.max(self.range.start() + seen.below);
+        let finding = Finding::FileResized {
+            was: self.size,
+            now,
+            // Where data was, the count of blocks tells.
+            old: !self.exact && !seen.all && from < self.range.end().min(self.size),
+        };
+        if !seen.findings.contains(&finding) {
+            seen.findings.push(finding);
+        }
+    }
+
+    /// Looks at everything, when all that `state` claims is durable.
+    ///
+    /// # Errors
+    /// As for [`glance`](Self::glance).
+    pub(super) fn look(&self, state: &State, plan: &Plan) -> Result<(), String> {
+        self.glance()?;
+        let mut seen = self.seen();
+        seen.take_in(state, self.range.length());
+        let zeros = plan.passes().iter().any(|pass| may_be_zero(&pass.content));
+        self.search(&mut seen, false, self.exact || !zeros);
+        if self.exact {
+            seen.data = self.data_bytes();
+        }
+        Ok(())
+    }
+
+    /// Compares the file with what it was when a wipe that is continued was
+    /// saved last. `state`: what that claims.
+    pub fn since(&self, before: &FileFacts, state: &State, plan: &Plan) {
+        let mut seen = self.seen();
+        seen.take_in(state, self.range.length());
+        let zeros = plan.passes().iter().any(|pass| may_be_zero(&pass.content));
+        self.search(&mut seen, false, self.exact || !zeros);
+        let (Some(then), Some(now)) = (before.data, self.data_bytes()) else {
+            return;
+        };
+        if !self.exact || seen.blocks >= before.blocks {
+            return;
+        }
+        // What is missing beyond what was written; where, nobody knows any more.
+        let gone = then.saturating_sub(now).saturating_sub(seen.lost.bytes());
+        if gone > 0 {
+            let (at, old) = (seen.below, !seen.all);
+            seen.findings.push(Finding::FileLost {
+                at,
+                bytes: gone,
+                old,
+            });
+        }
+    }
+
+    fn data_bytes(&self) -> Option<u64> {
+        let holes: u64 = holes(&self.file, self.range)?
+            .iter()
+            .map(|hole| hole.length())
+            .sum();
+        Some(self.range.length() - holes)
+    }
+
+    /// Finds the holes that nobody here has made. `fewer`: whether the file has
+    /// fewer blocks than it had; `tells`: whether a hole in what was written
+    /// says anything.
+    fn search(&self, seen: &mut Seen, fewer: bool, tells: bool) {
+        let written = if seen.all {
+            Some(self.range)
+        } else {
+            Extent::new(self.range.start(), seen.below)
+        };
+        let within = match written {
+            _ if fewer => self.range,
+            Some(written) => written,
+            None => return,
+        };
+        let Some(holes) = holes(&self.file, within) else {
+            return;
+        };
+        let (mut overwritten, mut old) = (Vec::new(), Vec::new());
+        for hole in holes {
+            if let Some(part) = written.and_then(|written| hole.clipped(written))
+                && tells
+            {
+                overwritten.extend(self.good(seen, part));
+            }
+            if let Some(data) = self.data.as_ref().filter(|_| fewer) {
+                let ahead = |part: Extent| {
+                    let end = written.map_or(part.start(), Extent::end);
+                    Extent::between(part.start().max(end), part.end())
+                };
+                old.extend(data.overlaps(hole).filter_map(ahead));
+            }
+        }
+        self.note_lost(seen, &overwritten, false);
+        self.note_lost(seen, &old, true);
+    }
+
+    /// The parts of a range of the file that were written: what could not be
+    /// may be a hole.
+    fn good(&self, seen: &Seen, part: Extent) -> Vec<Extent> {
+        let base = self.range.start();
+        let there = Extent::between(part.start() - base, part.end() - base);
+        let good = there.map(|there| seen.bad.touching(there).gaps(there));
+        let back = |good: Extent| Extent::new(good.start() + base, good.length());
+        good.into_iter().flatten().filter_map(back).collect()
+    }
+
+    fn note_lost(&self, seen: &mut Seen, parts: &[Extent], old: bool) {
+        let new: Vec<Extent> = parts
+            .iter()
+            .flat_map(|part| seen.lost.gaps(*part))
+            .collect();
+        let Some(first) = new.first() else { return };
+        seen.findings.push(Finding::FileLost {
+            at: first.start() - self.range.start(),
+            bytes: new.iter().map(|part| part.length()).sum(),
+            old,
+        });
+        for part in new {
+            seen.lost.insert(part, ());
+        }
+    }
+
+    /// Writes down what the file is now, and what was found.
+    pub fn note(&self, checkpoint: &mut Checkpoint) {
+        let seen = self.seen();
+        for finding in &seen.findings {
+            checkpoint.findings.note(finding.clone());
+        }
+        checkpoint.file = Some(FileFacts {
+            size: self.size,
+            blocks: seen.blocks,
+            data: seen.data,
+        });
+    }
+}
+
+impl Seen {
+    fn take_in(&mut self, state: &State, length: u64) {
+        let writing = state.step.phase == Phase::Write;
+        self.all = state.step.pass > 0 || !writing;
+        self.below = if writing { state.position } else { length };
+        self.bad = Arc::clone(&state.bad);
+    }
+}
+
+/// Whether a pass may write zeros, of which some file systems make a hole.
+fn may_be_zero(content: &Content) -> bool {
+    match content {
+        Content::Zero => true,
+        Content::Pattern { pattern } => pattern.bytes().iter().all(|byte| *byte == 0),
+        Content::Random { .. } => false,
+    }
+}
+
+/// File systems whose count of blocks follows every write at once, and where a
+/// hole is made by nobody but who asks for one.
+fn counts_exactly(magic: u64) -> bool {
+    const EXACT: [u64; 3] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x0102_1994, // tmpfs
+    ];
+    EXACT.contains(&magic)
+}
+
+/// The holes of a file within a range, up to its end; `None` where there are too
+/// many, or the file system does not tell.
+fn holes(file: &File, within: Extent) -> Option<Vec<Extent>> {
+    let seek = |at: u64, whence| {
+        let at = i64::try_from(at).ok()?;
+        match lseek(file, at, whence) {
+            Ok(found) => u64::try_from(found).ok(),
+            // At or behind the end of the file.
+            Err(Errno::ENXIO) => Some(u64::MAX),
+            Err(_) => None,
+        }
+    };
+    let mut found = Vec::new();
+    let mut at = within.start();
+    while at < within.end() {
+        let hole = seek(at, Whence::SeekHole)?;
+        if hole >= within.end() {
+            break;
+        }
+        let data = seek(hole, Whence::SeekData)?.min(within.end());
+        found.extend(Extent::between(hole, data));
+        if found.len() > MOST_HOLES {
+            return None;
+        }
+        at = data;
+    }
+    Some(found)
+}
