@@ -55,6 +55,8 @@ impl Closing<'_> {
         if let Some(outcome) = self.never_began(ended) {
             // The reason follows; the log needs no last line.
             display.abandon();
+            // What could not be saved whole must not look like a wipe.
+            let _ = saver.withdraw();
             saver.give_up();
             return outcome;
         }

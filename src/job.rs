@@ -73,6 +73,9 @@ pub fn decide(
              --restart wipes it from the start; not touched"
         )));
     }
+    if mode == Mode::Fresh && known.of_it.is_empty() {
+        refuse_lost(&known, subject)?;
+    }
     if mode == Mode::Fresh
         && let Some(unfinished) = known.of_it.first()
     {
@@ -85,6 +88,7 @@ pub fn decide(
             let finished = history::finished(state, opened, subject)?;
             if finished.as_ref().is_none_or(|finished| !finished.sure) {
                 refuse_doubtful(&known, subject)?;
+                refuse_lost(&known, subject)?;
             }
             if let Some(finished) = finished {
                 return wiped_already(request, finished, subject);
@@ -134,6 +138,18 @@ fn refuse_doubtful(known: &Known, subject: &str) -> Result<(), Outcome> {
         "{subject}: may be the drive of an unfinished wipe ({}), and nothing proves that it is or \
          is not; say --resume to continue it or --restart to start over; not touched",
         files.join(", ")
+    )))
+}
+
+/// A checkpoint that says nothing any more may have been of this drive.
+fn refuse_lost(known: &Known, subject: &str) -> Result<(), Outcome> {
+    let Some(empty) = known.empty.first() else {
+        return Ok(());
+    };
+    Err(Outcome::Refused(format!(
+        "{subject}: may have an unfinished wipe, as {} is empty (after a loss of power?); \
+         --restart wipes it from the start, or remove that file; not touched",
+        shown(empty)
     )))
 }
 

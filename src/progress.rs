@@ -4,10 +4,10 @@
 mod file;
 pub mod place;
 mod room;
+mod slots;
 mod store;
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use self::file::{replace, sync_folder};
 use self::room::Room;
+use self::slots::Slots;
 pub use self::store::{LoadError, Pending, Record, Records, StateDir};
 use crate::checkpoint::{Checkpoint, Run, Sample};
 use crate::engine::{Journal, State};
@@ -81,11 +82,6 @@ impl Mark {
     }
 }
 
-/// Writes a file of the end of a wipe, for which room is kept.
-fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    room::fill(path, bytes).or_else(|_| replace(path, bytes))
-}
-
 /// Writes into a checkpoint what is not of the engine's state.
 pub type Beside = Box<dyn Fn(&mut Checkpoint) + Send>;
 
@@ -106,6 +102,8 @@ pub struct Saver {
     mark: Mark,
     // for the end; nothing is kept before it is asked for
     room: Room,
+    // where renaming is not durable
+    slots: Option<Slots>,
 }
 
 impl Saver {
@@ -132,6 +130,7 @@ impl Saver {
             made: false,
             mark: Mark::default(),
             room,
+            slots: None,
         }
     }
 
@@ -192,7 +191,7 @@ impl Saver {
 
     /// Gives the room back where the wipe has no checkpoint.
     pub fn give_up(&self) {
-        if fs::symlink_metadata(self.pending_path()).is_err() {
+        if !slots::exists(&self.pending_path()) {
             self.room.give_back();
         }
     }
@@ -220,6 +219,10 @@ impl Saver {
         if saved.is_err() && state.step.phase == Phase::Complete {
             // With it a resume does nothing again, so it has room of its own.
             let json = self.checkpoint.to_json().map_err(|e| e.to_string())?;
+            if self.dir.in_slots {
+                self.room.free(&self.pending_path());
+                return self.save(state);
+            }
             if room::fill(&self.pending_path(), &json).is_ok() {
                 self.mark.set(&self.checkpoint);
                 return Ok(());
@@ -234,7 +237,7 @@ impl Saver {
     /// # Errors
     /// The kernel's.
     pub fn keep_page(&self, page: &[u8]) -> io::Result<()> {
-        keep(&self.report_path().with_extension("html"), page)
+        self.keep(&self.report_path().with_extension("html"), page)
     }
 
     /// Keeps the record; after its page, as without it nothing is taken for
@@ -243,7 +246,16 @@ impl Saver {
     /// # Errors
     /// The kernel's.
     pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
-        keep(&self.report_path(), record)
+        self.keep(&self.report_path(), record)
+    }
+
+    /// Writes a file of the end of a wipe, for which room is kept.
+    fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if self.dir.in_slots {
+            self.room.free(path);
+            return slots::write_once(path, bytes, 0o600);
+        }
+        room::fill(path, bytes).or_else(|_| replace(path, bytes))
     }
 
     /// Removes the checkpoint of a wipe whose record is kept.
@@ -252,12 +264,13 @@ impl Saver {
     /// The kernel's.
     pub fn complete(&self) -> io::Result<()> {
         self.room.give_back();
-        match fs::remove_file(self.pending_path()) {
+        match slots::remove(&self.pending_path()) {
             // An earlier attempt was not durable.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            removed => removed?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                sync_folder(&self.dir.folder("pending"))
+            }
+            removed => removed,
         }
-        sync_folder(&self.dir.folder("pending"))
     }
 
     /// Removes the checkpoint that this process made. Legal only before the first
@@ -275,7 +288,9 @@ impl Saver {
 
     fn write(&mut self) -> Result<(), String> {
         let path = self.pending_path();
-        let fresh = fs::symlink_metadata(&path).is_err();
+        let fresh = !slots::exists(&path);
+        // Also where it then fails: what is there is of no use to anybody.
+        self.made |= fresh;
         let mut written = self.try_write(&path);
         if written.is_err() && fresh && self.room.give_back() {
             // Without a first checkpoint there is nothing to keep room for.
@@ -285,12 +300,11 @@ impl Saver {
             self.checkpoint.failed_saves += 1;
             format!("{}: {}", shown(&path), reason(&error))
         })?;
-        self.made |= fresh;
         self.mark.set(&self.checkpoint);
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {
             // A file that stays is found again, and refused by its content.
-            let _ = fs::remove_file(&old);
+            let _ = slots::remove(&old);
             if let Some(name) = old.file_name().and_then(|name| name.to_str()) {
                 Room::of(&self.dir, name).give_back();
             }
@@ -304,10 +318,16 @@ impl Saver {
     }
 
     /// Saves; gives the number of bytes.
-    fn try_write(&self, path: &Path) -> io::Result<u64> {
+    fn try_write(&mut self, path: &Path) -> io::Result<u64> {
         let json = self.checkpoint.to_json()?;
         self.dir.create()?;
-        replace(path, &json)?;
+        if self.dir.in_slots {
+            let slots = self.slots.get_or_insert_with(|| Slots::of(path));
+            slots.save(&json)?;
+        } else {
+            replace(path, &json)?;
+            slots::forget_copies(path)?;
+        }
         Ok(json.len() as u64)
     }
 

@@ -61,6 +61,8 @@ pub struct Known {
     /// Those whose content is another, of drives that nothing identifies: this
     /// one after new data came onto it, or another one.
     pub doubtful: Vec<PathBuf>,
+    /// Files that say nothing any more. Each may have been of this drive.
+    pub empty: Vec<PathBuf>,
     /// Why others were left out, as `SUBJECT: fact`.
     pub left_out: Vec<String>,
 }
@@ -78,6 +80,9 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             Ok(checkpoint) => checkpoint,
             Err(error) => {
                 let text = unusable(&path, &error);
+                if matches!(error, LoadError::Empty) {
+                    known.empty.push(path);
+                }
                 if speaks_of(&error, device) {
                     known.unusable.push(text);
                 } else {
@@ -285,6 +290,9 @@ pub fn unusable(path: &Path, error: &LoadError) -> String {
                 reason(error)
             )
         }
+        LoadError::Empty => {
+            format!("{path}: is empty, as a loss of power leaves a file; it is left as it is")
+        }
         LoadError::Invalid { why, .. } => format!("{path}: {why}; it is left as it is"),
     }
 }
@@ -302,7 +310,8 @@ pub(crate) fn speaks_of(error: &LoadError, device: &Device) -> bool {
         LoadError::Invalid {
             device_id: None, ..
         }
-        | LoadError::Unreadable(_) => false,
+        | LoadError::Unreadable(_)
+        | LoadError::Empty => false,
     }
 }
 

@@ -314,7 +314,10 @@ impl Session {
         let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
         checkpoint.report = wanted;
         let name = job.file_name(device, &checkpoint);
-        let (dir, watch) = (state_dir.clone(), Box::new(watch));
+        let kept = self.host.durability(state_dir.root());
+        let in_slots = matches!(kept, Durability::BySlots(_));
+        let dir = state_dir.clone().kept_in_slots(in_slots);
+        let watch = Box::new(watch);
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         if let Some(watch) = writer.watch().map(Arc::clone) {
             if let Some(before) = &saver.checkpoint().file {

@@ -18,6 +18,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::StateDir;
 use super::file::sync_folder;
+use super::slots;
 use crate::checkpoint::Checkpoint;
 use crate::plan::Plan;
 use crate::text::reason;
@@ -88,6 +89,8 @@ pub(super) struct Room {
     checkpoint: PathBuf,
     // what is kept
     need: Option<Need>,
+    // whether a loss of power could damage the file system with it
+    in_slots: bool,
 }
 
 impl Room {
@@ -100,6 +103,7 @@ impl Room {
             record,
             checkpoint: dir.folder("pending").join(name),
             need: None,
+            in_slots: dir.in_slots,
         }
     }
 
@@ -115,9 +119,10 @@ impl Room {
 
     fn keep_all(&mut self, need: Need, json: u64) -> io::Result<()> {
         let before = self.files().iter().any(|file| place(file).exists());
-        let kept = keep(&self.record, need.record)
-            .and_then(|()| keep(&self.page, need.page))
-            .and_then(|()| keep(&self.checkpoint, need.checkpoint))
+        let kept = self
+            .keep_one(&self.record, need.record)
+            .and_then(|()| self.keep_one(&self.page, need.page))
+            .and_then(|()| self.keep_one(&self.checkpoint, need.checkpoint))
             // The saves on the way need some as well.
             .and_then(|()| is_free(&self.root, 2 * json));
         if kept.is_ok() {
@@ -126,6 +131,32 @@ impl Room {
             self.give_back();
         }
         kept
+    }
+
+    fn keep_one(&self, file: &Path, bytes: u64) -> io::Result<()> {
+        if !self.in_slots {
+            return keep(file, bytes);
+        }
+        // As every file there: see `slots`.
+        let path = place(file);
+        if open(&path, false)
+            .and_then(|room| kept(&room))
+            .is_ok_and(|kept| kept < bytes)
+        {
+            slots::remove_one(&path)?;
+        }
+        keep(file, bytes)?;
+        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        open(&path, false)?.sync_all()
+    }
+
+    /// Gives the room for one file back.
+    pub fn free(&self, file: &Path) -> bool {
+        let path = place(file);
+        if self.in_slots {
+            return path.exists() && slots::remove_one(&path).is_ok();
+        }
+        fs::remove_file(path).is_ok()
     }
 
     /// Whether what is kept still does for a checkpoint of so many bytes.
@@ -140,9 +171,7 @@ impl Room {
 
     /// Gives all of it back; tells whether there was any.
     pub fn give_back(&self) -> bool {
-        let given = self
-            .files()
-            .map(|file| fs::remove_file(place(file)).is_ok());
+        let given = self.files().map(|file| self.free(file));
         given.contains(&true)
     }
 }

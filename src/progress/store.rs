@@ -8,6 +8,7 @@ use nix::unistd::{AccessFlags, access};
 use serde_json::Value;
 
 use super::file::create_durably;
+use super::slots::{self, Saved};
 use crate::checkpoint::{Checkpoint, Invalid};
 use crate::identity::Identity;
 use crate::outcome::Outcome;
@@ -21,6 +22,8 @@ const MAX_FILE: u64 = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct StateDir {
     root: PathBuf,
+    /// Whether it lies where renaming is not durable.
+    pub(super) in_slots: bool,
 }
 
 /// Why a file is not used.
@@ -28,6 +31,9 @@ pub struct StateDir {
 pub enum LoadError {
     /// It cannot be read.
     Unreadable(io::Error),
+    /// It has no bytes, or none but zeros: a loss of power where a file system
+    /// does not keep what was saved.
+    Empty,
     /// Its content is not a checkpoint of this program.
     Invalid {
         /// Why not.
@@ -70,7 +76,17 @@ impl StateDir {
     /// The directory at this path; nothing is created yet.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            in_slots: false,
+        }
+    }
+
+    /// The same, with files that are written in place if `in_slots`: where the
+    /// file system does not make renaming durable.
+    #[must_use]
+    pub fn kept_in_slots(self, in_slots: bool) -> Self {
+        Self { in_slots, ..self }
     }
 
     /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
@@ -173,11 +189,18 @@ impl StateDir {
             let hidden = path
                 .file_name()
                 .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-            if !hidden && path.extension().is_some_and(|end| end == "json") {
+            // A copy is one of a file that may not be there.
+            let path = match slots::file_of(&path) {
+                Some(file) if is_orphan(&file) => file,
+                _ if hidden => continue,
+                _ => path,
+            };
+            if path.extension().is_some_and(|end| end == "json") {
                 found.push(path);
             }
         }
         found.sort();
+        found.dedup();
         Ok(found)
     }
 
@@ -187,6 +210,31 @@ impl StateDir {
         }
         Ok(())
     }
+}
+
+/// Whether of a file that is not there a whole copy is. Without one nothing was
+/// ever saved.
+fn is_orphan(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Saved::Bytes(_)))
+}
+
+/// What was saved under a name.
+fn saved(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let bytes = match slots::read(path, read).map_err(LoadError::Unreadable)? {
+        Saved::Torn(bytes) if !is_blank(&bytes) => {
+            let why = "its SHA-256 is not that of its content, and no whole copy is there";
+            return Err(invalid(Invalid::Corrupt(why.into()), &bytes));
+        }
+        Saved::Bytes(bytes) | Saved::Torn(bytes) => bytes,
+    };
+    if is_blank(&bytes) {
+        return Err(LoadError::Empty);
+    }
+    Ok(bytes)
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -199,12 +247,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn load(path: &Path) -> Result<Checkpoint, LoadError> {
-    let bytes = read(path).map_err(LoadError::Unreadable)?;
+    let bytes = saved(path)?;
     Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
 }
 
 fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
-    let bytes = read(path).map_err(LoadError::Unreadable)?;
+    let bytes = saved(path)?;
     let checkpoint = Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))?;
     let outcome = serde_json::from_slice::<Value>(&bytes)
         .ok()
