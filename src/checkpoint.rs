@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::difference::{Differences, Wrap};
-use crate::extent::BadMap;
+use crate::extent::{BadMap, During, Extent};
 use crate::finding::Findings;
 use crate::identity::Identity;
 use crate::plan::{self, Phase, Plan, Step, Verify};
@@ -27,7 +27,9 @@ pub struct Checkpoint {
     pub version: u64,
     /// The path at the last run, for people.
     pub device: String,
-    /// Bytes of the current pass that a successful flush covered.
+    /// Bytes of the current pass that a successful flush covered. While it is
+    /// written everything below this position is, or stands in `bad`; at its end
+    /// what stands there does not count.
     pub written: u64,
     /// Bytes of the target.
     pub total_size: u64,
@@ -63,7 +65,8 @@ pub struct Checkpoint {
     /// What is done with it.
     pub phase: Phase,
     /// Where the read-back of the current pass is, in bytes: everything below
-    /// that it looks at was read.
+    /// that it looks at was read. At the end of the wipe the bytes that were
+    /// compared.
     pub verified: u64,
     /// What could not be written or read.
     pub bad: BadMap,
@@ -280,19 +283,35 @@ impl Checkpoint {
         self.phase = step.phase;
         (self.written, self.verified) = match step.phase {
             Phase::Write => (position, 0),
-            Phase::Verify => (self.total_size, position),
-            Phase::Complete => {
-                let verified = if self.plan.verify() == Verify::None {
-                    0
-                } else {
-                    self.total_size
-                };
-                (self.total_size, verified)
-            }
+            Phase::Verify => (self.all_written(), position),
+            Phase::Complete => (self.all_written(), self.compared()),
         };
         self.progress_percent = plan::percent_of(self.written, self.total_size);
         let (done, total) = self.plan.work(step, position, self.total_size);
         self.plan_percent = plan::percent(done, total);
+    }
+
+    /// Bytes that are written when a pass has come to its end: what could not be
+    /// written is none of them.
+    #[must_use]
+    pub fn all_written(&self) -> u64 {
+        let unwritten = self.bad.amount_during(During::Write).most;
+        self.total_size.saturating_sub(unwritten)
+    }
+
+    /// Bytes that the read-back of the last pass compares when it is done: what
+    /// could not be read is none of them; after a bad block in an earlier pass,
+    /// or where ranges were joined, at least so many.
+    #[must_use]
+    pub fn compared(&self) -> u64 {
+        let (how, size) = (self.plan.verify(), self.total_size);
+        let places = Extent::new(0, size).map_or(Vec::new(), |all| how.pieces(all, size));
+        let bad = self.bad.shape();
+        let compared = |place: &Extent| {
+            let missed: u64 = bad.overlaps(*place).map(Extent::length).sum();
+            place.length() - missed
+        };
+        places.iter().map(compared).sum()
     }
 
     /// Reads a checkpoint from its bytes.
@@ -339,7 +358,10 @@ impl Checkpoint {
             ),
             (
                 "written",
-                self.phase == Phase::Write || self.written == total,
+                self.phase == Phase::Write
+                    // As versions before this one had it.
+                    || self.written == total
+                    || self.written == self.all_written(),
             ),
             ("verified", self.verified <= total),
             ("verified", self.phase != Phase::Write || self.verified == 0),

@@ -22,6 +22,7 @@ mod drive;
 mod durability;
 mod empty;
 mod foundation;
+mod locked;
 mod loops;
 mod machine;
 mod made;

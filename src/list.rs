@@ -39,8 +39,8 @@ pub struct Unfinished {
     pub place: Place,
     /// Where its drive sits, if it is attached.
     pub slot: Option<String>,
-    /// Whether its drive is in use now, so that the wipe may be running.
-    pub in_use: bool,
+    /// Whether it is running now.
+    pub running: bool,
     /// `wipeit --resume` with the state directory where that is needed.
     pub resume: String,
 }
@@ -382,16 +382,19 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 impl Unfinished {
-    /// The command that continues it.
-    fn command(&self) -> String {
-        match &self.place {
+    /// The command that continues it; none while it runs.
+    fn command(&self) -> Option<String> {
+        if self.running {
+            return None;
+        }
+        Some(match &self.place {
             Place::Here(path) => {
                 let path = shell_word(path.as_os_str().as_bytes());
                 format!("{} {path}", self.resume)
             }
             Place::AnyOf(_) => format!("{} DEVICE", self.resume),
             Place::Absent => self.resume.clone(),
-        }
+        })
     }
 
     fn lines(&self, now: Timestamp) -> [String; 3] {
@@ -438,7 +441,10 @@ impl Unfinished {
         [
             format!("  {name:<8}  {what}{size}, {place}{slot}"),
             format!("{indent}{progress}, {}", clean(&self.stopped(now))),
-            format!("{indent}continue: {}", self.command()),
+            match self.command() {
+                Some(command) => format!("{indent}continue: {command}"),
+                None => format!("{indent}it is running: there is nothing to continue"),
+            },
         ]
     }
 
@@ -455,7 +461,7 @@ impl Unfinished {
             ..
         }) = last
         else {
-            let running = if self.in_use {
+            let running = if self.running {
                 "running"
             } else {
                 "killed or crashed"
@@ -497,7 +503,8 @@ struct UnfinishedJson<'a> {
     saved_at: &'a str,
     ended_at: Option<&'a str>,
     ended_by: Option<&'a str>,
-    command: String,
+    running: bool,
+    command: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -588,6 +595,7 @@ impl Unfinished {
             saved_at: &checkpoint.timestamp,
             ended_at: last.and_then(|run| run.end.as_deref()),
             ended_by: last.and_then(|run| run.ended_by.as_deref()),
+            running: self.running,
             command: self.command(),
         }
     }

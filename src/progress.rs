@@ -384,10 +384,11 @@ impl Saver {
 
 /// Writes a state of the engine into a checkpoint.
 pub fn take_in(checkpoint: &mut Checkpoint, state: &State) {
-    checkpoint.set_position(state.step, state.position);
     checkpoint.bad = (*state.bad).clone();
     checkpoint.mismatches = (*state.mismatches).clone();
     checkpoint.wrap = state.wrap;
+    // After what is bad: it says how much is written.
+    checkpoint.set_position(state.step, state.position);
 }
 
 impl Journal for Saver {

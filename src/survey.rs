@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nix::unistd::Uid;
 
+use crate::checkpoint::Checkpoint;
 use crate::delivery;
 use crate::device::{Attached, Disk, Fact, Host, Place};
 use crate::display;
@@ -147,7 +148,8 @@ fn unfinished(
         let on = disks.iter().find(|disk| part(disk, &place).is_some());
         found.push(Unfinished {
             slot: on.and_then(|disk| disk.slot.clone()),
-            in_use: on.is_some_and(is_busy),
+            running: is_running(host, &checkpoint, &place)
+                .unwrap_or_else(|| on.is_some_and(is_busy)),
             file: path,
             checkpoint,
             place,
@@ -155,6 +157,20 @@ fn unfinished(
         });
     }
     found
+}
+
+/// Whether the last run of a wipe is under way; `None` where that cannot be seen.
+fn is_running(host: &Host, checkpoint: &Checkpoint, place: &Place) -> Option<bool> {
+    if checkpoint.runs.last().is_none_or(|run| run.end.is_some()) {
+        return Some(false);
+    }
+    let paths = match place {
+        Place::Here(path) => std::slice::from_ref(path),
+        Place::AnyOf(paths) => paths,
+        Place::Absent => return Some(false),
+    };
+    let locked = paths.iter().filter_map(|path| host.is_locked(path));
+    locked.reduce(|any, this| any || this)
 }
 
 fn is_busy(disk: &Disk) -> bool {

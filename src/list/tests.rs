@@ -52,7 +52,7 @@ fn unfinished(place: Place) -> Unfinished {
         checkpoint: checkpoint(),
         slot: matches!(place, Place::Here(_)).then(|| "0:7".into()),
         place,
-        in_use: false,
+        running: false,
         resume: "wipeit --resume".into(),
     }
 }
@@ -167,8 +167,12 @@ fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
     wipe.checkpoint.timestamp = "2026-01-14T11:59:48Z".into();
     let all = text(&wipe);
     assert!(all.contains("killed or crashed, saved 12 s ago"), "{all}");
-    wipe.in_use = true;
-    assert!(text(&wipe).contains("running, saved 12 s ago"));
+    wipe.running = true;
+    let all = text(&wipe);
+    assert!(all.contains("running, saved 12 s ago"), "{all}");
+    assert!(!all.contains("--resume"), "{all}");
+    assert!(all.ends_with("there is nothing to continue"), "{all}");
+    wipe.running = false;
     wipe.checkpoint.runs[0].end = Some("nonsense".into());
     assert!(text(&wipe).contains("stopped at an unknown time by Ctrl+C"));
 }

@@ -298,8 +298,15 @@ fn whole(id: &Identity) -> String {
 fn work(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let passes = checkpoint.plan.passes();
-    let written = u128::from(checkpoint.total_size) * passes.len() as u128;
-    let written = u64::try_from(written).unwrap_or(u64::MAX);
+    let whole = checkpoint.all_written();
+    let written = u128::from(whole) * passes.len() as u128;
+    let written = bytes_text(u64::try_from(written).unwrap_or(u64::MAX));
+    // Which of them an earlier pass could write nobody knows any more.
+    let least = if whole < checkpoint.total_size && passes.len() > 1 {
+        "at least "
+    } else {
+        ""
+    };
     let tool = format!("wipeit {}", checkpoint.tool_version);
     let is_random = passes
         .iter()
@@ -311,7 +318,7 @@ fn work(record: &Record) -> Markup {
             @if let Some(scheme) = &checkpoint.scheme {
                 (row("Scheme", scheme))
             }
-            (row("Passes", &format!("{}; {} in all", passes.len(), bytes_text(written))))
+            (row("Passes", &format!("{}; {least}{written} in all", passes.len())))
         }
         table.list {
             thead { tr { th.number { "Pass" } th { "Written" } th { "Generator" } th { "Read back" } } }
@@ -321,7 +328,7 @@ fn work(record: &Record) -> Markup {
                         td.number { (index + 1) }
                         td { (content(pass)) }
                         td { (generator(pass)) }
-                        td { (read_back(pass, checkpoint.total_size)) }
+                        td { (read_back(pass, index + 1 == passes.len(), record)) }
                     }
                 }
             }
@@ -359,10 +366,14 @@ fn generator(pass: &Pass) -> &'static str {
     }
 }
 
-fn read_back(pass: &Pass, total: u64) -> String {
+/// What was read back of a pass; exact of the last one only.
+fn read_back(pass: &Pass, last: bool, record: &Record) -> String {
+    let total = record.checkpoint.total_size;
     match pass.verify {
         Verify::None => "not read back".into(),
-        Verify::Full => "every byte".into(),
+        Verify::Full if record.checkpoint.bad.is_empty() => "every byte".into(),
+        Verify::Full if last => all_but(record),
+        Verify::Full => "every byte that could be".into(),
         how @ Verify::Sample { .. } => {
             let share = size::percent_text(how.bytes(total), total);
             format!("samples, {share}")
@@ -370,14 +381,30 @@ fn read_back(pass: &Pass, total: u64) -> String {
     }
 }
 
+/// What a full read-back of a target with bad blocks did not compare.
+fn all_but(record: &Record) -> String {
+    let total = record.checkpoint.total_size;
+    let missed = total.saturating_sub(record.verification.bytes);
+    format!("all but {}", bytes_text(missed))
+}
+
 fn verification(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let found = &record.verification;
     let share = size::percent_text(found.bytes, checkpoint.total_size);
     let how = match checkpoint.plan.verify() {
-        Verify::None => "none: the last pass was not read back",
-        Verify::Full => "full: every byte of the last pass read back and compared",
-        Verify::Sample { .. } => "sample: pseudorandom places of the last pass (NIST SP 800-88 R1)",
+        Verify::None => "none: the last pass was not read back".into(),
+        Verify::Full => {
+            let bytes = if checkpoint.bad.is_empty() {
+                "every byte".into()
+            } else {
+                all_but(record)
+            };
+            format!("full: {bytes} of the last pass read back and compared")
+        }
+        Verify::Sample { .. } => {
+            "sample: pseudorandom places of the last pass (NIST SP 800-88 R1)".to_string()
+        }
     };
     let compared = match checkpoint.plan.verify() {
         Verify::None => String::new(),
@@ -403,7 +430,7 @@ fn verification(record: &Record) -> Markup {
     };
     let body = html! {
         table.facts {
-            (row("Method", how))
+            (row("Method", &how))
             (row("Compared", &compared))
             (row("Read", through))
             (row("Result", &result))
@@ -672,8 +699,13 @@ fn reach(record: &Record) -> Markup {
     let body = html! {
         ul { @for limit in &record.limits { li { (sentence(limit)) } } }
         p.small {
-            "\u{201c}Clear\u{201d} is meant as in NIST SP 800-88: all user-addressable bytes were "
-            "overwritten. It is not Purge, and nobody certified this page; it says what the "
+            "\u{201c}Clear\u{201d} is meant as in NIST SP 800-88: "
+            @if is_wiped(record) {
+                "all user-addressable bytes were overwritten. "
+            } @else {
+                "that was NOT achieved here. "
+            }
+            "It is not Purge, and nobody certified this page; it says what the "
             "program did and saw."
         }
     };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{is_file, limits_of, method_word};
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::{Computer, Device, Medium};
-use crate::extent::{Amount, Extent};
+use crate::extent::Amount;
 use crate::outcome::Outcome;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
@@ -127,19 +127,10 @@ impl Record {
 
 impl Verification {
     fn of(checkpoint: &Checkpoint) -> Self {
-        let size = checkpoint.total_size;
-        let how = checkpoint.plan.verify();
-        let all = Extent::new(0, size);
-        let places = all.map_or(Vec::new(), |all| how.pieces(all, size));
-        let bad = checkpoint.bad.shape();
         let different = checkpoint.mismatches.amount();
-        let compared = |place: &Extent| {
-            let missed: u64 = bad.overlaps(*place).map(Extent::length).sum();
-            place.length() - missed
-        };
         Self {
-            method: how.name().into(),
-            bytes: places.iter().map(compared).sum(),
+            method: checkpoint.plan.verify().name().into(),
+            bytes: checkpoint.compared(),
             bytes_different: different.least,
             bytes_different_at_most: at_most(different),
         }
