@@ -305,6 +305,9 @@ fn could_keep(folder: &Path, bytes: u64, room: Option<&Room>) -> io::Result<()> 
         rooms.iter().sum()
     });
     let bytes = bytes.saturating_sub(had);
+    if bytes == 0 {
+        return Ok(());
+    }
     is_free(there, bytes)?;
     // A file without a name is gone as soon as it is closed. Quotas, limits and
     // what the file system can do are seen this way only.

@@ -3,6 +3,7 @@
 mod again;
 mod bounds;
 mod check;
+mod delivery;
 mod durable;
 mod ensure;
 mod errors;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         bounds::cases(),
         again::cases(),
         check::cases(),
+        delivery::cases(),
         ensure::cases(),
         errors::cases(),
         input::cases(),
