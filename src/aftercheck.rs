@@ -190,6 +190,9 @@ impl fmt::Display for Since<'_> {
                     visible(&holder.by)
                 )
             }
+            Refusal::Unreadable(why) => {
+                write!(f, "nobody can tell whether it is in use ({})", visible(why))
+            }
             other => write!(f, "it may be in use ({other})"),
         }
     }

@@ -38,3 +38,42 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::device::DevId;
+    use crate::device::tests::Machine;
+
+    #[test]
+    fn a_device_has_gone_where_the_kernel_says_so_and_only_there() {
+        let machine = Machine::new();
+        let dev = DevId { major: 8, minor: 0 };
+        machine.disk("sda", dev);
+        machine.set("sda", &[("diskseq", "7")]);
+        let gone = || machine.host.has_gone(dev, Some(7)).unwrap_or_default();
+        assert_eq!(gone(), "");
+        for state in ["running", "blocked", "quiesce", "live", "resetting", "what"] {
+            machine.set("sda", &[("device/state", state)]);
+            assert_eq!(gone(), "", "{state}");
+        }
+        for (state, said) in [
+            ("offline", "offline (offline)"),
+            ("transport-offline", "offline (transport-offline)"),
+            ("dead", "gone (dead)"),
+            ("deleting (no IO)", "gone (deleting (no IO))"),
+        ] {
+            machine.set("sda", &[("device/state", state)]);
+            assert!(gone().ends_with(said), "{state}: {}", gone());
+        }
+        machine.set("sda", &[("device/state", "running"), ("diskseq", "8")]);
+        assert_eq!(gone(), "it has gone, and another disk has its name");
+        // A kernel that does not count disks.
+        assert_eq!(machine.host.has_gone(dev, None), None);
+        let other = DevId {
+            major: 8,
+            minor: 16,
+        };
+        let said = machine.host.has_gone(other, None);
+        assert_eq!(said.as_deref(), Some("it has gone"));
+    }
+}

@@ -365,3 +365,161 @@ fn holes(file: &File, within: Extent) -> Option<Vec<Extent>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use nix::fcntl::{FallocateFlags, fallocate};
+
+    use super::*;
+    use crate::plan::{Generator, Key, Pass, Step, Verify};
+
+    const KIB: u64 = 1024;
+    const SIZE: u64 = 1024 * KIB;
+
+    fn plan(passes: usize) -> Plan {
+        let content = Content::Random {
+            generator: Generator::Aes256,
+            key: Key::new([7; 32]),
+        };
+        let pass = Pass {
+            content,
+            verify: Verify::None,
+        };
+        Plan::new(vec![pass; passes]).unwrap()
+    }
+
+    fn at(pass: usize, position: u64) -> State {
+        let phase = Phase::Write;
+        State {
+            step: Step { pass, phase },
+            position,
+            ..State::start()
+        }
+    }
+
+    fn punch(file: &File, from: u64, length: u64) {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let [from, length] = [from, length].map(|bytes| i64::try_from(bytes).unwrap());
+        fallocate(file, flags, from, length).unwrap();
+    }
+
+    /// A file with data below `data`; `None` where the file system of this test
+    /// does not count exactly.
+    fn watched(data: u64, role: Role, length: u64) -> Option<(File, Watch)> {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(SIZE).unwrap();
+        file.write_all_at(&vec![1; usize::try_from(data).unwrap()], 0)
+            .unwrap();
+        file.sync_all().unwrap();
+        let watch = Watch::begin(file.try_clone().unwrap(), role, length).unwrap();
+        watch.exact.then_some((file, watch))
+    }
+
+    fn found(watch: &Watch) -> Vec<Finding> {
+        watch.seen().findings.clone()
+    }
+
+    fn lost(at: u64, bytes: u64, old: bool) -> Finding {
+        Finding::FileLost { at, bytes, old }
+    }
+
+    #[test]
+    fn what_was_taken_out_counts_once_and_as_old_only_where_nothing_was_written() {
+        let Some((file, watch)) = watched(512 * KIB, Role::Image, SIZE) else {
+            return;
+        };
+        watch.look(&at(0, 0), &plan(1)).unwrap();
+        file.write_all_at(&vec![2; 131_072], 0).unwrap();
+        file.sync_all().unwrap();
+        let state = at(0, 128 * KIB);
+        watch.look(&state, &plan(1)).unwrap();
+        assert_eq!(found(&watch), []);
+        // Of what was written, of what was not, and of what was a hole.
+        punch(&file, 64 * KIB, 128 * KIB);
+        punch(&file, 600 * KIB, 64 * KIB);
+        watch.glance().unwrap();
+        watch.look(&state, &plan(1)).unwrap();
+        let both = [
+            lost(64 * KIB, 64 * KIB, false),
+            lost(128 * KIB, 64 * KIB, true),
+        ];
+        assert_eq!(found(&watch), both);
+        // It is written there again, and cut off: that was known, and no block
+        // more has gone.
+        file.write_all_at(&vec![2; 131_072], 64 * KIB).unwrap();
+        file.sync_all().unwrap();
+        watch.look(&at(0, 192 * KIB), &plan(1)).unwrap();
+        assert_eq!(found(&watch), both);
+    }
+
+    #[test]
+    fn nothing_old_is_left_in_a_later_pass() {
+        let Some((file, watch)) = watched(SIZE, Role::Image, SIZE) else {
+            return;
+        };
+        watch.look(&at(1, 128 * KIB), &plan(2)).unwrap();
+        punch(&file, 512 * KIB, 4 * KIB);
+        watch.look(&at(1, 128 * KIB), &plan(2)).unwrap();
+        assert_eq!(found(&watch), [lost(512 * KIB, 4 * KIB, false)]);
+    }
+
+    #[test]
+    fn of_a_file_below_only_what_the_device_shows_counts() {
+        let role = Role::Below { base: 256 * KIB };
+        let Some((file, watch)) = watched(SIZE, role, 512 * KIB) else {
+            return;
+        };
+        punch(&file, 0, 256 * KIB);
+        punch(&file, 768 * KIB, 64 * KIB);
+        watch.look(&at(0, 4 * KIB), &plan(1)).unwrap();
+        assert_eq!(found(&watch), []);
+        punch(&file, 264 * KIB, 4 * KIB);
+        watch.look(&at(0, 4 * KIB), &plan(1)).unwrap();
+        assert_eq!(found(&watch), [lost(8 * KIB, 4 * KIB, true)]);
+        // Behind its end it may grow and shrink.
+        file.set_len(800 * KIB).unwrap();
+        watch.glance().unwrap();
+        file.set_len(700 * KIB).unwrap();
+        assert!(watch.glance().is_err());
+    }
+
+    #[test]
+    fn a_resume_misses_what_went_away_meanwhile() {
+        let Some((file, watch)) = watched(SIZE, Role::Image, SIZE) else {
+            return;
+        };
+        let mut checkpoint = Checkpoint::begin(
+            crate::device::example::disk().identity,
+            plan(1),
+            4096,
+            "01".into(),
+            "now",
+        );
+        watch.note(&mut checkpoint);
+        let before = checkpoint.file.unwrap();
+        punch(&file, 512 * KIB, 8 * KIB);
+        let later = Watch::begin(file, Role::Image, SIZE).unwrap();
+        later.since(&before, &at(0, 64 * KIB), &plan(1));
+        assert_eq!(found(&later), [lost(64 * KIB, 8 * KIB, true)]);
+    }
+
+    #[test]
+    fn what_could_not_be_written_may_be_a_hole() {
+        let Some((_file, watch)) = watched(0, Role::Image, SIZE) else {
+            return;
+        };
+        let mut state = at(0, SIZE / 2);
+        let bad = crate::extent::Bad {
+            pass: 1,
+            state: crate::extent::BadState::Failed,
+            during: crate::extent::During::Write,
+            errno: 5,
+        };
+        let all = Extent::new(0, SIZE / 2).unwrap();
+        Arc::make_mut(&mut state.bad).add(all, bad);
+        watch.look(&state, &plan(1)).unwrap();
+        assert_eq!(found(&watch), []);
+    }
+}

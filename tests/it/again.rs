@@ -35,7 +35,7 @@ cases![
     OPENSSL => a_run_that_is_killed_while_it_waits_reads_back_all,
 ];
 
-const SIZE: u64 = 16 * MIB;
+const SIZE: u64 = 18 * MIB;
 const OPTIONS: &str = "-b 64K --checkpoint-every 1M --yes --rate-limit 8M";
 
 /// A wipe that has come so many bytes far.
@@ -89,7 +89,7 @@ fn a_file_below_a_loop_device_that_is_cut_off_is_not_called_wiped() {
         drop(file);
         let done = run.wait().code(1);
         assert!(done.stdout.starts_with("FAILED "), "{done:?}");
-        done.says(&["the file below it had 16777216 bytes and has now"]);
+        done.says(&["the file below it had 18874368 bytes and has now"]);
         let checkpoint = scratch.state().checkpoint();
         let written = number(&checkpoint, "written");
         check(device.path(), 0, written, &Content::of(&checkpoint, 1));
@@ -110,7 +110,7 @@ fn a_file_below_a_loop_device_that_grows_is_said() {
     let run = begun(scratch.wipe(device.path()), &scratch, 3 * MIB);
     sh!("truncate", "-s", (SIZE + MIB).to_string(), image);
     let done = run.wait().wiped(device.path(), SIZE);
-    done.says(&["changed the size of its file from 16777216 to 17825792"]);
+    done.says(&["changed the size of its file from 18874368 to 19922944"]);
 }
 
 fn what_is_taken_out_of_a_file_below_a_loop_device_is_found() {

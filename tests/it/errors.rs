@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::support::content::{Content, check};
-use crate::support::device::{Loop, Mount, Served, Traits};
-use crate::support::run::{Done, Wipe};
+use crate::support::device::{Loop, Mount, Served, SlowDisk, Traits};
+use crate::support::run::{Done, Running, Wipe};
 use crate::support::state::number;
 use crate::support::{MIB, Need, STRACE, Scratch, cases, sh};
 
@@ -22,11 +22,13 @@ cases![
     TRACED_LOOP => an_error_of_one_command_is_no_error_of_a_whole_device,
     Served::NEEDS => an_image_whose_server_is_killed_has_no_bad_sectors,
     Served::NEEDS => an_image_that_is_served_has_its_bad_sectors_mapped,
+    SlowDisk::NEEDS => an_image_on_a_disk_that_dies_has_no_bad_sectors,
+    SlowDisk::NEEDS => a_device_whose_server_is_killed_has_no_bad_sectors,
     crate::support::LOOP => a_device_over_a_full_file_system_has_no_bad_sectors,
     crate::support::LOOP => a_device_that_shrinks_is_said_to_have_shrunk,
 ];
 
-const SIZE: u64 = 16 * MIB;
+const SIZE: u64 = 17 * MIB;
 const OPTIONS: &str = "-b 64K --threads 1 --checkpoint-every 1M --yes";
 
 fn injected(wipe: Wipe, fault: &str) -> Wipe {
@@ -196,6 +198,53 @@ fn an_image_that_is_served_has_its_bad_sectors_mapped() {
     assert_eq!(number(bad, "length"), 4096, "{report}");
 }
 
+/// A wipe that has come three megabytes far.
+fn begun(scratch: &Scratch, target: &Path) -> Running {
+    let state = scratch.state();
+    let wipe = scratch.wipe(target).words(OPTIONS);
+    let mut run = wipe.words("--rate-limit 4M").start();
+    run.until("some megabytes", |_| {
+        let checkpoint = state.try_checkpoint();
+        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    });
+    run
+}
+
+fn killed(pid: u32) {
+    use nix::sys::signal::{Signal, kill};
+    kill(
+        nix::unistd::Pid::from_raw(pid.cast_signed()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
+}
+
+fn an_image_on_a_disk_that_dies_has_no_bad_sectors() {
+    let scratch = Scratch::new();
+    let old = scratch.sparse("disk.img", 64 * MIB);
+    let disk = SlowDisk::over(&scratch, &old, &Traits::default());
+    let mount = Mount::ext4(disk.path(), scratch.join("mounted"));
+    let image = mount.point().join("old.img");
+    crate::support::content::fill_with_tags(&image, SIZE);
+    let run = begun(&scratch, &image);
+    killed(disk.daemon());
+    let done = run.wait().code(1);
+    assert!(done.stdout.starts_with("FAILED "), "{done:?}");
+    let checkpoint = scratch.state().checkpoint();
+    assert_eq!(checkpoint["bad"].as_array().unwrap().len(), 0, "{done:?}");
+    assert!(scratch.state().reports().is_empty());
+}
+
+fn a_device_whose_server_is_killed_has_no_bad_sectors() {
+    let scratch = Scratch::new();
+    let old = scratch.tagged("old.img", SIZE);
+    let disk = SlowDisk::over(&scratch, &old, &Traits::default());
+    let run = begun(&scratch, disk.path());
+    killed(disk.daemon());
+    let done = run.wait().code(1);
+    ended_without_bad_sectors(&scratch, done, &old, 3 * MIB);
+}
+
 fn a_device_over_a_full_file_system_has_no_bad_sectors() {
     for direct in ["on", "off"] {
         let scratch = Scratch::new();
@@ -213,7 +262,9 @@ fn a_device_over_a_full_file_system_has_no_bad_sectors() {
 fn a_device_that_shrinks_is_said_to_have_shrunk() {
     let scratch = Scratch::new();
     let image = scratch.tagged("old.img", SIZE);
-    let device = Loop::over(&image);
+    // Over another one, as the file right below is looked at itself.
+    let lower = Loop::over(&image);
+    let device = Loop::over(lower.path());
     let wipe = scratch.wipe(device.path()).words(OPTIONS);
     let state = scratch.state();
     let mut run = wipe.words("--rate-limit 8M").start();
@@ -222,8 +273,9 @@ fn a_device_that_shrinks_is_said_to_have_shrunk() {
         checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
     });
     sh!("truncate", "-s", (7 * MIB).to_string(), image);
+    sh!("losetup", "-c", lower.path());
     sh!("losetup", "-c", device.path());
     let done = run.wait().code(1);
     let done = ended_without_bad_sectors(&scratch, done, device.path(), 3 * MIB);
-    done.says(&["its size was 16777216 bytes and is now 7340032"]);
+    done.says(&["its size was 17825792 bytes and is now 7340032"]);
 }

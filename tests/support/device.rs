@@ -286,11 +286,17 @@ pub struct Traits {
     pub direct: bool,
 }
 
-struct Daemon(Child);
+/// The process, and the file that it serves.
+struct Daemon(Child, PathBuf);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        if let Ok(Some(_)) = self.0.try_wait() {
+            // It was killed, and has left a dead mount.
+            quietly("umount", &["-l".as_ref(), self.1.as_os_str()]);
+            return;
+        }
         // TERM lets it take its export down; KILL would leave a dead mount.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         for _ in 0..200 {
@@ -401,7 +407,7 @@ fn serve(scratch: &Scratch, image: &Path, traits: &Traits) -> (PathBuf, Daemon) 
             export.display()
         ))
         .stdin(Stdio::null());
-    let daemon = Daemon(command.spawn().unwrap());
+    let daemon = Daemon(command.spawn().unwrap(), export.clone());
     let size = size_of(image);
     wait_until("the export", Duration::from_secs(10), || {
         std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
@@ -437,13 +443,5 @@ impl Served {
     pub fn kill(&mut self) {
         self.daemon.0.kill().unwrap();
         self.daemon.0.wait().unwrap();
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if !matches!(self.daemon.0.try_wait(), Ok(None)) {
-            quietly("umount", &["-l".as_ref(), self.path.as_os_str()]);
-        }
     }
 }
