@@ -110,7 +110,7 @@ pub struct FileFacts {
 }
 
 /// One start of the program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// RFC 3339.
     pub start: String,
@@ -118,6 +118,33 @@ pub struct Run {
     pub end: Option<String>,
     /// `SIGINT`, `finished`, or the error; absent when the program was killed.
     pub ended_by: Option<String>,
+    /// Milliseconds that it worked until the last checkpoint, without the time in
+    /// which the program was stopped or the machine slept; absent in files of
+    /// wipeit 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_ms: Option<u64>,
+    /// Milliseconds in which the machine slept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asleep_ms: u64,
+    /// Where the wall clock stood at the last checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockMark>,
+}
+
+/// Where the wall clock stands within one boot of a machine: it moves only when
+/// somebody sets the clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockMark {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot: String,
+    /// When the machine was booted by the clock as it stands, in milliseconds
+    /// since 1970.
+    pub offset_ms: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The speed over one stretch of a step.

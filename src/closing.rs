@@ -36,6 +36,8 @@ pub struct Closing<'a> {
     pub stop: &'a Stop,
     /// What continues this wipe.
     pub resume_command: String,
+    /// Bytes a second at most, in this run alone.
+    pub rate_limit: Option<u64>,
     /// Whether a finished wipe is only read back.
     pub check: bool,
 }
@@ -309,6 +311,7 @@ impl Closing<'_> {
             state: keeping.durability,
             active: self.active,
             resume_command: self.resume_command,
+            rate_limit: self.rate_limit,
             check: self.check,
         };
         let told = delivery::told(&display::result(&report::line(&ending)), told);

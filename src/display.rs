@@ -19,6 +19,7 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::event::{Event, Observer, Progress};
 use crate::outcome::Outcome;
@@ -154,16 +155,20 @@ impl StatusHandle {
 }
 
 impl Display {
-    /// Starts showing.
+    /// Starts showing. `work`: the time that the run worked.
     ///
     /// # Errors
     /// When the system gives no thread to do it.
-    pub fn start(face: Face, header: Header) -> io::Result<Self> {
+    pub fn start(
+        face: Face,
+        header: Header,
+        work: impl Fn() -> Duration + Send + 'static,
+    ) -> io::Result<Self> {
         let paper: Box<dyn Paper> = match face {
             Face::Bar => Box::new(bar::Terminal::new()),
             Face::Plain | Face::None => Box::new(Log),
         };
-        Self::on(Screen::new(face, header, paper))
+        Self::on(Screen::new(face, header, paper).timed(Box::new(work)))
     }
 
     fn on(screen: Screen) -> io::Result<Self> {

@@ -20,6 +20,8 @@ mod pulse;
 mod retry;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;
 mod verify;
 mod worker;
 
@@ -155,8 +157,14 @@ pub trait Journal: Send {
 pub trait Control: Sync {
     /// The signal that asks the run to stop.
     fn stop(&self) -> Option<Signal>;
-    /// Time since some fixed moment; it never goes backwards.
+    /// Time since some fixed moment, without the time in which the program was
+    /// stopped; it never goes backwards.
     fn now(&self) -> Duration;
+    /// How often the program was stopped, or the machine slept, until
+    /// [`now`](Self::now) was asked last: then nothing could come back.
+    fn pauses(&self) -> u64 {
+        0
+    }
     /// Nothing came back from the target for the stall timeout; `state` was
     /// saved last. The engine cannot end while its calls hang in the kernel,
     /// but this may end the program; when it returns the engine waits on.

@@ -27,6 +27,8 @@ pub enum Event {
     },
     /// Nothing came back from the drive for so long.
     NoAnswer(Duration),
+    /// A checkpoint is being saved for so long: it is not the drive that hangs.
+    StateSilent(Duration),
     /// The drive has been far below its own earlier speed for minutes.
     Slow {
         /// Bytes a second now.

@@ -4,8 +4,11 @@
 //! page.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::span;
 
 /// Most findings of one wipe. There are far fewer kinds; only what comes from
 /// outside could repeat one without end.
@@ -31,6 +34,13 @@ pub enum Finding {
     MayHoldBack {
         /// Its name.
         cache: String,
+    },
+    /// The wall clock was set: the dates do not tell how long the wipe took.
+    ClockSet {
+        /// By how many milliseconds, together.
+        by_ms: i64,
+        /// How often.
+        times: u64,
     },
     /// Old data of the target is certainly still somewhere else.
     OldDataAt {
@@ -78,6 +88,7 @@ impl Finding {
             Self::OldDataAt { .. } => true,
             Self::FileLost { old, .. } | Self::FileResized { old, .. } => *old,
             Self::WritesElsewhere { .. }
+            | Self::ClockSet { .. }
             | Self::LayerUnseen { .. }
             | Self::MayHoldBack { .. }
             | Self::PathGone { .. }
@@ -106,6 +117,18 @@ impl fmt::Display for Finding {
                 "{cache} is a dm-cache: in write-back mode old data stays below it; \
                  see `lvs -o+cache_mode`"
             ),
+            Self::ClockSet { by_ms, times } => {
+                let sign = if *by_ms < 0 { "-" } else { "+" };
+                let by = span(Duration::from_millis(by_ms.unsigned_abs()));
+                match times {
+                    0 | 1 => write!(f, "the clock was set during this wipe (by {sign}{by})")?,
+                    _ => write!(
+                        f,
+                        "the clock was set {times} times during this wipe (by {sign}{by} in all)"
+                    )?,
+                }
+                f.write_str(": its dates do not tell how long it took")
+            }
             Self::OldDataAt { place } => write!(f, "the old data is still on {place}"),
             Self::FileLost { at, bytes, old } => {
                 write!(
@@ -165,6 +188,21 @@ impl Findings {
             self.0.push(finding);
         }
         new
+    }
+
+    /// Adds that the clock was set so many times, by so many milliseconds in all,
+    /// to what is known of that.
+    pub fn clock_was_set(&mut self, by_ms: i64, times: u64) {
+        let known = self.0.iter_mut().find_map(|finding| match finding {
+            Finding::ClockSet { by_ms, times } => Some((by_ms, times)),
+            _ => None,
+        });
+        if let Some((all_ms, all_times)) = known {
+            *all_ms = all_ms.saturating_add(by_ms);
+            *all_times = all_times.saturating_add(times);
+        } else {
+            self.note(Finding::ClockSet { by_ms, times });
+        }
     }
 
     /// All of them.

@@ -7,7 +7,7 @@
 //!   [`scheme`], [`strategy`], [`plan`], [`nature`], [`identity`], [`checkpoint`],
 //!   [`event`], [`means`], [`outcome`],
 //!   [`lineage`]
-//! - core: [`guard`], [`engine`], [`tuning`]
+//! - core: [`guard`], [`engine`], [`timekeeper`], [`tuning`]
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`],
 //!   [`peek`]
@@ -54,6 +54,7 @@ pub mod size;
 pub mod strategy;
 pub mod survey;
 pub mod text;
+pub mod timekeeper;
 pub mod tuning;
 pub mod writer;
 
@@ -140,7 +141,7 @@ mod architecture {
         "outcome",
         "lineage",
     ];
-    const CORE: &[&str] = &["guard", "engine", "tuning"];
+    const CORE: &[&str] = &["guard", "engine", "timekeeper", "tuning"];
     const EDGES: &[&str] = &[
         "peek", "cli", "device", "writer", "progress", "card", "confirm", "signal", "display",
         "report", "list",

@@ -22,6 +22,7 @@ use crate::engine::{Journal, State};
 use crate::extent::Extent;
 use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
+use crate::timekeeper::{self, Tally};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
 const SAMPLES_PER_STEP: u64 = 200;
@@ -55,13 +56,25 @@ fn harmless(text: &str) -> String {
         .collect()
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What time it is, from outside: RFC 3339 for people, and one that never goes
 /// backwards for speeds.
 pub trait Clock: Send {
     /// RFC 3339 with the zone's offset.
     fn stamp(&self) -> String;
-    /// Since some fixed moment.
+    /// Since some fixed moment, without the time in which the program was stopped
+    /// or the machine slept.
     fn elapsed(&self) -> Duration;
+    /// What the run took.
+    fn tally(&self) -> Tally {
+        Tally {
+            work: self.elapsed(),
+            ..Tally::default()
+        }
+    }
 }
 
 /// Where the checkpoint on disk stands: the step and the bytes of it; none
@@ -97,6 +110,9 @@ pub struct Saver {
     last: Option<(Step, u64, Duration)>,
     // what else belongs into every checkpoint
     beside: Option<Beside>,
+    // by how many milliseconds, and how often, the clock was set as far as that
+    // is noted
+    set: (i64, u64),
     // whether this process made the file in `pending/`
     made: bool,
     mark: Mark,
@@ -127,6 +143,7 @@ impl Saver {
             clock,
             last: None,
             beside: None,
+            set: (0, 0),
             made: false,
             mark: Mark::default(),
             room,
@@ -199,11 +216,41 @@ impl Saver {
     /// Begins another run of the wipe.
     pub fn begin_run(&mut self) {
         let start = self.clock.stamp();
+        let before = self
+            .checkpoint
+            .runs
+            .last()
+            .and_then(|run| run.clock.clone());
+        // Within one boot it shows when the clock was set between two runs.
+        if let (Some(before), Some(now)) = (before, self.clock.tally().mark)
+            && before.boot == now.boot
+        {
+            let by = now.offset_ms.saturating_sub(before.offset_ms);
+            if by.saturating_abs() >= timekeeper::SET {
+                self.checkpoint.findings.clock_was_set(by, 1);
+            }
+        }
         self.checkpoint.runs.push(Run {
             start,
-            end: None,
-            ended_by: None,
+            ..Run::default()
         });
+    }
+
+    /// Writes down what the run took up to now.
+    fn take_time(&mut self) {
+        let tally = self.clock.tally();
+        let (set, times) = (tally.set, tally.times_set);
+        if times > self.set.1 {
+            let by = set.saturating_sub(self.set.0);
+            let findings = &mut self.checkpoint.findings;
+            findings.clock_was_set(by, times - self.set.1);
+            self.set = (set, times);
+        }
+        if let Some(run) = self.checkpoint.runs.last_mut() {
+            run.work_ms = Some(millis(tally.work));
+            run.asleep_ms = millis(tally.asleep);
+            run.clock = tally.mark.or(run.clock.take());
+        }
     }
 
     /// Writes down why the run ended, and saves.
@@ -399,6 +446,7 @@ impl Journal for Saver {
             beside(&mut self.checkpoint);
         }
         self.checkpoint.timestamp = self.clock.stamp();
+        self.take_time();
         self.write()
     }
 }

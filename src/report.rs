@@ -21,8 +21,10 @@ use crate::text::{clean, count, field, octal, shown, span};
 pub mod page;
 pub mod plot;
 pub mod record;
+pub mod time;
 
-use self::record::{Record, length};
+use self::record::Record;
+use self::time::Active;
 
 /// Ranges that are listed one by one; the rest stands in the record.
 const LISTED: usize = 10;
@@ -68,6 +70,8 @@ pub struct Ending<'a> {
     pub active: Duration,
     /// What continues this wipe.
     pub resume_command: String,
+    /// Bytes a second at most, in this run alone.
+    pub rate_limit: Option<u64>,
     /// Whether a finished wipe, of which `file` is the record, was only read
     /// back.
     pub check: bool,
@@ -363,40 +367,24 @@ fn contents(checkpoint: &Checkpoint) -> String {
     }
 }
 
-/// Time over all runs. A killed run left no end, so then it is only a minimum,
-/// and no speed can be told.
+/// Time over all runs. Where one was killed it is only a minimum, and no speed
+/// can be told.
 fn time(ending: &Ending<'_>) -> Vec<String> {
     let runs = &ending.checkpoint.runs;
-    let earlier = &runs[..runs.len().saturating_sub(1)];
-    let known: Vec<Duration> = earlier.iter().filter_map(length).collect();
-    let killed = earlier.len() - known.len();
-    let total = known
-        .iter()
-        .fold(ending.active, |sum, run| sum.saturating_add(*run));
     let times = count(runs.len().max(1) as u64, "run", "runs");
-    let text = if killed > 0 {
-        let lost = count(killed as u64, "run", "runs");
-        format!(
-            "{}; {times}; {lost} ended without a trace",
-            least(total, killed)
-        )
-    } else {
-        format!(
-            "{}{}; {times}",
-            span(total),
-            speed(ending.checkpoint, total)
-        )
-    };
-    field("Time", &text)
-}
-
-/// A time, of which so many killed runs told nothing.
-fn least(time: Duration, killed: usize) -> String {
-    match killed {
-        0 => span(time),
-        _ if time < Duration::from_secs(1) => "unknown".into(),
-        _ => format!("at least {}", span(time)),
+    let mut all = Active::default();
+    if let Some((now, earlier)) = runs.split_last() {
+        all = Active::of(earlier);
+        all.asleep += Duration::from_millis(now.asleep_ms);
     }
+    all.work = all.work.saturating_add(ending.active);
+    let speed = if all.is_exact() {
+        speed(ending.checkpoint, all.work)
+    } else {
+        String::new()
+    };
+    let text = format!("{}{speed}; {times}{}", all.text(), all.notes());
+    field("Time", &text)
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
@@ -664,6 +652,9 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
             "Continue, {when}: {}",
             clean(&ending.resume_command)
         ));
+        if ending.rate_limit.is_some() {
+            say("The rate limit is of this run only: without it there a resume has none.".into());
+        }
     }
     lines
 }
@@ -740,11 +731,11 @@ mod tests {
                 start: "2026-01-14T02:00:00+01:00".into(),
                 end: Some("2026-01-14T12:00:00+01:00".into()),
                 ended_by: Some("SIGINT".into()),
+                ..Run::default()
             },
             Run {
                 start: "2026-01-14T13:00:00+01:00".into(),
-                end: None,
-                ended_by: None,
+                ..Run::default()
             },
         ];
         let complete = Step {
@@ -770,6 +761,7 @@ mod tests {
             state: Durability::Kept,
             active: Duration::from_secs(36 * 3600 + 31 * 60),
             resume_command: "wipeit --resume".into(),
+            rate_limit: None,
             check: false,
         }
     }

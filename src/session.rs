@@ -32,7 +32,9 @@ use crate::progress::{self, Clock, Saver, StateDir};
 use crate::report::{self, Ending, Saved};
 use crate::resume;
 use crate::signal::{self, Stop};
+use crate::size;
 use crate::text::{clean, reason, shell_word, shown};
+use crate::timekeeper::{Tally, Timekeeper};
 use crate::tuning::Tuning;
 
 /// One run of the program.
@@ -51,7 +53,7 @@ const RUN_THREADS: usize = 4;
 /// What the engine sees of the world.
 struct World<'a> {
     stop: &'a Stop,
-    begun: Instant,
+    times: &'a Timekeeper,
     // ends the program
     hung: &'a (dyn Fn(&State, Duration) + Sync),
 }
@@ -61,7 +63,10 @@ impl Control for World<'_> {
         self.stop.requested()
     }
     fn now(&self) -> Duration {
-        self.begun.elapsed()
+        self.times.work()
+    }
+    fn pauses(&self) -> u64 {
+        self.times.pauses()
     }
     fn hangs(&self, state: &State, silence: Duration) {
         (self.hung)(state, silence);
@@ -72,7 +77,7 @@ impl Control for World<'_> {
 type Go<T> = Result<T, Outcome>;
 
 /// The machine's clock.
-struct Watch(Instant);
+struct Watch(Timekeeper);
 
 impl Clock for Watch {
     fn stamp(&self) -> String {
@@ -81,7 +86,10 @@ impl Clock for Watch {
             .to_string()
     }
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        self.0.work()
+    }
+    fn tally(&self) -> Tally {
+        self.0.tally()
     }
 }
 
@@ -286,8 +294,10 @@ impl Session {
         Ok(())
     }
 
-    fn display(&self, device: &Device, header: Header) -> Go<Display> {
-        Display::start(self.face(), header).map_err(|error| no_thread(device, &error))
+    fn display(&self, device: &Device, header: Header, times: &Timekeeper) -> Go<Display> {
+        let times = times.clone();
+        Display::start(self.face(), header, move || times.work())
+            .map_err(|error| no_thread(device, &error))
     }
 
     fn face(&self) -> Face {
@@ -309,8 +319,8 @@ impl Session {
         state_dir: &StateDir,
     ) -> Go<Outcome> {
         let (device, writer) = (opened.device(), &opened.writer);
-        let begun = Instant::now();
-        let watch = Watch(begun);
+        let times = timekeeper(device)?;
+        let watch = Watch(times.clone());
         let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
         checkpoint.report = wanted;
         let name = job.file_name(device, &checkpoint);
@@ -328,10 +338,10 @@ impl Session {
         saver.begin_run();
         let no_room = saver.keep_room().err();
         let display = self
-            .display(device, header(device, &job.plan, job.state.step))
+            .display(device, header(device, &job.plan, job.state.step), &times)
             .inspect_err(|_| saver.give_up())?;
         self.answer_status(Some(display.handle()));
-        let closing = || self.closing(device, begun, false);
+        let closing = || self.closing(device, &times, false);
         let before = saver.checkpoint().clone();
         let (file, mark) = (saver.pending_path(), saver.mark());
         let hung = |state: &State, silence| {
@@ -345,7 +355,7 @@ impl Session {
             settings: self.settings(device, job.chunk),
             target: writer,
             observer: &display,
-            control: &self.world(begun, &hung),
+            control: &self.world(&times, &hung),
         };
         let mut journal = Journaled {
             saver: &mut saver,
@@ -385,12 +395,13 @@ impl Session {
         self.name_all(&finished, subject);
         let Check { plan, state } = Check::of(&record.checkpoint);
         self.install_handlers(subject)?;
-        let (device, begun) = (opened.device(), Instant::now());
-        let closing = || self.closing(device, begun, true);
+        let device = opened.device();
+        let times = timekeeper(device)?;
+        let closing = || self.closing(device, &times, true);
         let mut found = record.checkpoint.clone();
         found.plan = plan.clone();
         found.page_cache = !opened.writer.is_direct();
-        let display = self.display(device, header(device, &plan, state.step))?;
+        let display = self.display(device, header(device, &plan, state.step), &times)?;
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
             let mut found = found.clone();
@@ -405,7 +416,7 @@ impl Session {
             settings: self.settings(device, chunk),
             target: &opened.writer,
             observer: &display,
-            control: &self.world(begun, &hung),
+            control: &self.world(&times, &hung),
         };
         let ended = engine.run(state, &mut Nowhere);
         self.answer_status(None);
@@ -428,30 +439,41 @@ impl Session {
         display::message(subject, &text);
     }
 
-    /// The end of a run that began then.
-    fn closing<'a>(&'a self, device: &'a Device, begun: Instant, check: bool) -> Closing<'a> {
+    /// The end of a run whose time is kept there.
+    fn closing<'a>(&'a self, device: &'a Device, times: &Timekeeper, check: bool) -> Closing<'a> {
         Closing {
             host: &self.host,
             device,
             quiet: self.request.quiet,
             stopped_by: self.stop.requested(),
-            active: begun.elapsed(),
+            active: times.work(),
             stop: &self.stop,
-            resume_command: resume_command(self.request.state_dir.as_deref()),
+            resume_command: self.resume_command(),
+            rate_limit: self.request.rate_limit,
             check,
         }
     }
 
-    /// What the engine sees of the world in a run that began then.
+    /// What the engine sees of the world in a run whose time is kept there.
     fn world<'a>(
         &'a self,
-        begun: Instant,
+        times: &'a Timekeeper,
         hung: &'a (dyn Fn(&State, Duration) + Sync),
     ) -> World<'a> {
         World {
             stop: &self.stop,
-            begun,
+            times,
             hung,
+        }
+    }
+
+    /// What continues the wipe of this run as it was.
+    fn resume_command(&self) -> String {
+        let command = resume_command(self.request.state_dir.as_deref());
+        match self.request.rate_limit {
+            // The checkpoint does not keep it: it is the machine that is spared.
+            Some(rate) => format!("{command} --rate-limit {}", size::typed(rate)),
+            None => command,
         }
     }
 
@@ -530,6 +552,7 @@ impl Session {
             state: Durability::Kept,
             active: Duration::ZERO,
             resume_command: String::new(),
+            rate_limit: None,
             check: false,
         };
         let outcome = delivery::told(&display::result(&report::line(&ending)), outcome);
@@ -557,6 +580,11 @@ impl Journal for Journaled<'_> {
         }
         Ok(())
     }
+}
+
+/// Begins to keep the time of a run.
+fn timekeeper(device: &Device) -> Go<Timekeeper> {
+    Timekeeper::start().map_err(|error| no_thread(device, &error))
 }
 
 /// A thread that a run needs could not be had.

@@ -66,6 +66,23 @@ fn factor_of(suffix: &str) -> Option<u64> {
     }
 }
 
+/// A size as it may be typed, exactly, in as few characters as there are.
+#[must_use]
+pub fn typed(bytes: u64) -> String {
+    let factors = (1..=4).rev().flat_map(|power| {
+        let letter = ["", "K", "M", "G", "T"][power as usize];
+        [
+            (1024_u64.pow(power), letter, ""),
+            (1000_u64.pow(power), letter, "B"),
+        ]
+    });
+    factors
+        .filter(|(factor, ..)| bytes > 0 && bytes.is_multiple_of(*factor))
+        .map(|(factor, letter, end)| format!("{}{letter}{end}", bytes / factor))
+        .min_by_key(String::len)
+        .unwrap_or_else(|| bytes.to_string())
+}
+
 /// A size for people: decimal, three significant digits, as `18.0 TB`.
 #[must_use]
 pub fn decimal(bytes: u64) -> String {

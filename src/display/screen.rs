@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use super::estimate::Estimate;
 use super::output::say;
 use super::{Face, Finish, Header, Note, Shared, bar, plain};
+use crate::difference::Difference;
 use crate::event::{Event, Progress};
 use crate::extent::{Bad, BadState, During, Extent};
 use crate::outcome::Outcome;
@@ -20,6 +21,9 @@ use crate::text::{clean, count, no_room, span};
 const TICK: Duration = Duration::from_secs(1);
 /// Bad ranges and differences that are shown one by one.
 const SHOWN: u64 = 10;
+
+/// How long the run has worked: without the time in which it was stopped.
+type Work = Box<dyn Fn() -> Duration + Send>;
 
 /// Where lines and the bar go.
 pub trait Paper: Send {
@@ -52,7 +56,7 @@ pub struct Screen {
     face: Face,
     header: Header,
     paper: Box<dyn Paper>,
-    started: Instant,
+    work: Work,
     estimate: Estimate,
     // as reported
     now: Option<Progress>,
@@ -69,11 +73,12 @@ pub struct Screen {
 impl Screen {
     pub fn new(face: Face, header: Header, paper: Box<dyn Paper>) -> Self {
         let start = header.plan.steps()[0];
+        let started = Instant::now();
         let (_, total) = header.plan.work(start, 0, header.size);
         Self {
             face,
             paper,
-            started: Instant::now(),
+            work: Box::new(move || started.elapsed()),
             estimate: Estimate::new(total),
             header,
             now: None,
@@ -90,6 +95,11 @@ impl Screen {
         self.face
     }
 
+    /// With this time of work.
+    pub fn timed(self, work: Work) -> Self {
+        Self { work, ..self }
+    }
+
     pub fn run(mut self, inbox: &Receiver<Note>, shared: &Shared) {
         loop {
             let first = inbox.recv_timeout(TICK).ok();
@@ -102,7 +112,7 @@ impl Screen {
             for note in first.into_iter().chain(rest) {
                 match note {
                     Note::Event(event) => {
-                        self.event(event, self.started.elapsed(), &ZonedDateTime::now());
+                        self.event(event, (self.work)(), &ZonedDateTime::now());
                     }
                     Note::Status => status = true,
                     Note::Wake => {}
@@ -111,7 +121,7 @@ impl Screen {
             if let Some(progress) = latest {
                 self.progress(progress);
             }
-            let (at, local) = (self.started.elapsed(), ZonedDateTime::now());
+            let (at, local) = ((self.work)(), ZonedDateTime::now());
             match shared.lost.swap(0, Ordering::Relaxed) {
                 0 => {}
                 lost => self.warn(&format!("{lost} messages could not be shown"), &local),
@@ -161,15 +171,7 @@ impl Screen {
                 }
             }
             Event::Mismatch(difference) => {
-                let extent = difference.extent;
-                let text = || {
-                    let (bytes, from) = (extent.length(), extent.start());
-                    let origin = match difference.first.written_for {
-                        Some(origin) => format!(", but what was written for byte {origin}"),
-                        None => String::new(),
-                    };
-                    format!("{bytes} bytes at byte {from} are not what was written{origin}")
-                };
+                let text = || differing_text(&difference);
                 if let Some(text) = self.differ.shown(text, "ranges that differ") {
                     self.warn(&text, local);
                 }
@@ -216,11 +218,10 @@ impl Screen {
                 ),
                 local,
             ),
-            Event::NoAnswer(silence) => self.warn(
-                &format!(
-                    "nothing has come back from the drive for {}; it may hang",
-                    span(silence)
-                ),
+            Event::NoAnswer(silence) => self.silent(
+                "nothing has come back from the drive for",
+                silence,
+                "it may hang",
                 local,
             ),
             Event::Slow { now, best } => self.warn(
@@ -232,12 +233,22 @@ impl Screen {
                 ),
                 local,
             ),
+            Event::StateSilent(silence) => self.silent(
+                "the disk of the state directory has not answered for",
+                silence,
+                "the wipe goes on as far as the last checkpoint allows",
+                local,
+            ),
             Event::StillWaiting => self.warn(
                 "still waiting for the drive or the disk of the state directory; a write that hangs in the \
                  kernel cannot be left",
                 local,
             ),
         }
+    }
+
+    fn silent(&mut self, what: &str, silence: Duration, then: &str, local: &ZonedDateTime) {
+        self.warn(&format!("{what} {}; {then}", span(silence)), local);
     }
 
     fn save_failed(&mut self, why: String, local: &ZonedDateTime) {
@@ -348,6 +359,15 @@ impl Screen {
 fn still_used(how: &str, limit: Duration) -> String {
     let limit = span(limit);
     format!("written in full, but {how} since; waiting up to {limit} for that to end")
+}
+
+fn differing_text(difference: &Difference) -> String {
+    let (bytes, from) = (difference.extent.length(), difference.extent.start());
+    let origin = match difference.first.written_for {
+        Some(origin) => format!(", but what was written for byte {origin}"),
+        None => String::new(),
+    };
+    format!("{bytes} bytes at byte {from} are not what was written{origin}")
 }
 
 fn bad_text(extent: Extent, bad: Bad) -> String {

@@ -309,6 +309,7 @@ impl<'a> Coordinator<'a> {
         self.pace.heard(self.engine.control.now());
         match message {
             Message::Chunks => {}
+            Message::Flushed => self.cycle = Some(Cycle::Saves),
             Message::Cycle(done) => self.cycle_ended(done),
             Message::Panicked => self.panicked = true,
         }
@@ -781,13 +782,21 @@ impl<'a> Coordinator<'a> {
     /// Points out a target that does not answer, or has become slow.
     fn watch(&mut self) {
         let now = self.engine.control.now();
-        if self.cycle.is_none() && !self.in_flight() {
-            self.pace.heard(now);
+        let (pauses, limit) = (self.engine.control.pauses(), self.engine.settings.stall);
+        self.pace.looks(now, pauses, limit);
+        // Only what is asked of the target counts: a checkpoint that is being
+        // saved is another disk's.
+        if self.cycle != Some(Cycle::Syncs) && !self.in_flight() {
+            self.pace.idle(now);
+        }
+        let saves = matches!(self.cycle, Some(Cycle::Opens | Cycle::Saves));
+        if let Some(silence) = self.pace.saves(now, saves) {
+            self.tell(Event::StateSilent(silence));
         }
         if let Some(silence) = self.pace.silence(now) {
             self.tell(Event::NoAnswer(silence));
         }
-        if let Some(limit) = self.engine.settings.stall
+        if let Some(limit) = limit
             && let Some(silence) = self.pace.hang(now, limit)
         {
             self.engine.control.hangs(&self.saved_state, silence);

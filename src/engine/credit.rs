@@ -7,7 +7,8 @@ use super::Settings;
 /// What a rate limit allows.
 pub struct Credit {
     rate: Option<u64>,
-    // at most a second's worth, so that a pause is not made up for by a burst
+    // at most a quarter of a second's worth, so that what a stall or a pause held
+    // up is not made up for by a burst
     most: u64,
     bytes: u64,
     spent: u64,
@@ -17,7 +18,7 @@ pub struct Credit {
 impl Credit {
     /// Nothing yet, from now on.
     pub fn new(settings: Settings, now: Duration) -> Self {
-        let most = settings.rate.unwrap_or(0).max(settings.chunk);
+        let most = (settings.rate.unwrap_or(0) / 4).max(settings.chunk);
         Self {
             rate: settings.rate,
             most,
@@ -41,5 +42,33 @@ impl Credit {
         self.spent = dispensed;
         self.bytes = self.bytes.saturating_add(earned).min(self.most);
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::size::MIB;
+
+    #[test]
+    fn what_was_held_up_is_not_made_up_for() {
+        let rate = 50 * MIB;
+        let settings = Settings::new(MIB, 4, 100 * MIB, Some(rate));
+        let ms = Duration::from_millis;
+        let mut credit = Credit::new(settings, ms(0));
+        let mut dispensed = 0;
+        // A second at full speed, looked at every ten milliseconds.
+        for at in 1..=100 {
+            dispensed += credit.left(ms(10 * at), dispensed);
+        }
+        assert!(dispensed.abs_diff(rate) < MIB, "{dispensed}");
+        // Nothing gets through for an hour, then all that may.
+        let before = dispensed;
+        for at in 0..100 {
+            dispensed += credit.left(ms(3_600_000 + 10 * at), dispensed);
+        }
+        let second = dispensed - before;
+        assert!(second <= rate + rate / 4, "{second}");
+        assert!(second >= rate, "{second}");
     }
 }

@@ -41,6 +41,9 @@ pub fn serve(
         } else if let Err(why) = target.look(&state, plan) {
             Done::Changed(why)
         } else {
+            if sync && replies.send(Message::Flushed).is_err() {
+                return;
+            }
             let unsaved = journal.save(&state).err();
             Done::Synced {
                 mark,

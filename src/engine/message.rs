@@ -10,6 +10,8 @@ use super::State;
 pub enum Message {
     /// Workers have done chunks: the gate has what came of them.
     Chunks,
+    /// The target's flush came back; what it covered is being saved.
+    Flushed,
     /// A checkpoint cycle has ended.
     Cycle(Done),
     /// A thread panicked; the run ends at once.

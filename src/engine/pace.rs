@@ -9,6 +9,11 @@ const SLOW_STRETCHES: u32 = 3;
 /// A silence of this length is pointed out.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// A checkpoint that takes this long to save is pointed out.
+const STATE_SILENCE: Duration = Duration::from_secs(10);
+/// A look that comes later than this part of the limit begins a silence anew.
+const LATE: u32 = 4;
+
 /// Speeds in bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slow {
@@ -19,7 +24,7 @@ pub struct Slow {
 /// Watches how the target does.
 #[derive(Debug)]
 pub struct Pace {
-    // when the stretch began, and bytes that were moved until then
+    // when the stretch began, later by what it was idle, and bytes that were moved until then
     since: Duration,
     from: u64,
     best: u64,
@@ -28,6 +33,12 @@ pub struct Pace {
     heard: Duration,
     silence_told: bool,
     hang_told: bool,
+    // when somebody looked last and how long after the look before, and how often the program had paused
+    looked: Duration,
+    gap: Duration,
+    pauses: u64,
+    // since when a checkpoint is being saved, and whether that was told
+    saving: Option<(Duration, bool)>,
 }
 
 impl Pace {
@@ -41,10 +52,48 @@ impl Pace {
             heard: now,
             silence_told: false,
             hang_told: false,
+            looked: now,
+            gap: Duration::ZERO,
+            pauses: 0,
+            saving: None,
         }
     }
 
-    /// The target answered, or has nothing to do.
+    /// To be called before anything is asked, often. Where the program itself did
+    /// not run, nothing could be heard: then a silence begins anew. `limit`: the
+    /// one of [`hang`](Self::hang), of which a late look may be a small part.
+    pub fn looks(&mut self, now: Duration, pauses: u64, limit: Option<Duration>) {
+        let gap = now.saturating_sub(self.looked);
+        let late = limit.is_some_and(|limit| gap > limit / LATE);
+        if late || pauses != self.pauses {
+            self.heard = now;
+            self.saving = self.saving.map(|(_, told)| (now, told));
+        }
+        (self.looked, self.gap, self.pauses) = (now, gap, pauses);
+    }
+
+    /// The target has had nothing to do since the look before: neither its silence
+    /// nor its speed is its own.
+    pub fn idle(&mut self, now: Duration) {
+        self.heard(now);
+        self.since = (self.since + self.gap).min(now);
+    }
+
+    /// How long a checkpoint has been being saved, where that is to be pointed
+    /// out: once for each.
+    pub fn saves(&mut self, now: Duration, saves: bool) -> Option<Duration> {
+        if !saves {
+            self.saving = None;
+            return None;
+        }
+        let (since, told) = self.saving.get_or_insert((now, false));
+        let silence = now.saturating_sub(*since);
+        let due = silence >= STATE_SILENCE && !*told;
+        *told |= due;
+        due.then_some(silence)
+    }
+
+    /// The target answered.
     pub fn heard(&mut self, now: Duration) {
         self.heard = now;
         self.silence_told = false;
@@ -130,5 +179,40 @@ mod tests {
         pace.heard(second(100));
         assert_eq!(pace.silence(second(101)), None);
         assert_eq!(pace.silence(second(160)), Some(second(60)));
+    }
+
+    #[test]
+    fn a_silence_begins_anew_where_nobody_looked() {
+        let (second, limit) = (Duration::from_secs, Duration::from_secs(8));
+        let ms = Duration::from_millis;
+        let mut pace = Pace::new(Duration::ZERO);
+        let mut hang = |at: Duration, pauses| {
+            pace.looks(at, pauses, Some(limit));
+            pace.hang(at, limit)
+        };
+        // In time, again and again.
+        assert!((1..16).all(|half| hang(ms(500 * half), 0).is_none()));
+        assert_eq!(hang(second(8), 0), Some(second(8)));
+        // A program that was stopped has a clock that was stopped, too.
+        assert_eq!(hang(ms(8_500), 1), None);
+        assert!((18..33).all(|half| hang(ms(500 * half), 1).is_none()));
+        assert_eq!(hang(ms(16_500), 1), Some(second(8)));
+        // One that was not, but did not look for long.
+        assert_eq!(hang(second(30), 1), None);
+    }
+
+    #[test]
+    fn a_save_that_takes_long_is_told_once_each() {
+        let second = Duration::from_secs;
+        let mut pace = Pace::new(Duration::ZERO);
+        assert_eq!(pace.saves(second(0), true), None);
+        assert_eq!(pace.saves(second(9), true), None);
+        assert_eq!(pace.saves(second(10), true), Some(second(10)));
+        assert_eq!(pace.saves(second(90), true), None);
+        assert_eq!(pace.saves(second(91), false), None);
+        assert_eq!(pace.saves(second(92), true), None);
+        pace.looks(second(101), 1, None);
+        assert_eq!(pace.saves(second(103), true), None, "stopped in between");
+        assert_eq!(pace.saves(second(111), true), Some(second(10)));
     }
 }

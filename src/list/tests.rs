@@ -42,6 +42,7 @@ fn checkpoint() -> Checkpoint {
         start: begun.into(),
         end: Some("2026-01-14T10:00:00Z".into()),
         ended_by: Some("SIGINT".into()),
+        ..Run::default()
     });
     checkpoint
 }

@@ -10,15 +10,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::plot::{self, Plot};
-use super::record::{Record, active, length};
-use super::{LISTED, amount_text, least, noun, sectors};
+use super::record::Record;
+use super::time::{Active, Took};
+use super::{LISTED, amount_text, noun, sectors};
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Medium;
 use crate::extent::{Amount, BadState, During, Extent};
 use crate::identity::{Identity, Kind};
 use crate::plan::{Content, Generator, Pass, Pattern, Verify};
 use crate::size::{self, grouped};
-use crate::text::{clean, clean_words, count, reason, span, to_hex};
+use crate::text::{clean, clean_words, count, reason, to_hex};
 
 /// Rows of a table of ranges; the rest stands in the record.
 const ROWS: usize = 100;
@@ -617,11 +618,11 @@ fn speeds(record: &Record) -> Markup {
 fn times(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let runs = &checkpoint.runs;
-    let (total, killed) = active(runs);
+    let active = Active::of(runs);
     let interruptions = runs.len().saturating_sub(1) as u64;
     let text = format!(
         "{}, in {}",
-        least(total, killed),
+        active.text(),
         count(runs.len() as u64, "run", "runs")
     );
     let host = [&record.host.name, &record.host.model];
@@ -644,6 +645,7 @@ fn times(record: &Record) -> Markup {
             (row("Start", &moment(&checkpoint.started_at)))
             (row("End", &moment(&checkpoint.timestamp)))
             (row("Active time", &text))
+            (row("Asleep besides", &active.asleep_text()))
             (row("Interruptions", &grouped(interruptions)))
             (row("Checkpoints", &saves))
             (row("Host at the end", &host.join(", ")))
@@ -656,7 +658,7 @@ fn times(record: &Record) -> Markup {
                         td.number { (index + 1) }
                         td { (moment(&run.start)) }
                         td { (run.end.as_deref().map_or("unknown".into(), moment)) }
-                        td { (length(run).map_or("unknown".into(), span)) }
+                        td { (Took::of(run).text()) }
                         td { (ended_by(run)) }
                     }
                     @if hidden > 0 && index + 1 == LISTED {
@@ -808,6 +810,7 @@ mod tests {
             start: start.into(),
             end: Some(end.into()),
             ended_by: Some(why.into()),
+            ..Run::default()
         };
         checkpoint.runs = vec![
             run(begun, "2026-01-14T12:10:07.123+01:00", "SIGINT"),

@@ -1,12 +1,10 @@
 //! The record of a finished wipe: what a script, `--ensure` and the page read.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::time::Active;
 use super::{is_file, limits_of, method_word};
-use crate::checkpoint::{Checkpoint, Run};
+use crate::checkpoint::Checkpoint;
 use crate::device::{Computer, Device, Medium};
 use crate::extent::Amount;
 use crate::outcome::Outcome;
@@ -38,8 +36,8 @@ pub struct Record {
     /// What the read-back of the last pass shows.
     #[serde(default)]
     pub verification: Verification,
-    /// Seconds that all runs took together; a killed run left no end and counts
-    /// nothing.
+    /// Seconds that all runs worked together, without the time stopped or asleep;
+    /// a killed run counts until its last checkpoint.
     #[serde(default)]
     pub active_seconds: u64,
     /// Bytes that could not be written or read back; at least so many where
@@ -101,7 +99,7 @@ impl Record {
             write_back: device.write_back,
             host,
             verification: Verification::of(checkpoint),
-            active_seconds: active(&checkpoint.runs).0.as_secs(),
+            active_seconds: Active::of(&checkpoint.runs).work.as_secs(),
             bad_bytes: checkpoint.bad.amount().least,
             bad_bytes_at_most: at_most(checkpoint.bad.amount()),
             hidden_areas: if id.hidden_areas().is_some() {
@@ -140,24 +138,4 @@ impl Verification {
 /// What ranges cover, where more than their number of bytes.
 fn at_most(amount: Amount) -> Option<u64> {
     (!amount.is_exact()).then_some(amount.most)
-}
-
-/// How long all runs took together, and how many were killed and so left no
-/// end.
-#[must_use]
-pub fn active(runs: &[Run]) -> (Duration, usize) {
-    let known: Vec<Duration> = runs.iter().filter_map(length).collect();
-    let total = known
-        .iter()
-        .fold(Duration::ZERO, |sum, run| sum.saturating_add(*run));
-    (total, runs.len() - known.len())
-}
-
-/// How long a run took; `None` when it was killed.
-#[must_use]
-pub fn length(run: &Run) -> Option<Duration> {
-    let start: Timestamp = run.start.parse().ok()?;
-    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
-    // The clock may have been set back in between.
-    Some(Duration::try_from(end.duration_since(start)).unwrap_or_default())
 }

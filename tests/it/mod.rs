@@ -24,6 +24,7 @@ mod reports;
 mod resume;
 mod schemes;
 mod slow;
+mod times;
 mod vm;
 mod vm_faults;
 mod weak;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         natures::cases(),
         schemes::cases(),
         slow::cases(),
+        times::cases(),
         durable::cases(),
         moved::cases(),
         order::cases(),

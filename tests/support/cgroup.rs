@@ -1,9 +1,12 @@
-//! Control groups that go away with the test: so many tasks at most.
+//! Control groups that go away with the test: so many tasks at most, or all of
+//! them frozen.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use super::wait_until;
 
 /// Where a controller is mounted, and whether as version 2.
 fn mounted(controller: &str) -> Option<(PathBuf, bool)> {
@@ -30,6 +33,7 @@ fn mounted(controller: &str) -> Option<(PathBuf, bool)> {
 /// A group of its own.
 pub struct Cgroup {
     dir: PathBuf,
+    second: bool,
 }
 
 impl Cgroup {
@@ -54,7 +58,7 @@ impl Cgroup {
             );
         }
         fs::create_dir(&dir).ok()?;
-        let this = Self { dir };
+        let this = Self { dir, second };
         let file = match controller {
             "pids" => "pids.max",
             _ if second => "cgroup.freeze",
@@ -74,10 +78,43 @@ impl Cgroup {
     pub fn limit_tasks(&self, most: u32) {
         fs::write(self.dir.join("pids.max"), most.to_string()).unwrap();
     }
+
+    /// Stops everything inside; nothing inside notices.
+    pub fn freeze(&self) {
+        if self.second {
+            fs::write(self.dir.join("cgroup.freeze"), "1").unwrap();
+            self.wait("cgroup.events", "frozen 1");
+        } else {
+            fs::write(self.dir.join("freezer.state"), "FROZEN").unwrap();
+            self.wait("freezer.state", "FROZEN");
+        }
+    }
+
+    pub fn thaw(&self) {
+        let (file, word) = if self.second {
+            ("cgroup.freeze", "0")
+        } else {
+            ("freezer.state", "THAWED")
+        };
+        fs::write(self.dir.join(file), word).unwrap();
+    }
+
+    fn wait(&self, file: &str, word: &str) {
+        let path = self.dir.join(file);
+        let holds = |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains(word));
+        wait_until(word, Duration::from_secs(20), || holds(&path));
+    }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
+        // What stays frozen cannot end.
+        for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+            let file = self.dir.join(file);
+            if file.exists() {
+                let _ = fs::write(file, word);
+            }
+        }
         // A process that has just ended may still count.
         for _ in 0..500 {
             if fs::remove_dir(&self.dir).is_ok() || !self.dir.exists() {

@@ -1,0 +1,188 @@
+//! How long the runs of a wipe took.
+//!
+//! Sums of work only: the wall clock may be set at any time, and nothing hangs
+//! on the order of its stamps.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::checkpoint::Run;
+use crate::text::{count, span};
+
+/// A run that its stamps say took longer than this did not: the clock was set.
+const ABSURD: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long a run worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// So long, or at least so long.
+    pub work: Duration,
+    /// Whether that is all of it.
+    pub exact: bool,
+}
+
+impl Took {
+    /// Of one run. One that was killed has worked at least until its last
+    /// checkpoint. wipeit 0.1.0 kept the wall clock's stamps alone.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        let known = run.work_ms.map(Duration::from_millis);
+        let work = known.or_else(|| by_stamps(run));
+        Self {
+            work: work.unwrap_or_default(),
+            exact: work.is_some() && run.end.is_some(),
+        }
+    }
+
+    /// For people; `unknown` where nothing is known.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.exact {
+            true => span(self.work),
+            false if self.work < Duration::from_secs(1) => "unknown".into(),
+            false => format!("at least {}", span(self.work)),
+        }
+    }
+}
+
+/// The time between the stamps of a run, where that can be true.
+fn by_stamps(run: &Run) -> Option<Duration> {
+    let start: Timestamp = run.start.parse().ok()?;
+    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
+    let took = Duration::try_from(end.duration_since(start)).ok()?;
+    (took <= ABSURD).then_some(took)
+}
+
+/// What runs took together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Active {
+    /// Their work, as far as it is known.
+    pub work: Duration,
+    /// In which the machine slept; not in `work`.
+    pub asleep: Duration,
+    /// Runs that were killed and so left no end.
+    pub killed: u64,
+    /// Runs with an end of which only the clock tells, and cannot be believed.
+    pub unknown: u64,
+}
+
+impl Active {
+    /// Of these runs.
+    #[must_use]
+    pub fn of(runs: &[Run]) -> Self {
+        runs.iter().fold(Self::default(), Self::and)
+    }
+
+    /// With one more.
+    fn and(mut self, run: &Run) -> Self {
+        let took = Took::of(run);
+        self.work = self.work.saturating_add(took.work);
+        let asleep = Duration::from_millis(run.asleep_ms);
+        self.asleep = self.asleep.saturating_add(asleep);
+        self.killed += u64::from(run.end.is_none());
+        self.unknown += u64::from(run.end.is_some() && !took.exact);
+        self
+    }
+
+    /// Whether `work` is all of it.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.killed == 0 && self.unknown == 0
+    }
+
+    /// The work, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (work, exact) = (self.work, self.is_exact());
+        Took { work, exact }.text()
+    }
+
+    /// What goes with it, each beginning with `; `.
+    #[must_use]
+    pub fn notes(&self) -> String {
+        // Writing to a string does not fail.
+        let mut text = String::new();
+        if self.killed > 0 {
+            let runs = count(self.killed, "run", "runs");
+            let _ = write!(text, "; {runs} ended without a trace");
+        }
+        if self.unknown > 0 {
+            let runs = count(self.unknown, "run", "runs");
+            let _ = write!(text, "; the clock does not tell of {runs}");
+        }
+        let asleep = self.asleep_text();
+        if !asleep.is_empty() {
+            let _ = write!(text, "; asleep {asleep} besides");
+        }
+        text
+    }
+
+    /// How long the machine slept; empty where it did not.
+    #[must_use]
+    pub fn asleep_text(&self) -> String {
+        if self.asleep < Duration::from_secs(1) {
+            return String::new();
+        }
+        span(self.asleep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(start: &str, end: Option<&str>) -> Run {
+        Run {
+            start: format!("2026-01-14T{start}+01:00"),
+            end: end.map(|end| format!("2026-01-14T{end}+01:00")),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn work_counts_whatever_the_stamps_say() {
+        let mut of_it = run("10:00:00", Some("07:00:00"));
+        assert_eq!(
+            Took::of(&of_it).text(),
+            "unknown",
+            "the end before the start"
+        );
+        of_it.start = "1970-01-01T00:00:00+00:00".into();
+        assert_eq!(Took::of(&of_it).text(), "unknown", "56 years");
+        of_it.work_ms = Some(5_400_000);
+        assert_eq!(Took::of(&of_it).text(), "1 h 30 min");
+        of_it.end = None;
+        assert_eq!(Took::of(&of_it).text(), "at least 1 h 30 min");
+    }
+
+    #[test]
+    fn runs_of_the_first_version_have_their_stamps() {
+        let told = |run: &Run| Took::of(run).text();
+        assert_eq!(told(&run("10:00:00", Some("11:00:05"))), "1 h 0 min");
+        assert_eq!(told(&run("10:00:00", Some("10:00:00"))), "under 1 s");
+        assert_eq!(told(&run("10:00:00", None)), "unknown");
+        assert_eq!(told(&run("nonsense", Some("10:00:00"))), "unknown");
+    }
+
+    #[test]
+    fn what_is_not_known_of_some_runs_makes_the_sum_a_minimum() {
+        let mut killed = run("10:00:00", None);
+        killed.work_ms = Some(3_600_000);
+        let mut slept = run("10:00:00", Some("15:00:00"));
+        (slept.work_ms, slept.asleep_ms) = (Some(3_600_000), 7_200_000);
+        let back = run("10:00:00", Some("09:00:00"));
+        let all = Active::of(&[killed.clone(), slept.clone(), back]);
+        assert_eq!(all.text(), "at least 2 h 0 min");
+        assert_eq!(
+            all.notes(),
+            "; 1 run ended without a trace; the clock does not tell of 1 run; asleep 2 h 0 min besides"
+        );
+        let one = Active::of(&[slept]);
+        assert_eq!((one.text().as_str(), one.is_exact()), ("1 h 0 min", true));
+        killed.work_ms = Some(u64::MAX);
+        let most = Active::of(&[killed.clone(), killed]);
+        assert!(!most.is_exact() && most.work >= Duration::from_millis(u64::MAX));
+    }
+}
