@@ -100,6 +100,9 @@ pub struct Checkpoint {
 /// What there is of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
+    /// Which one it is within its file system.
+    #[serde(default)]
+    pub inode: u64,
     /// Bytes.
     pub size: u64,
     /// Allocated blocks of 512 bytes.

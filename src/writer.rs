@@ -467,10 +467,15 @@ impl Target for Writer {
     fn presence(&self, error: &io::Error) -> Presence {
         let why = reason(error);
         let ends = |what: &str| Presence::Gone(format!("{what}: {why}"));
+        let code = error.raw_os_error();
+        if code.is_some_and(|code| meaning(self.kind, code) == Meaning::ServerGone) {
+            // It could not be asked for its size either.
+            return ends("what serves it has gone");
+        }
         if let Err(gone) = self.still_there() {
             return Presence::Gone(gone);
         }
-        let Some(errno) = error.raw_os_error() else {
+        let Some(errno) = code else {
             // A range that ended early, of a target that is as large as ever.
             return Presence::Present;
         };

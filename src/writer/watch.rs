@@ -48,6 +48,7 @@ pub struct Watch {
     role: Role,
     // where the target lies in the file
     range: Extent,
+    inode: u64,
     // bytes of the file before the first byte
     size: u64,
     // whether the count of blocks is exact, and data becomes a hole only where
@@ -113,6 +114,7 @@ impl Watch {
             file,
             role,
             range,
+            inode: meta.ino(),
             size: meta.len(),
             exact,
             data,
@@ -144,7 +146,10 @@ impl Watch {
     pub(super) fn glance(&self) -> Result<(), String> {
         let mut seen = self.seen();
         // Within the lock: an older count would look like fewer blocks.
-        let meta = self.file.metadata().map_err(|error| reason(&error))?;
+        let meta = self.file.metadata().map_err(|error| {
+            let why = reason(&error);
+            format!("its file cannot be asked for its size any more: {why}")
+        })?;
         let fewer = meta.blocks() < seen.blocks;
         seen.blocks = meta.blocks();
         if fewer && self.exact {
@@ -209,7 +214,8 @@ impl Watch {
         let (Some(then), Some(now)) = (before.data, self.data_bytes()) else {
             return;
         };
-        if !self.exact || seen.blocks >= before.blocks {
+        // A copy may have its own holes.
+        if !self.exact || before.inode != self.inode || seen.blocks >= before.blocks {
             return;
         }
         // What is missing beyond what was written; where, nobody knows any more.
@@ -301,6 +307,7 @@ impl Watch {
             checkpoint.findings.note(finding.clone());
         }
         checkpoint.file = Some(FileFacts {
+            inode: self.inode,
             size: self.size,
             blocks: seen.blocks,
             data: seen.data,
@@ -501,6 +508,11 @@ mod tests {
         let before = checkpoint.file.unwrap();
         punch(&file, 512 * KIB, 8 * KIB);
         let later = Watch::begin(file, Role::Image, SIZE).unwrap();
+        // Not of another file.
+        let mut copied = before;
+        copied.inode += 1;
+        later.since(&copied, &at(0, 64 * KIB), &plan(1));
+        assert_eq!(found(&later), []);
         later.since(&before, &at(0, 64 * KIB), &plan(1));
         assert_eq!(found(&later), [lost(64 * KIB, 8 * KIB, true)]);
     }

@@ -25,6 +25,7 @@ cases![
     MACHINE => a_power_cut_before_the_first_checkpoint_leaves_the_drives_untouched,
     MACHINE => drives_unplugged_in_the_middle_are_found_again_under_another_name,
     MACHINE => neither_a_twin_nor_another_drive_of_the_old_name_is_resumed,
+    MACHINE => a_drive_that_the_kernel_takes_offline_has_no_bad_sectors,
     STACKS => what_is_in_use_is_refused_until_it_is_released,
     MACHINE => a_cpu_without_aes_goes_on_with_its_stream_and_begins_another,
     MACHINE => a_cache_that_the_kernel_takes_for_write_through_is_said_to_be_unflushed,
@@ -306,6 +307,42 @@ fn drives_unplugged_in_the_middle_are_found_again_under_another_name() {
         boot.ended("resume", 0, &[&line]);
     }
     assert_eq!(boot.value("left"), "0");
+}
+
+fn a_drive_that_the_kernel_takes_offline_has_no_bad_sectors() {
+    let size = 32 * MIB;
+    let machine = Machine::new().disk("scsi", size).disk("usb", size);
+    let serials = ["SN-SCSI0", "SN-USB0"];
+    let boot = machine
+        .boot(
+            &[],
+            "for s in SN-SCSI0 SN-USB0; do
+                 d=$(dev $s); state=/sys/block/${d#/dev/}/device/state
+                 try \"wipe $s\" wipeit --yes --rate-limit 8M --checkpoint-every 1M -b 64K \
+                     --state-dir /w/$s $d &
+                 until grep -q '\"written\": [1-9]' /w/$s/pending/*.json 2>/dev/null; do
+                     sleep .1
+                 done
+                 echo offline >$state
+                 wait $!
+                 show pending /w/$s/pending/*.json
+                 echo running >$state; echo 1 >${state%/state}/rescan
+                 until [ $(cat /sys/block/${d#/dev/}/size) -gt 0 ]; do sleep .1; done
+                 try \"resume $s\" wipeit --resume --yes --state-dir /w/$s
+                 show report /w/$s/reports/*.json
+             done",
+        )
+        .finished();
+    for (name, serial) in ["scsi0", "usb0"].into_iter().zip(serials) {
+        let words = ["FAILED ", "taken it offline (offline)", "wipeit --resume"];
+        boot.ended(&format!("wipe {serial}"), 1, &words);
+        let checkpoint = boot.json_of("pending", serial).unwrap();
+        assert_eq!(checkpoint["bad"].as_array().unwrap().len(), 0);
+        let written = number(&checkpoint, "written");
+        assert!(written > 0 && written < size, "{checkpoint}");
+        boot.ended(&format!("resume {serial}"), 0, &["WIPED "]);
+        boot.wiped(serial, &machine.image(name));
+    }
 }
 
 fn neither_a_twin_nor_another_drive_of_the_old_name_is_resumed() {
