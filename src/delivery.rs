@@ -287,6 +287,7 @@ fn write_report(
         json,
         html: &html,
         kept,
+        in_place: Host::real().needs_slots(place.folder()),
     };
     // It was free when the wipe began, days ago maybe: another one may have left
     // its report there since.

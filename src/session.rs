@@ -324,8 +324,7 @@ impl Session {
         let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
         checkpoint.report = wanted;
         let name = job.file_name(device, &checkpoint);
-        let kept = self.host.durability(state_dir.root());
-        let in_slots = matches!(kept, Durability::BySlots(_));
+        let in_slots = self.host.needs_slots(state_dir.root());
         let dir = state_dir.clone().kept_in_slots(in_slots);
         let watch = Box::new(watch);
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);

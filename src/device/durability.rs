@@ -69,6 +69,24 @@ impl Host {
         self.promised(dir, 0)
     }
 
+    /// Whether files in a directory, or in what will become its parent, have to
+    /// be written in place: that is so whatever lies below the file system.
+    #[must_use]
+    pub fn needs_slots(&self, dir: &Path) -> bool {
+        let mut dir = dir.to_path_buf();
+        for _ in 0..DEEPEST {
+            let there = nearest_existing(&dir).ok();
+            let Some(entry) = there.and_then(|there| self.mount_over(&there)) else {
+                return false;
+            };
+            match upper(&entry) {
+                Ok(upper) if entry.kind == "overlay" => dir = upper,
+                _ => return matches!(of_mount(&entry, None), Durability::BySlots(_)),
+            }
+        }
+        false
+    }
+
     fn promised(&self, dir: &Path, depth: usize) -> Durability {
         if depth > DEEPEST {
             return Durability::Unknown("it lies on too many layers".into());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::file::{create_durably, replace_as};
+use super::slots;
 use crate::identity::{path_from_text, path_to_text};
 use crate::text::shown;
 
@@ -35,6 +36,8 @@ pub struct Files<'a> {
     pub html: &'a dyn Fn(Option<&Path>) -> String,
     /// The record in the state directory, where it could be kept.
     pub kept: Option<&'a Path>,
+    /// Whether renaming is not durable there.
+    pub in_place: bool,
 }
 
 impl Place {
@@ -168,13 +171,18 @@ impl Place {
     /// The kernel's.
     pub fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
         let html = |record: Option<&Path>| (files.html)(record).into_bytes();
+        let write = if files.in_place {
+            slots::write_once
+        } else {
+            replace_as
+        };
         match self.form {
             Form::Json => {
-                replace_as(&self.path, files.json, SECRET)?;
+                write(&self.path, files.json, SECRET)?;
                 Ok(vec![self.path.clone()])
             }
             Form::Html => {
-                replace_as(&self.path, &html(files.kept), PUBLIC)?;
+                write(&self.path, &html(files.kept), PUBLIC)?;
                 Ok(vec![self.path.clone()])
             }
             Form::Folder => {
@@ -183,8 +191,8 @@ impl Place {
                 let (json, page) = (path("json"), path("html"));
                 // Not with_extension: a name may have dots of its own.
                 let name = format!("{}.json", files.name);
-                replace_as(&json, files.json, SECRET)?;
-                replace_as(&page, &html(Some(Path::new(&name))), PUBLIC)?;
+                write(&json, files.json, SECRET)?;
+                write(&page, &html(Some(Path::new(&name))), PUBLIC)?;
                 Ok(vec![page, json])
             }
         }

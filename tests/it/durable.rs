@@ -19,6 +19,7 @@ cases![
     MOUNTS => what_the_file_system_of_the_state_keeps_is_said,
     MOUNTS => a_state_on_a_disk_that_gets_no_flush_is_said,
     NOTHING => a_state_in_memory_is_said_in_the_log_and_not_under_quiet,
+    NOTHING => beside_an_empty_checkpoint_no_wipe_begins_unless_it_is_told_to,
     USERS => without_a_home_the_state_has_no_place,
 ];
 
@@ -184,5 +185,38 @@ fn without_a_home_the_state_has_no_place() {
                 assert!(!scratch.join("h").exists());
             });
         }
+    }
+}
+
+fn beside_an_empty_checkpoint_no_wipe_begins_unless_it_is_told_to() {
+    for content in [Vec::new(), vec![0; 4096]] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", MIB);
+        let pending = scratch.state().path().join("pending");
+        std::fs::create_dir_all(&pending).unwrap();
+        let file = pending.join("sdb-ZR5A-01234567.json");
+        std::fs::write(&file, &content).unwrap();
+        for how in ["--yes", "--yes --ensure", "--yes --resume", "--dry-run"] {
+            let run = || scratch.wipe(&image).words(how).code(4);
+            let done = unchanged(&[&image, scratch.state().path()], run);
+            let words = ["is empty", "sdb-ZR5A-01234567.json", "not touched"];
+            done.one_line().says(&words);
+        }
+        // It is found whatever the name that it has.
+        scratch
+            .wipeit()
+            .words("--resume --yes")
+            .code(4)
+            .says(&["is empty"]);
+        scratch
+            .wipe(&image)
+            .words("--yes --restart")
+            .run()
+            .wiped(&image, MIB);
+        assert_eq!(std::fs::read(&file).unwrap(), content, "nobody removes it");
+        // Its content still is what the record says.
+        scratch.wipe(&image).words("--yes --ensure").code(0);
+        std::fs::remove_file(&file).unwrap();
+        scratch.wipe(&image).words("--yes").run().wiped(&image, MIB);
     }
 }

@@ -112,6 +112,10 @@ fn what_is_promised_of_the_state_is_known() {
         let text = format!("{},volatile", over(&state));
         assert!(why(promised("overlay", &text)).contains("volatile"));
     }
+    for (kind, slots) in [("vfat", true), ("exfat", true), ("ext4", false)] {
+        promised(kind, "rw");
+        assert_eq!(machine.host.needs_slots(&state.join("not/yet")), slots);
+    }
     assert_eq!(promised("ramfs", "rw"), Durability::Memory);
     let in_memory = Path::new("/dev/shm/rw");
     assert_eq!(machine.host.durability(in_memory), Durability::Memory);
