@@ -7,7 +7,7 @@ use jiff::ZonedDateTime;
 use crate::card::{self, PassTimes, Proof as Shown};
 use crate::cli::Request;
 use crate::confirm::{self, Answer};
-use crate::device::{Device, Durability, Host};
+use crate::device::{Attached, Device, Durability, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
 use crate::guard;
@@ -16,7 +16,7 @@ use crate::job::Job;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
 use crate::progress::StateDir;
-use crate::resume::{self, Unfinished};
+use crate::resume::Unfinished;
 use crate::text::{clean, field, no_room, reason, shown};
 
 /// What the question is about.
@@ -39,7 +39,7 @@ impl Consent<'_> {
     /// Refused or declined.
     pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<bool, Outcome> {
         let device = opened.device();
-        let named = self.named(device, subject)?;
+        let named = self.named(opened, subject)?;
         let times = self.times(opened, subject);
         let ask = match &job.continued {
             None => !(self.request.yes || named),
@@ -87,7 +87,8 @@ impl Consent<'_> {
     ///
     /// # Errors
     /// A refusal where it is the serial of another drive.
-    pub fn named(&self, device: &Device, subject: &str) -> Result<bool, Outcome> {
+    pub fn named(&self, opened: &Opened, subject: &str) -> Result<bool, Outcome> {
+        let device = opened.device();
         let refused =
             |why: String| Outcome::Refused(format!("{subject}: {}; not touched", clean(&why)));
         let serials = &self.request.serials;
@@ -109,10 +110,12 @@ impl Consent<'_> {
                 wrong.join(", ")
             )));
         }
-        match resume::twin(self.host, device) {
-            Some(twin) => Err(refused(format!(
+        let own = device.identity.serial.as_deref();
+        let shares = |rival: &&Attached| own.is_some_and(|own| rival.identity.has_serial(own));
+        match opened.kin().rivals.iter().find(shares) {
+            Some(rival) => Err(refused(format!(
                 "{} has the same serial, which so names neither; detach one",
-                shown(&twin)
+                shown(&rival.path)
             ))),
             None => Ok(true),
         }

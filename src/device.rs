@@ -17,6 +17,7 @@ use crate::nature::Nature;
 
 mod alive;
 mod below;
+mod beside;
 mod content;
 mod drive;
 mod durability;

@@ -77,11 +77,11 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for record in records.usable {
         let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
-        if now.was_resized(then) {
+        if opened.kin().was_resized(now, then) {
             resized.push(record.checkpoint);
             continue;
         }
-        let comparison = now.compare(then);
+        let comparison = opened.compare(then);
         if matches!(comparison, Comparison::Different(_)) {
             continue;
         }
@@ -116,7 +116,7 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
     if !fitting.iter().any(|finished| finished.sure) {
         for (path, error) in &records.unusable {
             let why = unusable(path, error);
-            if speaks_of(error, opened.device()) {
+            if speaks_of(error, opened) {
                 let why = format!(
                     "{subject}: has the record of a finished wipe that cannot be used ({why}); \
                      --restart wipes it again; not touched"
@@ -232,10 +232,12 @@ pub fn to_supersede(
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for Record { checkpoint, .. } in records.usable {
         let (now, then) = (&opened.device().identity, &checkpoint.device_id);
-        let is_of_it = match now.compare(then) {
+        let is_of_it = match opened.compare(then) {
             Comparison::Same => true,
             // Of a copy, a record of the other image stays what it is.
-            Comparison::Different(_) | Comparison::Elsewhere => now.was_resized(then),
+            Comparison::Different(_) | Comparison::Elsewhere => {
+                opened.kin().was_resized(now, then)
+            }
             Comparison::Unprovable => {
                 prove(&checkpoint, &opened.writer, subject)?.is_cryptographic()
             }

@@ -192,6 +192,17 @@ impl Identity {
     /// Compares with what was recorded: the rules of "the same drive".
     #[must_use]
     pub fn compare(&self, recorded: &Self) -> Comparison {
+        self.compare_beside(recorded, std::iter::empty())
+    }
+
+    /// The same where other attached drives report some of the same: what
+    /// several report proves nothing.
+    #[must_use]
+    pub fn compare_beside<'a>(
+        &self,
+        recorded: &Self,
+        others: impl Iterator<Item = &'a Self>,
+    ) -> Comparison {
         let fields = [
             ("kind", self.kind == recorded.kind),
             ("size", self.size == recorded.size),
@@ -211,6 +222,10 @@ impl Identity {
         if let Some((field, _)) = fields.iter().find(|(_, equal)| !equal) {
             return Comparison::Different(field);
         }
+        let shared: Vec<&str> = others
+            .flat_map(|other| [&other.wwn, &other.serial])
+            .filter_map(|id| id.as_deref())
+            .collect();
         let path = |identity: &Self| identity.backing.as_ref().map(|file| file.path.clone());
         if path(self) != path(recorded) {
             return Comparison::Elsewhere;
@@ -220,7 +235,8 @@ impl Identity {
         let strong = (self.has_file() && self.backing == recorded.backing)
             || self
                 .strong_ids()
-                .any(|id| recorded.strong_ids().any(|other| id == other));
+                .filter(|id| recorded.strong_ids().any(|other| *id == other))
+                .any(|id| !shared.contains(&id));
         if strong {
             Comparison::Same
         } else {
@@ -485,6 +501,21 @@ mod tests {
             ..disk()
         };
         assert_eq!(other.compare(&disk()), Comparison::Same);
+    }
+
+    #[test]
+    fn an_identifier_that_another_drive_reports_too_proves_nothing() {
+        let judged = |others: &[Identity]| disk().compare_beside(&disk(), others.iter());
+        let copied = Identity {
+            serial: Some("other".into()),
+            ..disk()
+        };
+        // The serial is its own.
+        assert_eq!(judged(std::slice::from_ref(&copied)), Comparison::Same);
+        assert_eq!(judged(&[copied, disk()]), Comparison::Unprovable);
+        let other = Identity { size: 5, ..disk() };
+        let judged = other.compare_beside(&disk(), [].iter());
+        assert_eq!(judged, Comparison::Different("size"));
     }
 
     #[test]

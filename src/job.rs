@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use crate::checkpoint::Checkpoint;
 use crate::cli::{Mode, Request};
 use crate::confirm;
-use crate::device::{Device, Fact, Host};
+use crate::device::{Attached, Device, Fact, Host};
 use crate::display;
 use crate::engine::{Proof, State};
 use crate::history::{self, Finished};
 use crate::identity;
+use crate::kin;
 use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -99,7 +100,7 @@ pub fn decide(
     }
     if mode == Mode::Resume {
         let continued = choose(&mut known, state, subject)?;
-        check_drive(host, opened.device(), &continued, subject)?;
+        check_drive(host, opened, &continued, subject)?;
         let job = continuation(request, continued, &known)?;
         refuse_what_nobody_would_see(&job, subject)?;
         return Ok(Decision::Work(Box::new(job)));
@@ -309,7 +310,7 @@ fn refuse_a_copy(begun: &Unfinished, subject: &str) -> Result<(), Outcome> {
 /// The last rules of "the same drive".
 fn check_drive(
     host: &Host,
-    device: &Device,
+    opened: &Opened,
     continued: &Unfinished,
     subject: &str,
 ) -> Result<(), Outcome> {
@@ -317,14 +318,60 @@ fn check_drive(
         return Err(written_to(at, subject));
     }
     refuse_a_copy(continued, subject)?;
-    if let Some(twin) = resume::twin(host, device) {
-        return Err(Outcome::Refused(format!(
-            "{subject}: {} reports the same identifier, so neither is proved to be the drive; \
-             detach one; not touched",
-            shown(&twin)
-        )));
+    refuse_one_of_several(host, opened, continued, subject)
+}
+
+/// Where no strong identifier is the drive's own, its keystream has to be on it
+/// alone of all attached drives of its size.
+fn refuse_one_of_several(
+    host: &Host,
+    opened: &Opened,
+    continued: &Unfinished,
+    subject: &str,
+) -> Result<(), Outcome> {
+    let (device, kin) = (opened.device(), opened.kin());
+    let refused = |why: String| Err(Outcome::Refused(format!("{subject}: {why}; not touched")));
+    let holds = |path: &PathBuf| kin::holds(path, &continued.checkpoint);
+    let is_proved = continued.proof.is_cryptographic();
+    if continued.same_identity {
+        // What shows the same but does not hold the stream is another drive with
+        // a copied name.
+        let lacks = |path: &&PathBuf| !kin::disk_holds(path, &continued.checkpoint);
+        return match kin.paths.iter().find(|path| is_proved && lacks(path)) {
+            Some(other) => refused(format!(
+                "{} has the same name and shows the same, but not what was written; detach it",
+                shown(other)
+            )),
+            None => Ok(()),
+        };
     }
-    Ok(())
+    if !is_proved {
+        return match kin.rivals.first() {
+            Some(rival) => refused(format!(
+                "{} reports the same identifier, and what was written up to now does not tell \
+                 which of them is the drive; detach one, or --restart",
+                shown(&rival.path)
+            )),
+            None => Ok(()),
+        };
+    }
+    let is_like = |other: &Attached| {
+        (other.identity.kind, other.identity.size) == (device.identity.kind, device.size)
+    };
+    let others = host.beside(device).into_iter().filter(is_like);
+    let others = others.map(|other| other.path);
+    let holding: Vec<String> = others
+        .filter(|path| !kin.paths.contains(path) && holds(path))
+        .map(|path| shown(&path))
+        .collect();
+    if holding.is_empty() {
+        return Ok(());
+    }
+    refused(format!(
+        "{} holds what was written as well, and no identifier tells which of them is the drive; \
+         detach the copy",
+        holding.join(", ")
+    ))
 }
 
 /// Refuses where the drive was seen to differ ahead of a read-back, and what is

@@ -11,7 +11,7 @@
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`],
 //!   [`peek`]
-//! - top: [`history`],
+//! - top: [`kin`], [`history`],
 //!   [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
 //!   [`aftercheck`], [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
 
@@ -35,6 +35,7 @@ pub mod guard;
 pub mod history;
 pub mod identity;
 pub mod job;
+pub mod kin;
 pub mod lineage;
 pub mod list;
 pub mod means;
@@ -147,6 +148,7 @@ mod architecture {
         "report", "list",
     ];
     const TOP: &[&str] = &[
+        "kin",
         "history",
         "opening",
         "resume",

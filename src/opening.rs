@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::device::{Device, Host, Problem};
 use crate::guard::{self, Refusal};
+use crate::identity::{Comparison, Identity};
+use crate::kin::Kin;
 use crate::means::no_threads;
 use crate::outcome::Outcome;
 use crate::text::reason;
@@ -29,6 +31,7 @@ pub struct Opened {
     device: Device,
     // when its facts were gathered
     looked: Instant,
+    kin: Kin,
     /// The one descriptor that is used to the end.
     pub writer: Writer,
 }
@@ -38,6 +41,18 @@ impl Opened {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// What else is attached that reports the same name.
+    #[must_use]
+    pub fn kin(&self) -> &Kin {
+        &self.kin
+    }
+
+    /// Compares it with what was recorded.
+    #[must_use]
+    pub fn compare(&self, recorded: &Identity) -> Comparison {
+        self.kin.compare(&self.device.identity, recorded)
     }
 
     /// Whether it was looked at so long ago that it has to be again.
@@ -77,11 +92,13 @@ pub fn open(
     serials: &[String],
     subject: &str,
 ) -> Result<Opened, Outcome> {
-    let (looked, cleared, lock) = locked(host, path, state_dir, serials, guard::check, subject)?;
+    let (looked, cleared, (lock, kin)) =
+        locked(host, path, state_dir, serials, guard::check, subject)?;
     let writer = Writer::open(host, &cleared, lock).map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
         looked,
+        kin,
         writer,
     })
 }
@@ -98,12 +115,13 @@ pub fn open_to_read(
     subject: &str,
 ) -> Result<Opened, Outcome> {
     let check = guard::check_to_read;
-    let (looked, device, lock) = locked(host, path, state_dir, serials, check, subject)?;
+    let (looked, device, (lock, kin)) = locked(host, path, state_dir, serials, check, subject)?;
     let opened = Writer::open_to_read(host, &device, lock);
     let writer = opened.map_err(|error| not_opened(error, subject))?;
     Ok(Opened {
         device,
         looked,
+        kin,
         writer,
     })
 }
@@ -116,17 +134,19 @@ fn locked<T>(
     serials: &[String],
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
-) -> Result<(Instant, T, Lock), Outcome> {
+) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
     let refused = |problem: Problem| Outcome::Refused(format!("{subject}: {problem}; not touched"));
     // Before the guard, which would call another run's drive merely in use.
-    let lock = lock(&host.glance(path).map_err(refused)?, subject)?;
+    let device = host.glance(path).map_err(refused)?;
+    let kin = Kin::of(host, &device);
+    let lock = lock(&device, &kin, subject)?;
     let facts = || {
         let mut device = host.device(path, state_dir).map_err(refused)?;
         device.named = serials.iter().any(|it| device.identity.has_serial(it));
         Ok(device)
     };
     let (looked, cleared) = clear(facts, check, subject)?;
-    Ok((looked, cleared, lock))
+    Ok((looked, cleared, (lock, kin)))
 }
 
 /// Clears a device, and tells when it was looked at, or says what is against it;
@@ -157,8 +177,8 @@ fn refused(refusals: &[Refusal], subject: &str) -> Outcome {
     Outcome::Refused(lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn lock(device: &Device, subject: &str) -> Result<Lock, Outcome> {
-    writer::lock(device).map_err(|error| match error {
+fn lock(device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
+    writer::lock(device, &kin.nodes()).map_err(|error| match error {
         LockError::Held => Outcome::Busy(format!(
             "{subject}: another program, probably another wipeit, holds a lock on it; \
              wait for it or end it; not touched"

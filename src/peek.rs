@@ -6,10 +6,12 @@ use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use memmap2::MmapMut;
 use nix::fcntl::OFlag;
 
 use crate::engine::{MIN_CHUNK, Presence, Target};
 use crate::extent::Extent;
+use crate::size::{self, MIB};
 
 /// A range of a file or device, for reading alone.
 #[derive(Debug)]
@@ -89,6 +91,69 @@ impl Target for Peek {
     }
 }
 
+/// Blocks that have to be equal, besides both ends, and have to tell something.
+const TELLING: usize = 64;
+/// So many are looked at for those.
+const LOOKED_AT: usize = 1024;
+/// A block that repeats after so many bytes may stand on many drives.
+const PERIOD: usize = 512;
+
+/// Whether two disks of one name and size are one drive: both show the same
+/// first and last MiB and the same blocks at 64 random places, none of which is
+/// constant or repeats. Blank drives are never proved to be one.
+///
+/// # Errors
+/// The kernel's.
+pub fn show_the_same(
+    one: &dyn Target,
+    other: &dyn Target,
+    draw: &mut dyn FnMut(u64) -> u64,
+) -> io::Result<bool> {
+    let blocks = one.size() / MIN_CHUNK;
+    if one.size() != other.size() || blocks == 0 {
+        return Ok(false);
+    }
+    let end = blocks * MIN_CHUNK;
+    let ends = [
+        Extent::new(0, end.min(MIB)),
+        Extent::between(end.saturating_sub(MIB), end),
+    ];
+    let memory = || MmapMut::map_anon(size::memory(MIB));
+    let (mut here, mut there) = (memory()?, memory()?);
+    let mut equal = |place: Extent| {
+        let length = size::memory(place.length());
+        let (here, there) = (&mut here[..length], &mut there[..length]);
+        one.read(here, place.start())?;
+        other.read(there, place.start())?;
+        io::Result::Ok((here == there).then(|| is_telling(here)))
+    };
+    for place in ends.into_iter().flatten() {
+        if equal(place)?.is_none() {
+            return Ok(false);
+        }
+    }
+    let mut telling = 0;
+    for _ in 0..LOOKED_AT {
+        let Some(place) = Extent::new(draw(blocks) * MIN_CHUNK, MIN_CHUNK) else {
+            return Ok(false);
+        };
+        match equal(place)? {
+            None => return Ok(false),
+            Some(tells) => telling += usize::from(tells),
+        }
+        if telling == TELLING {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a block is neither constant nor repeats a short pattern.
+fn is_telling(block: &[u8]) -> bool {
+    let repeats = |period: usize| block[period..] == block[..block.len() - period];
+    !(1..=PERIOD.min(block.len() / 2)).any(repeats)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +173,57 @@ mod tests {
         assert!(Peek::open(file.path()).unwrap().part(512, 8500).is_none());
         assert!(Peek::open(Path::new("/")).is_err());
         assert!(Peek::open(Path::new("/dev/null")).is_err());
+    }
+
+    /// A file of so many blocks, each of which tells its number where `telling`
+    /// says so and is zero otherwise.
+    fn disk(blocks: u64, telling: impl Fn(u64) -> bool) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = Vec::new();
+        for block in 0..blocks {
+            for word in 0..MIN_CHUNK / 8 {
+                let telling = telling(block);
+                let number = if telling { block * 1000 + word } else { 0 };
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    fn are_one(one: &tempfile::NamedTempFile, other: &tempfile::NamedTempFile) -> bool {
+        let open = |file: &tempfile::NamedTempFile| Peek::open(file.path()).unwrap();
+        let mut dice = 7_u64;
+        let mut draw = |below: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 33) % below
+        };
+        show_the_same(&open(one), &open(other), &mut draw).unwrap()
+    }
+
+    #[test]
+    fn two_disks_are_one_only_if_what_they_show_tells_something() {
+        let all = disk(1024, |_| true);
+        assert!(are_one(&all, &disk(1024, |_| true)));
+        assert!(!are_one(&all, &disk(1023, |_| true)));
+        // The first block, the last, one in ten.
+        assert!(!are_one(&all, &disk(1024, |block| block > 0)));
+        assert!(!are_one(&all, &disk(1024, |block| block < 1023)));
+        assert!(!are_one(&all, &disk(1024, |block| block % 10 > 0)));
+        // Blank drives look alike.
+        let blank = disk(1024, |_| false);
+        assert!(!are_one(&blank, &disk(1024, |_| false)));
+        let half = |block| block < 512;
+        assert!(are_one(&disk(1024, half), &disk(1024, half)));
+    }
+
+    #[test]
+    fn a_block_that_repeats_tells_nothing() {
+        assert!(!is_telling(&[0; 4096]));
+        assert!(!is_telling(&[0x55, 0xaa].repeat(2048)));
+        assert!(!is_telling(&[0x92, 0x49, 0x24].repeat(1366)[..4096]));
+        let mut block = [0; 4096];
+        block[2000] = 1;
+        assert!(is_telling(&block));
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::User;
 
 use crate::checkpoint::Checkpoint;
-use crate::device::{Attached, Device, Host, Node, Place};
+use crate::device::{Attached, Device, Host, Place};
 use crate::engine::{self, Proof, State, Target};
 use crate::identity::{self, Comparison, Identity, Kind};
+use crate::kin;
 use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -83,7 +84,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
                 if matches!(error, LoadError::Empty) {
                     known.empty.push(path);
                 }
-                if speaks_of(&error, device) {
+                if speaks_of(&error, opened) {
                     known.unusable.push(text);
                 } else {
                     known.left_out.push(text);
@@ -91,7 +92,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
                 continue;
             }
         };
-        let comparison = device.identity.compare(&checkpoint.device_id);
+        let comparison = opened.compare(&checkpoint.device_id);
         if let Comparison::Different(field) = comparison {
             if checkpoint.device == identity::path_to_text(&device.path) {
                 known.left_out.push(format!(
@@ -130,7 +131,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
         }
     }
     if !known.of_it.is_empty() {
-        known.leave_what_is_superseded(state, device)?;
+        known.leave_what_is_superseded(state, opened)?;
     }
     Ok(known)
 }
@@ -148,11 +149,11 @@ impl Known {
     fn leave_what_is_superseded(
         &mut self,
         state: &StateDir,
-        device: &Device,
+        opened: &Opened,
     ) -> Result<(), Outcome> {
         let records = state.records().map_err(|error| unreadable(state, &error))?;
         let finished = records.usable.into_iter().filter_map(|record| {
-            let comparison = device.identity.compare(&record.checkpoint.device_id);
+            let comparison = opened.compare(&record.checkpoint.device_id);
             (comparison == Comparison::Same).then_some(record.checkpoint)
         });
         let finished: Vec<Checkpoint> = finished.collect();
@@ -261,7 +262,7 @@ pub(crate) fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
 
 /// A number below `below` to look at. Without randomness the places are known
 /// beforehand, which helps only somebody who forges the content.
-fn draw(below: u64) -> u64 {
+pub(crate) fn draw(below: u64) -> u64 {
     let mut bytes = [0x5A; 8];
     let _ = getrandom::fill(&mut bytes);
     u64::from_le_bytes(bytes) % below.max(1)
@@ -298,13 +299,13 @@ pub fn unusable(path: &Path, error: &LoadError) -> String {
 }
 
 /// Whether what can be understood of an unusable checkpoint fits this drive.
-pub(crate) fn speaks_of(error: &LoadError, device: &Device) -> bool {
+pub(crate) fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
     match error {
         LoadError::Invalid {
             device_id: Some(recorded),
             ..
         } => matches!(
-            device.identity.compare(recorded),
+            opened.compare(recorded),
             Comparison::Same | Comparison::Unprovable
         ),
         LoadError::Invalid {
@@ -378,6 +379,9 @@ fn place(
             ))
         }
         Place::AnyOf(several) => {
+            if let Some(one) = kin::the_one(host, &several, checkpoint) {
+                return Ok(one);
+            }
             let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
             Err(format!(
                 "could be of any of {}; name the one that it is of",
@@ -409,6 +413,7 @@ pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Check
             .map(|drive| drive.path.clone())
             .collect()
     };
+    let with = |comparison| host.topmost(with(comparison));
     let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
     match (same.len(), maybe.len()) {
         (1, _) => Place::Here(same.remove(0)),
@@ -444,41 +449,4 @@ fn state_of_sudo_user() -> Option<StateDir> {
     let name = env::var("SUDO_USER").ok()?;
     let user = User::from_name(&name).ok()??;
     StateDir::default_root(user.uid.is_root(), None, Some(&user.dir)).map(StateDir::new)
-}
-
-/// Another attached disk that reports the same identifier, so that neither can
-/// be told from the other.
-#[must_use]
-pub fn twin(host: &Host, device: &Device) -> Option<PathBuf> {
-    let Node::Block { whole_path, .. } = &device.node else {
-        return None;
-    };
-    host.attached()
-        .into_iter()
-        .filter(|other| other.identity.kind == Kind::Disk && other.path != *whole_path)
-        .find(|other| other.identity.shares_id_with(&device.identity))
-        .map(|other| other.path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::tests::{Machine, id};
-
-    #[test]
-    fn a_drive_that_shares_its_serial_with_another_one_is_not_told_apart() {
-        let machine = Machine::new();
-        for (name, minor) in [("sdx", 0), ("sdy", 16), ("sdz", 32)] {
-            machine.disk(name, id(1008, minor));
-        }
-        let serial = |name: &str, serial: &str| machine.set(name, &[("device/wwid", serial)]);
-        serial("sdx", "naa.5000c500d1a2b3c4");
-        serial("sdy", "naa.5000c500d1a2b3c4");
-        serial("sdz", "naa.5000c500d1a2b3c5");
-        assert_eq!(
-            twin(&machine.host, &machine.look("sdx")),
-            Some(machine.host.dev.join("sdy"))
-        );
-        assert_eq!(twin(&machine.host, &machine.look("sdz")), None);
-    }
 }

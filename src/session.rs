@@ -255,7 +255,7 @@ impl Session {
             Decision::Work(job) => *job,
             Decision::Done(finished) => {
                 // Who names another drive is not told that it is wiped.
-                self.consent(state_dir).named(opened.device(), &subject)?;
+                self.consent(state_dir).named(&opened, &subject)?;
                 return self.wiped_already(&opened, &finished, &subject);
             }
         };
@@ -389,7 +389,7 @@ impl Session {
             )));
         }
         let finished = history::to_check(state_dir, &opened, subject)?;
-        self.consent(state_dir).named(opened.device(), subject)?;
+        self.consent(state_dir).named(&opened, subject)?;
         let record = &finished.record;
         self.name_all(&finished, subject);
         let Check { plan, state } = Check::of(&record.checkpoint);

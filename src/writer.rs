@@ -69,16 +69,21 @@ pub enum LockError {
 }
 
 /// Locks the whole disk, or the image; of a loop device its backing file too,
-/// as a run on the file would not see one on the device.
+/// as a run on the file would not see one on the device; `others`: nodes that
+/// lead to the same drive.
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn lock(device: &Device) -> Result<Lock, LockError> {
+pub fn lock(device: &Device, others: &[PathBuf]) -> Result<Lock, LockError> {
     // Each with the inode that it must be; a node's own does not matter.
     let mut paths: Vec<(PathBuf, Option<u64>)> = Vec::new();
     match &device.node {
         Node::Block { whole_path, .. } => {
-            paths.push((whole_path.clone(), None));
+            // In the order of their numbers, so that of two runs that come by
+            // different paths one gets all and the other none.
+            let mut nodes = [std::slice::from_ref(whole_path), others].concat();
+            nodes.sort_by_key(|node| std::fs::metadata(node).map_or(0, |meta| meta.rdev()));
+            paths.extend(nodes.into_iter().map(|node| (node, None)));
             let backing = device
                 .identity
                 .backing

@@ -27,7 +27,14 @@ pub(super) fn block_sizes(block: &Block) -> Result<(u32, u32), String> {
 
 /// Which drive it is; a partition has the identifiers of its disk.
 pub(super) fn identity(block: &Block) -> Result<Identity, String> {
-    let dir = &block.whole_dir;
+    // A multipath map is the drive that its paths lead to.
+    let path = if is_multipath(block) {
+        block.slaves()?.into_iter().next()
+    } else {
+        None
+    };
+    let names = path.as_ref().unwrap_or(block);
+    let dir = &names.whole_dir;
     let transport = transport(dir);
     let slice = if block.is_partition() {
         Some(Slice {
@@ -39,7 +46,7 @@ pub(super) fn identity(block: &Block) -> Result<Identity, String> {
         None
     };
     let ids = Ids::read(dir, transport);
-    let nature = made::nature(block, transport, &ids)?;
+    let nature = made::nature(names, transport, &ids)?;
     Ok(Identity {
         kind: match (block.is_partition(), transport) {
             (true, _) => Kind::Partition,
@@ -61,6 +68,12 @@ pub(super) fn identity(block: &Block) -> Result<Identity, String> {
             .transpose()?,
         nature: Some(nature),
     })
+}
+
+/// Whether it is a map of multipath-tools (libmultipath/devmapper.c,
+/// `UUID_PREFIX`), not one of its partitions.
+pub(super) fn is_multipath(block: &Block) -> bool {
+    attribute(&block.whole_dir, "dm/uuid").is_some_and(|uuid| uuid.starts_with("mpath-"))
 }
 
 fn backing(dir: &Path, file: &LoopFile) -> Result<Backing, String> {

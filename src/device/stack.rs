@@ -66,7 +66,10 @@ impl Stack {
             }
             self.base.push(whole);
         }
-        self.put_paths(host, target, &[])?;
+        // What lies past the paths of a multipath map comes later.
+        if !drive::is_multipath(target) {
+            self.put_paths(host, target, &[])?;
+        }
         self.put_below_loop(host, target)
     }
 
@@ -148,7 +151,11 @@ impl Stack {
             return Ok(());
         }
         for other in host.disks()? {
-            let same = || drive::identity(&other).is_ok_and(|id| drive.is_other_path_to(&id));
+            // A map over paths holds them, and is found by that.
+            let same = || {
+                !drive::is_multipath(&other)
+                    && drive::identity(&other).is_ok_and(|id| drive.is_other_path_to(&id))
+            };
             let is_held = || held.iter().any(|block| block.whole_dir == other.dir);
             if other.dir == target.whole_dir || is_held() || !same() {
                 continue;

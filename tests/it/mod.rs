@@ -27,6 +27,7 @@ mod slow;
 mod times;
 mod vm;
 mod vm_faults;
+mod vm_paths;
 mod weak;
 mod wiping;
 
@@ -63,6 +64,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
         vm_faults::cases(),
+        vm_paths::cases(),
     ]
     .into_iter()
     .flatten()

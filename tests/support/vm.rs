@@ -119,6 +119,12 @@ impl Machine {
         self
     }
 
+    /// Adds another path to a drive: `scsi,path-to=scsi0`.
+    pub fn path(mut self, spec: &str) -> Self {
+        self.disks.push(spec.to_string());
+        self
+    }
+
     fn name_of_last(&self) -> String {
         let kind = |spec: &str| spec.split(',').next().unwrap().to_string();
         let (last, before) = self.disks.split_last().unwrap();

@@ -36,6 +36,13 @@ class Drive(threading.Thread):
         self.lbs = int(self.opt.get("lbs", 512))
         self.wraps = size(self.opt["fake"]) if "fake" in self.opt else None
         self.faults, self.dead, self.held = [], False, None
+        named = lambda option: lab.drive(self.opt[option]) if option in self.opt else None
+        self.wwn = (named("wwn-of") or named("path-to") or self).number
+        # Another path to a drive is no drive: the other one serves it.
+        self.real = named("path-to") or self
+        if self.real is not self:
+            self.serial, self.sock = self.real.serial, self.real.sock
+            return
         self.path = os.path.join(lab.dir, self.name + ".img")
         self.fd = os.open(self.path, os.O_RDWR)
         fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +50,7 @@ class Drive(threading.Thread):
         self.sock = os.path.join(lab.tmp, self.name + ".nbd")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.sock)
-        self.listener.listen(2)
+        self.listener.listen(4)
 
     # --- what is wrong with it
     def add_fault(self, text):
@@ -238,7 +245,7 @@ class Drive(threading.Thread):
     def devices(self):
         """QEMU devices, outermost first; the same serve -device and QMP device_add."""
         n, slot = self.name, f"port-{self.name}"
-        wwn = 0x5000C500A1B20000 + self.number
+        wwn = 0x5000C500A1B20000 + self.wwn
         disk = {"drive": n, "id": n}
         if self.lbs != 512:
             disk.update(logical_block_size=self.lbs, physical_block_size=self.lbs)

@@ -78,6 +78,9 @@ class Lab:
         for text in a.bad:
             self.act("bad " + text)
 
+    def drive(self, name):
+        return next(d for d in self.drives if d.name == name)
+
     def event(self, what, **more):
         self.log.write(json.dumps({"t": round(time.time() - T0, 3), "event": what, **more}) + "\n")
         self.log.flush()
@@ -107,7 +110,8 @@ class Lab:
             if not OFF.is_set():
                 OFF.set()
                 for d in self.drives:
-                    d.power_cut()
+                    if d.real is d:
+                        d.power_cut()
                 self.stop("power cut")
 
     def stop(self, why):
@@ -157,8 +161,9 @@ class Lab:
                 self.qmp("qom-set", path=f"/machine/peripheral/{top}", property="attached", value=False)
             self.qmp("device_del", id=top)
             gone = self.qmp.wait_deleted(top, 20)
-            with POWER:
-                d.power_cut()                                # it lost its power too
+            if d.real is d:                                  # of two paths one cable
+                with POWER:
+                    d.power_cut()                            # it lost its power too
             return "ok" if gone else "err the guest did not let it go"
         elif verb == "plug":
             devices = d.devices()
@@ -241,7 +246,8 @@ class Lab:
     def run(self):
         root, vmlinux = kernel(self.a.cache)
         for d in self.drives:
-            d.start()
+            if d.real is d:
+                d.start()
         self.qemu = subprocess.Popen(self.qemu_args(vmlinux, self.initramfs(root)), stdout=subprocess.PIPE,
                                      stdin=subprocess.DEVNULL, preexec_fn=lambda: die_with_parent(signal.SIGKILL))
         self.qmp = Qmp(os.path.join(self.tmp, "qmp"))

@@ -1,0 +1,209 @@
+//! Two ways to one drive, and two drives behind one name, in the machine.
+
+use crate::support::content::{Content, check};
+use crate::support::state::number;
+use crate::support::vm::{MACHINE, Machine};
+use crate::support::{MIB, Need, cases};
+
+const MULTIPATH: &[Need] = &[
+    Need::Machine,
+    Need::Tool("openssl"),
+    Need::Tool("dmsetup"),
+];
+
+cases![
+    MACHINE => a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both,
+    MACHINE => of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed,
+    MACHINE => two_drives_with_one_name_that_look_alike_are_told_apart_by_the_keystream,
+    MULTIPATH => a_multipath_map_is_the_drive_that_its_paths_lead_to,
+];
+
+const SIZE: u64 = 16 * MIB;
+
+/// `begin NAME DEVICE OPTIONS...`: a wipe that is stopped some megabytes in,
+/// after what `$during` says.
+const BEGIN: &str = r#"
+written() { sed -n 's/^  "written": \([0-9]*\),/\1/p' /w/pending/*.json 2>/dev/null; }
+begin() { name=$1; shift
+    wipeit --yes --rate-limit 2M -b 64K --checkpoint-every 1M --state-dir /w "$@" </dev/null >/out 2>&1 & pid=$!
+    n=0; until [ "$(written || echo 0)" -gt 3000000 ] 2>/dev/null || [ $n = 300 ]; do n=$((n+1)); sleep .1; done
+    $during
+    kill -TERM $pid; wait $pid; echo "code $?" >>/out; show "$name" /out; show "pending $name" /w/pending/*.json; }
+during=
+"#;
+
+fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
+    for options in ["", "-s zero"] {
+        let machine = Machine::new()
+            .disk("scsi,serial=DUAL", SIZE)
+            .path("scsi,path-to=scsi0");
+        let boot = machine
+            .boot(
+                &[],
+                &format!(
+                    "{BEGIN}
+                     set -- $(dev DUAL); echo a $1; echo b $2; a=$1; b=$2
+                     busy() {{ try 'other path' wipeit --yes --state-dir /v $b; }}
+                     during=busy; begin first $a {options}; during=
+                     cp -r /w /x
+                     try resume wipeit --resume --yes --state-dir /w $b
+                     show report /w/reports/*.json; rm -f /w/reports/*.json
+                     try check wipeit --check --state-dir /x $a
+                     try serial wipeit --serial DUAL --state-dir /w $a
+                     during=; begin second $b {options}
+                     try looked-for wipeit --resume --yes --state-dir /w
+                     for d in $a $b; do try \"check $d\" wipeit --check --state-dir /w $d; done"
+                ),
+            )
+            .finished();
+        let (a, b) = (boot.value("a"), boot.value("b"));
+        assert_ne!(a, b);
+        boot.ended("first", 143, &[]);
+        boot.ended("other path", 6, &["lock"]);
+        let line = format!("WIPED {b} DUAL {SIZE} bytes");
+        boot.ended("resume", 0, &[&line, "continues at"]);
+        let begun = boot.json_of("pending first", "DUAL").unwrap();
+        assert!(number(&begun, "written") > 0, "{begun}");
+        let report = boot.json_of("report", "DUAL").unwrap();
+        assert_eq!(report["run_id"], begun["run_id"]);
+        // The serial names the one drive.
+        boot.ended("serial", 0, &["WIPED "]);
+        boot.ended("second", 143, &[]);
+        boot.ended("looked-for", 0, &["WIPED ", "continues at"]);
+        for path in [a, b] {
+            boot.ended(&format!("check {path}"), 0, &["CHECKED "]);
+        }
+    }
+}
+
+fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
+    let machine = Machine::new()
+        .disk("scsi,serial=TWIN", SIZE)
+        .blank("scsi,serial=TWIN,wwn-of=scsi0", SIZE);
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{BEGIN}
+                 set -- $(dev TWIN); a=$1; b=$2
+                 # Which is which: the second one is blank.
+                 cmp -s -n 4096 $a /dev/zero && {{ a=$2; b=$1; }}
+                 echo a $a; echo b $b
+                 begin zero $a -s zero
+                 try 'zero resume' wipeit --resume --yes --state-dir /w $a
+                 try 'zero look' wipeit --resume --yes --state-dir /w
+                 try 'zero restart' wipeit --restart -s zero --yes --state-dir /w $a
+                 rm -f /w/pending/*
+                 echo before $(lab requests scsi1)
+                 try 'zero check b' wipeit --check --state-dir /w $b
+                 try 'zero ensure b' wipeit --ensure -s zero --yes --state-dir /w $b
+                 echo after $(lab requests scsi1)
+                 rm -rf /w; begin random $a
+                 try 'other' wipeit --resume --yes --state-dir /w $b
+                 try 'looked-for' wipeit --resume --yes --state-dir /w
+                 try 'check a' wipeit --check --state-dir /w $a
+                 try 'check b' wipeit --check --state-dir /w $b
+                 try 'ensure b' wipeit --ensure --yes --state-dir /w $b
+                 try 'serial' wipeit --serial TWIN --state-dir /w $b
+                 show report /w/reports/*.json"
+            ),
+        )
+        .finished();
+    let (a, b) = (boot.value("a"), boot.value("b"));
+    boot.ended("zero resume", 4, &[b, "not touched"]);
+    boot.ended("zero look", 4, &[a, b]);
+    boot.ended("zero restart", 0, &["WIPED "]);
+    boot.ended("zero check b", 4, &["no record here is of this drive"]);
+    // Zeros of another drive of this name are no proof that it was wiped.
+    boot.ended("zero ensure b", 0, &["WIPED "]);
+    assert_ne!(boot.value("before"), boot.value("after"));
+    boot.ended("other", 4, &["no unfinished wipe", "not touched"]);
+    let line = format!("WIPED {a} TWIN {SIZE} bytes");
+    boot.ended("looked-for", 0, &[&line]);
+    boot.ended("check a", 0, &["CHECKED "]);
+    boot.ended("check b", 4, &["no record here is of this drive"]);
+    boot.ended("ensure b", 4, &["--restart"]);
+    boot.ended("serial", 4, &["has the same serial"]);
+    let report = boot.json_of("report", "TWIN").unwrap();
+    check(&machine.image("scsi0"), 0, SIZE, &Content::of(&report, 1));
+    check(&machine.image("scsi1"), 0, SIZE, &Content::Zero);
+}
+
+fn two_drives_with_one_name_that_look_alike_are_told_apart_by_the_keystream() {
+    // Cloned from one master.
+    let machine = Machine::new()
+        .disk("scsi,serial=TWIN", SIZE)
+        .disk("scsi,serial=TWIN,wwn-of=scsi0", SIZE)
+        .disk("usb,serial=DOCK", SIZE)
+        .disk("usb,serial=DOCK", SIZE);
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{BEGIN}
+                 for s in TWIN DOCK; do
+                     rm -rf /w; set -- $(dev $s); echo \"a $s $1\"
+                     begin \"begun $s\" $1
+                     try \"other $s\" wipeit --resume --yes --state-dir /w $2
+                     if [ $s = DOCK ]; then
+                         # A copy of what is begun.
+                         dd if=$1 of=$2 bs=1M conv=fsync 2>/dev/null
+                         try 'named' wipeit --resume --yes --state-dir /w $1
+                         try 'both' wipeit --resume --yes --state-dir /w
+                         dd if=/dev/urandom of=$2 bs=1M count=1 conv=fsync 2>/dev/null
+                     fi
+                     try \"look $s\" wipeit --resume --yes --state-dir /w
+                 done"
+            ),
+        )
+        .finished();
+    for serial in ["TWIN", "DOCK"] {
+        let a = boot.value(&format!("a {serial}"));
+        let other = format!("other {serial}");
+        boot.ended(&other, 4, &["no unfinished wipe", "not touched"]);
+        let line = format!("WIPED {a} {serial} {SIZE} bytes");
+        boot.ended(&format!("look {serial}"), 0, &[&line, "continues at"]);
+    }
+    boot.ended("named", 4, &["holds what was written as well"]);
+    boot.ended("both", 4, &["could be of any of"]);
+}
+
+fn a_multipath_map_is_the_drive_that_its_paths_lead_to() {
+    let machine = Machine::new()
+        .modules(&["dm-mod", "dm-multipath", "dm-service-time"])
+        .disk("scsi,serial=DUAL", SIZE)
+        .path("scsi,path-to=scsi0");
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{BEGIN}
+                 set -- $(dev DUAL); a=$1; b=$2
+                 begin path $a
+                 echo \"0 $(blockdev --getsz $a) multipath 0 0 1 1 service-time 0 2 1 $a 1 $b 1\" |
+                     dmsetup create mp --uuid mpath-35000c500a1b20000
+                 udevadm settle; m=$(readlink -f /dev/mapper/mp); [ -b $m ] || m=/dev/dm-0; echo map $m
+                 try list wipeit --list --json --state-dir /w
+                 try held wipeit --resume --yes --state-dir /w $a
+                 try look wipeit --resume --yes --state-dir /w
+                 try check wipeit --check --state-dir /w $m
+                 show report /w/reports/*.json
+                 begin map $m
+                 dmsetup remove mp; udevadm settle
+                 try path-again wipeit --resume --yes --state-dir /w $b
+                 try check-again wipeit --check --state-dir /w $a"
+            ),
+        )
+        .finished();
+    let map = boot.value("map");
+    boot.ended("held", 4, &["is held by multipath"]);
+    let line = format!("WIPED {map} DUAL {SIZE} bytes");
+    boot.ended("look", 0, &[&line, "continues at"]);
+    boot.ended("check", 0, &["CHECKED "]);
+    let report = boot.json_of("report", "DUAL").unwrap();
+    let begun = boot.json_of("pending path", "DUAL").unwrap();
+    assert_eq!(report["run_id"], begun["run_id"]);
+    boot.ended("map", 143, &[]);
+    boot.ended("path-again", 0, &["WIPED ", "continues at"]);
+    boot.ended("check-again", 0, &["CHECKED "]);
+}
