@@ -235,9 +235,7 @@ pub fn to_supersede(
         let is_of_it = match opened.compare(then) {
             Comparison::Same => true,
             // Of a copy, a record of the other image stays what it is.
-            Comparison::Different(_) | Comparison::Elsewhere => {
-                opened.kin().was_resized(now, then)
-            }
+            Comparison::Different(_) | Comparison::Elsewhere => opened.kin().was_resized(now, then),
             Comparison::Unprovable => {
                 prove(&checkpoint, &opened.writer, subject)?.is_cryptographic()
             }

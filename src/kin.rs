@@ -49,8 +49,7 @@ impl Kin {
             if !shares(&other) {
                 continue;
             }
-            if other.identity.is_other_path_to(identity) && show_the_same(whole_path, &other.path)
-            {
+            if other.identity.is_other_path_to(identity) && show_the_same(whole_path, &other.path) {
                 kin.paths.push(other.path);
             } else {
                 kin.rivals.push(other);
@@ -80,8 +79,7 @@ impl Kin {
             size: recorded.size,
             ..identity.clone()
         };
-        identity.size != recorded.size
-            && self.compare(&as_before, recorded) == Comparison::Same
+        identity.size != recorded.size && self.compare(&as_before, recorded) == Comparison::Same
     }
 }
 
@@ -135,13 +133,109 @@ pub fn the_one(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Option<P
     let attached = host.attached();
     let identity = |path: &Path| {
         let mut all = attached.iter();
-        all.find(|other| other.path == path).map(|found| &found.identity)
+        all.find(|other| other.path == path)
+            .map(|found| &found.identity)
     };
     let is_path = |other: &&PathBuf| {
         let (one, other_one) = (identity(first), identity(other));
-        let may_be = one.zip(other_one).is_some_and(|(one, other)| one.is_other_path_to(other));
+        let may_be = one
+            .zip(other_one)
+            .is_some_and(|(one, other)| one.is_other_path_to(other));
         may_be && show_the_same(first, other)
     };
     let proved = candidates.len() < of.len() || !others.is_empty();
     (proved && others.iter().all(is_path)).then(|| (*first).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::tests::{Machine, id};
+
+    /// Three SCSI disks, the first two of one name, and what stands on them.
+    fn machine(first: &[u8], second: &[u8]) -> Machine {
+        let machine = Machine::new();
+        for (name, minor) in [("sdx", 0), ("sdy", 16), ("sdz", 32)] {
+            machine.disk(name, id(1008, minor));
+            machine.set(name, &[("device/wwid", "naa.5000c500d1a2b3c4")]);
+        }
+        machine.set("sdz", &[("device/wwid", "naa.5000c500d1a2b3c5")]);
+        for (name, bytes) in [("sdx", first), ("sdy", second)] {
+            std::fs::write(machine.host.dev.join(name), bytes).unwrap();
+        }
+        machine
+    }
+
+    fn telling(seed: u64) -> Vec<u8> {
+        let words = (0..32_768_u64).map(|word| word.wrapping_mul(seed));
+        words.flat_map(u64::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn a_disk_of_the_same_name_is_another_path_only_if_it_shows_the_same() {
+        let kin = |machine: &Machine, name: &str| Kin::of(&machine.host, &machine.look(name));
+        let names = |kin: &Kin| {
+            kin.rivals
+                .iter()
+                .map(|one| one.name.clone())
+                .collect::<Vec<_>>()
+        };
+        let same = machine(&telling(3), &telling(3));
+        assert_eq!(kin(&same, "sdx").paths, [same.host.dev.join("sdy")]);
+        assert!(kin(&same, "sdx").rivals.is_empty());
+        assert!(kin(&same, "sdz").nodes().is_empty());
+        for other in [
+            machine(&telling(3), &telling(5)),
+            machine(&[0; 1 << 18], &[0; 1 << 18]),
+        ] {
+            let kin = kin(&other, "sdx");
+            assert!(kin.paths.is_empty());
+            assert_eq!(names(&kin), ["sdy"]);
+            let identity = other.look("sdx").identity;
+            assert_eq!(identity.compare(&identity), Comparison::Same);
+            assert_eq!(kin.compare(&identity, &identity), Comparison::Unprovable);
+        }
+        // With a serial of its own it is another drive, and known as such.
+        for (name, page) in [
+            ("sdx", b"\0\x80\0\x06SERIA1"),
+            ("sdy", b"\0\x80\0\x06SERIA2"),
+        ] {
+            let dir = same.host.sys.join("class/block").join(name);
+            std::fs::write(dir.join("device/vpd_pg80"), page).unwrap();
+        }
+        let alone = kin(&same, "sdx");
+        assert_eq!(names(&alone), ["sdy"]);
+        let identity = same.look("sdx").identity;
+        assert_eq!(alone.compare(&identity, &identity), Comparison::Same);
+    }
+
+    #[test]
+    fn a_multipath_map_is_the_drive_of_its_paths_and_no_rival_of_them() {
+        let machine = machine(&telling(3), &telling(3));
+        machine.set("sdx", &[("device/model", "ST18000NM004J")]);
+        machine.set("sdy", &[("device/model", "ST18000NM004J")]);
+        let path = machine.look("sdx").identity;
+        machine.disk_at("virtual", "dm-0", id(20252, 0));
+        let uuid = ("dm/uuid", "mpath-35000c500d1a2b3c4");
+        machine.set("dm-0", &[("dm/name", "mpatha"), uuid]);
+        machine.hold("sdx", "dm-0");
+        machine.hold("sdy", "dm-0");
+        let map = machine.look("dm-0");
+        assert_eq!(map.identity, path);
+        let kin = Kin::of(&machine.host, &map);
+        assert!(kin.rivals.is_empty() && kin.paths.is_empty(), "{kin:?}");
+        let node = |name: &str| machine.host.dev.join(name);
+        assert_eq!(kin.nodes(), [node("sdx"), node("sdy")]);
+        // Of all three the map is the one to take.
+        let all = vec![node("sdx"), node("dm-0"), node("sdy")];
+        assert_eq!(machine.host.topmost(all), [node("dm-0")]);
+        let other = vec![node("sdx"), node("sdz")];
+        assert_eq!(machine.host.topmost(other.clone()), other);
+        // A partition of it is a volume as ever.
+        machine.disk_at("virtual", "dm-1", id(20252, 1));
+        machine.set("dm-1", &[("dm/uuid", "part1-mpath-35000c500d1a2b3c4")]);
+        machine.hold("dm-0", "dm-1");
+        let part = machine.look("dm-1").identity;
+        assert_eq!(part.wwn.as_deref(), Some("part1-mpath-35000c500d1a2b3c4"));
+    }
 }
