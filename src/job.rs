@@ -278,7 +278,8 @@ fn the_one_that_fits(known: &mut Known, subject: &str) -> Result<Unfinished, Out
         furthest.into_iter().partition(|begun| rank(begun) == best);
     known.gone.extend(others);
     let files: Vec<String> = fitting.iter().map(|begun| shown(&begun.file)).collect();
-    match (fitting.pop(), fitting.is_empty()) {
+    match (fitting.pop(), fitting.is_empty() || best == 0) {
+        // Where none fits, that is what is said of it.
         (Some(one), true) => Ok(one),
         _ => Err(Outcome::Refused(format!(
             "{subject}: has several unfinished wipes ({}), and its content does not tell which \
@@ -525,6 +526,11 @@ impl Job {
             Checkpoint::begin(identity, plan, self.chunk, run_id, now)
         };
         checkpoint.supersedes.clone_from(&self.superseded);
+        // An image that was moved is looked for where it is now.
+        checkpoint
+            .device_id
+            .backing
+            .clone_from(&device.identity.backing);
         checkpoint
             .device_id
             .nature

@@ -186,7 +186,7 @@ mod tests {
         assert!(kin(&same, "sdz").nodes().is_empty());
         for other in [
             machine(&telling(3), &telling(5)),
-            machine(&[0; 1 << 18], &[0; 1 << 18]),
+            machine(&vec![0; 1 << 18], &vec![0; 1 << 18]),
         ] {
             let kin = kin(&other, "sdx");
             assert!(kin.paths.is_empty());

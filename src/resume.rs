@@ -179,6 +179,8 @@ fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
             let state = State::of(checkpoint, &checkpoint.plan);
             engine::prove(&checkpoint.plan, &state, &part, &mut draw)
         }
+        // It is no file any more, or an empty one.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return None,
         Err(error) => Err(error),
     };
     match proof {

@@ -9,9 +9,9 @@ use nix::unistd::Uid;
 
 use crate::checkpoint::Checkpoint;
 use crate::delivery;
-use crate::device::{Attached, Disk, Fact, Host, Place};
+use crate::device::{Attached, Disk, Fact, Host, Place, sharing_id};
 use crate::display;
-use crate::identity::Comparison;
+use crate::identity::{Comparison, Identity};
 use crate::lineage;
 use crate::list::{self, Listing, Past, Row, Unfinished};
 use crate::outcome::Outcome;
@@ -95,7 +95,7 @@ pub fn look(
         .into_iter()
         .map(|disk| {
             let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
-            let past = past(&disk, &records);
+            let past = past(&disk, &here, &records);
             let state = list::state(&disk, begun.as_deref(), past.as_ref(), now);
             Row { disk, state }
         })
@@ -197,11 +197,19 @@ fn part(disk: &Disk, place: &Place) -> Option<String> {
 }
 
 /// Of the records that are surely of this disk and that none of them supersedes
-/// the one that ended worst.
-fn past(disk: &Disk, records: &[Record]) -> Option<Past> {
+/// the one that ended worst. `here`: what is attached.
+fn past(disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
     let identity = disk.identity.as_ref()?;
-    let of_it =
-        |record: &&Record| identity.compare(&record.checkpoint.device_id) == Comparison::Same;
+    // What another drive reports as well names none; another path is no other
+    // drive, as far as can be told without reading.
+    let others: Vec<&Identity> = sharing_id(&disk.path, identity, here)
+        .map(|other| &other.identity)
+        .filter(|other| !other.is_other_path_to(identity))
+        .collect();
+    let of_it = |record: &&Record| {
+        identity.compare_beside(&record.checkpoint.device_id, others.iter().copied())
+            == Comparison::Same
+    };
     let of_it: Vec<&Record> = records.iter().filter(of_it).collect();
     let gone = lineage::superseded(of_it.iter().map(|record| &record.checkpoint));
     of_it

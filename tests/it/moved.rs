@@ -13,6 +13,7 @@ use crate::support::{LOOP, MIB, OPENSSL, Scratch, cases};
 
 cases![
     OPENSSL => a_moved_image_is_continued_where_it_is_named,
+    OPENSSL => a_moved_image_that_is_stopped_again_is_found_where_it_is_now,
     OPENSSL => ensure_continues_a_moved_image_and_a_plain_wipe_asks_for_a_word,
     OPENSSL => restart_of_a_moved_image_drops_its_checkpoint,
     OPENSSL => a_copy_is_refused_with_both_names_and_nothing_is_lost,
@@ -117,6 +118,32 @@ fn a_moved_image_is_continued_where_it_is_named() {
     let done = begun.scratch.wipe(&new).arg("--resume").run();
     done.wiped(&new, SIZE);
     begun.assert_wiped(&new);
+}
+
+fn a_moved_image_that_is_stopped_again_is_found_where_it_is_now() {
+    for (from, options) in [("old.img", ""), ("old.img", "-s zero")] {
+        let begun = Begun::new(options);
+        let new = if options.is_empty() {
+            begun.moved("new.img")
+        } else {
+            // The same place, another inode: named, that is enough.
+            let copy = begun.copied("copy.img");
+            std::fs::rename(&copy, begun.scratch.join(from)).unwrap();
+            begun.image.clone()
+        };
+        let state = begun.scratch.state();
+        let wipe = begun.scratch.wipe(&new).words("--resume --yes").words(SLOW);
+        let mut run = wipe.start();
+        run.until("some megabytes more", |_| {
+            let checkpoint = state.try_checkpoint();
+            checkpoint.is_some_and(|value| number(&value, "written") >= 5 * MIB)
+        });
+        run.signal(SIGINT);
+        run.wait().killed_by(SIGINT);
+        let done = begun.scratch.wipeit().words("--resume --yes").run();
+        done.wiped(&new, SIZE).says(&["continues at"]);
+        begun.assert_wiped(&new);
+    }
 }
 
 fn ensure_continues_a_moved_image_and_a_plain_wipe_asks_for_a_word() {
