@@ -350,3 +350,111 @@ pub fn told(written: &io::Result<()>, outcome: Outcome) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::fs;
+
+    use super::*;
+    use crate::device::Computer;
+    use crate::device::example::disk;
+    use crate::plan::{Content, Pass, Phase, Plan, Step, Verify};
+    use crate::progress::{Clock, StateDir};
+
+    struct Still;
+
+    impl Clock for Still {
+        fn stamp(&self) -> String {
+            "2026-01-14T02:10:00+01:00".into()
+        }
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    /// Ends a wipe whose report goes to `out/`, where `wait` says how long it is
+    /// tried; gives what was told on the way as well.
+    fn ended(folder: &Path, wait: &dyn Fn() -> bool) -> (Delivered, Vec<String>) {
+        let pass = Pass {
+            content: Content::Zero,
+            verify: Verify::None,
+        };
+        let (device, plan) = (disk(), Plan::new(vec![pass]).unwrap());
+        let id = device.identity.clone();
+        let mut checkpoint = Checkpoint::begin(id, plan, 4096, "0123456789".into(), "now");
+        let complete = Step {
+            pass: 0,
+            phase: Phase::Complete,
+        };
+        checkpoint.set_position(complete, 0);
+        checkpoint.report.path = Some(format!("{}/out/", folder.display()));
+        let dir = StateDir::new(folder.join("state"));
+        let name = "a.json".to_string();
+        let saver = Saver::new(dir, name, checkpoint.clone(), [], Box::new(Still));
+        let record = Record::new(&checkpoint, &Outcome::Wiped, &device, Computer::default());
+        let told = RefCell::new(Vec::new());
+        let tell = |what| told.borrow_mut().push(what);
+        let delivery = Delivery::new(&record, &saver, &device).unwrap();
+        let delivered = delivery.run(wait, &tell);
+        (delivered, told.into_inner())
+    }
+
+    #[test]
+    fn what_fails_is_said_once_and_tried_again_until_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir_all(state.join("pending")).unwrap();
+        fs::write(state.join("reports"), "in the way").unwrap();
+        let rounds = Cell::new(0);
+        let wait = || {
+            rounds.set(rounds.get() + 1);
+            if rounds.get() == 3 {
+                fs::remove_file(state.join("reports")).unwrap();
+                fs::create_dir(state.join("reports")).unwrap();
+            }
+            // The report does not wait for that.
+            assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 2);
+            rounds.get() < 10
+        };
+        let (delivered, told) = ended(folder.path(), &wait);
+        assert!(delivered.is_whole(), "{delivered:?}");
+        assert_eq!((rounds.get(), told.len()), (3, 1), "{told:?}");
+        assert!(
+            told[0].starts_with("the record could not be saved: "),
+            "{told:?}"
+        );
+        assert_eq!(fs::read_dir(state.join("reports")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn patience_ends_and_nothing_is_taken_for_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("state"), "in the way").unwrap();
+        let (delivered, told) = ended(folder.path(), &|| false);
+        assert!(delivered.record.is_err() && delivered.page.is_err());
+        assert!(delivered.ended.is_err() && !delivered.is_whole());
+        assert_eq!(delivered.report.unwrap().len(), 2);
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn a_report_that_can_never_be_written_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        for name in ["pending", "reports"] {
+            fs::create_dir_all(state.join(name)).unwrap();
+        }
+        fs::write(folder.path().join("out"), "no folder").unwrap();
+        let rounds = Cell::new(0);
+        let wait = || {
+            rounds.set(rounds.get() + 1);
+            false
+        };
+        let (delivered, _) = ended(folder.path(), &wait);
+        assert!(delivered.report.is_err());
+        // The record stands whatever became of it.
+        assert!(delivered.record.is_ok() && delivered.ended.is_ok());
+        assert!(!delivered.is_whole());
+    }
+}

@@ -156,8 +156,8 @@ impl Session {
         let device = target.and_then(|target| self.host.glance(target).ok());
         let serial = device.and_then(|device| device.identity.serial);
         let line = report::refused_line(outcome, target, serial.as_deref());
-        // It has a code of its own, which says more than one for a lost line.
-        let _ = delivery::told(&display::result(&line), Outcome::Nothing);
+        // It has a code of its own, and why not is said on stderr.
+        let _ = display::result(&line);
     }
 
     /// What would be done with each of several targets, or why it is refused.

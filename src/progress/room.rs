@@ -336,3 +336,50 @@ fn is_free(folder: &Path, bytes: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_once_grows_and_becomes_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.json");
+        keep(&file, 100_000).unwrap();
+        let room = place(&file);
+        let inode = fs::metadata(&room).unwrap().ino();
+        for bytes in [5_000, 100_000, 200_000] {
+            keep(&file, bytes).unwrap();
+            let meta = fs::metadata(&room).unwrap();
+            assert_eq!(meta.ino(), inode);
+            assert!(meta.blocks() * 512 >= 100_000.max(bytes));
+        }
+        assert!(!file.exists());
+        fs::write(&file, "old").unwrap();
+        fill(&file, &vec![b'x'; 150_000]).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), vec![b'x'; 150_000]);
+        assert_eq!(fs::metadata(&file).unwrap().ino(), inode);
+        assert!(!room.exists());
+        // There is none any more.
+        assert!(fill(&file, b"y").is_err());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 150_000);
+    }
+
+    #[test]
+    fn what_is_too_small_or_no_file_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.json");
+        keep(&file, 4096).unwrap();
+        assert!(fill(&file, &[b'x'; 5_000]).is_err());
+        // Larger than any disk: what was kept stays.
+        assert!(keep(&file, 1 << 60).is_err());
+        fill(&file, &[b'x'; 4_000]).unwrap();
+        let other = folder.path().join("b.json");
+        assert!(keep(&other, 1 << 60).is_err());
+        assert!(!place(&other).exists());
+        std::os::unix::fs::symlink(&file, place(&other)).unwrap();
+        assert!(keep(&other, 10).is_err());
+        assert!(fill(&other, b"y").is_err());
+        assert_eq!(fs::read(&file).unwrap().len(), 4_000);
+    }
+}

@@ -239,7 +239,7 @@ fn a_sector_that_went_unreadable_does_not_stop_a_resume() {
 /// what the program says goes through a pipe.
 fn limited(wipe: Wipe, kibibytes: u64) -> Wipe {
     let script = format!(
-        "set -o pipefail; {{ ( ulimit -f {kibibytes}; exec \"$@\" ) 2>&1 >&3 | cat >&2; }} 3>&1"
+        "set -o pipefail; {{ ( ulimit -f {kibibytes}; exec \"$@\" ) 2>&1 >&3 | cat >&2; }} 3>&1 | cat"
     );
     wipe.under(["bash", "-c", &script, "bash"])
 }

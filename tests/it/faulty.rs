@@ -102,13 +102,22 @@ fn mapped(traits: &Traits, stop: Stop, expected: &[(u64, u64, &str)]) {
     assert_eq!(record["outcome"], "NOT-CLEAR");
     assert_eq!(record["mismatches"].as_array().unwrap().len(), 0);
     assert_eq!(bad(&record), expected, "{stop:?}");
+    let unwritten = expected.iter().filter(|bad| bad.2 == "write");
+    let unwritten: u64 = unwritten.map(|(_, length, _)| length).sum();
+    assert_eq!(number(&record, "written"), SIZE - unwritten);
+    assert_eq!(number(&record, "verified"), SIZE - bytes);
+    assert_eq!(number(&record["verification"], "bytes"), SIZE - bytes);
     let untouched: Vec<_> = expected.iter().filter(|bad| bad.2 == "write").collect();
     let untouched: Vec<_> = untouched.into_iter().copied().collect();
     holds(&image, &record, &untouched);
     assert!(scratch.state().pending().is_empty());
     let file = scratch.state().reports().pop().unwrap();
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
-    page::tells(&text(&file.with_extension("html")), &text(&file));
+    let page = text(&file.with_extension("html"));
+    page::tells(&page, &text(&file));
+    for untrue in ["every byte", "bytes were overwritten", "Every addressable"] {
+        assert!(!page.contains(untrue), "{untrue}: {page}");
+    }
 }
 
 /// The blocks of the first, a middle and the last sector.
