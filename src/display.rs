@@ -94,6 +94,8 @@ pub struct Header {
 enum Note {
     Event(Event),
     Status,
+    /// From here on only the disk of the state directory is waited for.
+    Closing,
     /// Look at [`Shared::finish`].
     Wake,
 }
@@ -206,6 +208,13 @@ impl Display {
     /// seconds at the latest, even if the terminal stands still.
     pub fn finish(&self, outcome: &Outcome) {
         self.end(Some(outcome.clone()));
+    }
+
+    /// From here on only the disk of the state directory is waited for: where it
+    /// does not answer, that is said.
+    pub fn closing(&self) {
+        // No room: the terminal stands still, and so would these words.
+        let _ = self.notes.try_send(Note::Closing);
     }
 
     /// Takes the bar away, so that lines can be written; a log goes on.

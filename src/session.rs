@@ -371,6 +371,7 @@ impl Session {
         };
         let spoiled = after.look(&ended, &mut saver);
         self.answer_status(None);
+        display.closing();
         Ok(closing().close(&ended, spoiled, saver, &display))
     }
 

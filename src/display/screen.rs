@@ -19,6 +19,9 @@ use crate::text::{clean, count, no_room, span};
 
 /// How often the screen is looked after, and so the most often it is drawn.
 const TICK: Duration = Duration::from_secs(1);
+/// The end of a run that takes this long is pointed out.
+const CLOSING: Duration = Duration::from_secs(10);
+const STATE_DISK: &str = "the disk of the state directory has not answered for";
 /// Bad ranges and differences that are shown one by one.
 const SHOWN: u64 = 10;
 
@@ -68,6 +71,8 @@ pub struct Screen {
     bad: Tally,
     differ: Tally,
     save_failure: Option<String>,
+    // since when only the disk of the state directory is waited for
+    closing: Option<Duration>,
 }
 
 impl Screen {
@@ -88,6 +93,7 @@ impl Screen {
             bad: Tally::default(),
             differ: Tally::default(),
             save_failure: None,
+            closing: None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Screen {
                         self.event(event, (self.work)(), &ZonedDateTime::now());
                     }
                     Note::Status => status = true,
+                    Note::Closing => self.closing = Some((self.work)()),
                     Note::Wake => {}
                 }
             }
@@ -126,6 +133,7 @@ impl Screen {
                 0 => {}
                 lost => self.warn(&format!("{lost} messages could not be shown"), &local),
             }
+            self.watch_closing(at, &local);
             self.tick(at, &local);
             if status {
                 self.status(&local);
@@ -133,6 +141,16 @@ impl Screen {
             if let Some(Finish(outcome)) = finish {
                 return self.finish(outcome.as_ref(), &local);
             }
+        }
+    }
+
+    /// Says once that the end of the run waits for the disk of the state directory.
+    fn watch_closing(&mut self, at: Duration, local: &ZonedDateTime) {
+        let silence = at.saturating_sub(self.closing.unwrap_or(at));
+        if silence >= CLOSING {
+            self.closing = None;
+            let then = "the last checkpoint or the record waits for it";
+            self.silent(STATE_DISK, silence, then, local);
         }
     }
 
@@ -234,7 +252,7 @@ impl Screen {
                 local,
             ),
             Event::StateSilent(silence) => self.silent(
-                "the disk of the state directory has not answered for",
+                STATE_DISK,
                 silence,
                 "the wipe goes on as far as the last checkpoint allows",
                 local,

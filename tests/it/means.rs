@@ -35,7 +35,7 @@ fn all_or_nothing(scratch: &Scratch, image: &Path, done: Done) -> bool {
         done.wiped(image, SIZE);
         return false;
     }
-    let done = done.code(4).one_line().says(&["nothing was written"]);
+    let done = done.code(4).refuses().says(&["nothing was written"]);
     done.says(&["no threads to be had (a limit is reached); see ulimit -u"]);
     check(image, 0, SIZE, &Content::Tags);
     true
@@ -122,7 +122,7 @@ fn a_check_and_a_list_without_threads_say_so() {
     let group = Cgroup::new("pids");
     group.limit_tasks(1);
     let check = scratch.wipe(&image).arg("--check").under(group.wrapper());
-    check.code(4).one_line().says(&["no threads to be had"]);
+    check.code(4).refuses().says(&["no threads to be had"]);
     let list = scratch.wipeit().arg("--list").under(group.wrapper());
     let done = list.code(0);
     assert!(!done.stdout.is_empty(), "{done:?}");
@@ -154,10 +154,10 @@ fn whatever_memory_is_denied_nothing_is_lost_without_a_word() {
             }
             continue;
         }
-        assert_eq!(done.stdout, "", "{done:?}");
+        assert!(!done.stdout.contains("WIPED"), "{done:?}");
         // Below this it is the loader that ends the program.
         if kib >= 12 * 1024 {
-            let done = done.code(4).one_line();
+            let done = done.code(4).refuses();
             done.says(&["nothing was written", "ulimit -v"]);
             refused += 1;
         }

@@ -14,7 +14,8 @@ use crate::support::cgroup::Cgroup;
 use crate::support::content::{Content, check};
 use crate::support::device::{Loop, Mount, SlowDisk, Traits};
 use crate::support::run::Running;
-use crate::support::state::number;
+use crate::support::state::{State, number};
+use crate::support::vm::{MACHINE, Machine};
 use crate::support::{MIB, Need, OPENSSL, Scratch, cases, sh};
 
 const FREEZER: &[Need] = &[
@@ -41,6 +42,8 @@ cases![
     SlowDisk::NEEDS => a_program_that_was_stopped_gives_the_drive_its_whole_time_again,
     FREEZER => a_frozen_program_gives_the_drive_its_whole_time_again,
     FROZEN_DISK => a_state_disk_that_hangs_is_named_and_never_the_drive,
+    FROZEN_DISK => a_state_disk_that_hangs_when_a_wipe_stops_is_named,
+    MACHINE => a_clock_that_is_set_during_a_wipe_changes_no_time_of_it_and_is_said,
     OPENSSL => a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next,
 ];
 
@@ -253,24 +256,46 @@ impl Drop for Frozen<'_> {
     }
 }
 
+/// A wipe whose state is on a disk of its own, and that disk's mount point.
+struct Apart {
+    image: PathBuf,
+    point: PathBuf,
+    run: Running,
+    // in this order
+    _mount: Mount,
+    _disk: Loop,
+}
+
+impl Apart {
+    /// With a first checkpoint.
+    fn new(scratch: &Scratch) -> Self {
+        let image = scratch.tagged("old.img", 32 * MIB);
+        let disk = Loop::over(&scratch.sparse("state.img", 32 * MIB));
+        let point = scratch.join("kept");
+        let mount = Mount::ext4(disk.path(), point.clone());
+        let wipe = scratch.wipe(&image).yes().state(&point.join("state"));
+        let words = "--stall-timeout 5 --checkpoint-every 4M --rate-limit 8M";
+        let mut run = wipe.words(words).start();
+        let state = State::at(point.join("state"));
+        run.until("a checkpoint", |_| !state.pending().is_empty());
+        Self {
+            image,
+            point,
+            run,
+            _mount: mount,
+            _disk: disk,
+        }
+    }
+}
+
+const STATE_DISK: &str = "the disk of the state directory has not answered for";
+
 fn a_state_disk_that_hangs_is_named_and_never_the_drive() {
     let scratch = Scratch::new();
-    let image = scratch.tagged("old.img", 32 * MIB);
-    let state_disk = Loop::over(&scratch.sparse("state.img", 32 * MIB));
-    let point = scratch.join("kept");
-    let _mount = Mount::ext4(state_disk.path(), point.clone());
-    let wipe = scratch.wipe(&image).yes().state(&point.join("state"));
-    let words = "--stall-timeout 5 --checkpoint-every 4M --rate-limit 8M";
-    let mut run = wipe.words(words).start();
-    let pending = point.join("state/pending");
-    run.until("a checkpoint", |_| {
-        std::fs::read_dir(&pending).is_ok_and(|mut entries| entries.next().is_some())
-    });
-    let frozen = Frozen::new(&point);
-    run.until("a word", |run| {
-        run.stderr()
-            .contains("the disk of the state directory has not answered for")
-    });
+    let mut apart = Apart::new(&scratch);
+    let frozen = Frozen::new(&apart.point);
+    let run = &mut apart.run;
+    run.until("a word", |run| run.stderr().contains(STATE_DISK));
     // The workers wait for a checkpoint; the drive has nothing to do.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) {
@@ -278,9 +303,36 @@ fn a_state_disk_that_hangs_is_named_and_never_the_drive() {
         pause(Duration::from_millis(100));
     }
     drop(frozen);
+    let Apart {
+        image,
+        run,
+        _mount,
+        _disk,
+        ..
+    } = apart;
     let done = run.wait().code(0);
     assert!(!done.stderr.contains("nothing has come back"), "{done:?}");
     done.wiped(&image, 32 * MIB);
+}
+
+fn a_state_disk_that_hangs_when_a_wipe_stops_is_named() {
+    let scratch = Scratch::new();
+    let mut apart = Apart::new(&scratch);
+    let frozen = Frozen::new(&apart.point);
+    apart.run.signal(SIGINT);
+    let told = |run: &Running| run.stderr().contains(STATE_DISK);
+    apart.run.until("a word", told);
+    assert!(apart.run.is_running());
+    drop(frozen);
+    let Apart {
+        run,
+        point,
+        _mount,
+        _disk,
+        ..
+    } = apart;
+    run.wait().killed_by(SIGINT);
+    assert_eq!(State::at(point.join("state")).pending().len(), 1);
 }
 
 fn a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next() {
@@ -306,4 +358,45 @@ fn a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next() {
     run.signal(SIGINT);
     let done = run.wait();
     assert!(!done.stderr.contains("rate"), "{done:?}");
+}
+
+fn a_clock_that_is_set_during_a_wipe_changes_no_time_of_it_and_is_said() {
+    let mut machine = Machine::new();
+    for kind in ["virtio", "nvme"] {
+        machine = machine.disk(kind, 32 * MIB);
+    }
+    // One clock is set back once, the other one to 1970 and far ahead again.
+    let boot = machine.boot(
+        &[],
+        "start() { wipeit --yes --verify none --rate-limit 4M --checkpoint-every 1M \
+             --state-dir /w $(dev $1) >/tmp/$1.said 2>&1 </dev/null & pid=$!
+             until grep -q '\"written\": [1-9]' /w/pending/*.json 2>/dev/null; do sleep .1; done; }
+         set_by() { date -s @$(($(date +%s) + $1)) >/dev/null; sleep 1; }
+         end() { wait $pid; echo \"code $?\" >>/tmp/$1.said; show \"$1\" /tmp/$1.said; }
+         start SN-VIRTIO0; set_by -10800; end SN-VIRTIO0
+         start SN-NVME0; now=$(date +%s); date -s @100 >/dev/null; sleep 1
+         date -s @$((now + 86400)) >/dev/null; sleep 1; end SN-NVME0
+         show report /w/reports/*.json",
+    );
+    let boot = boot.finished();
+    boot.ended(
+        "SN-VIRTIO0",
+        0,
+        &["the clock was set during this wipe (by -3 h 0 min)"],
+    );
+    boot.ended(
+        "SN-NVME0",
+        0,
+        &["the clock was set 2 times during this wipe (by +24 h 0 min in all)"],
+    );
+    for (serial, drive) in [("SN-VIRTIO0", "virtio0"), ("SN-NVME0", "nvme0")] {
+        let report = boot.wiped(serial, &machine.image(drive));
+        let active = number(&report, "active_seconds");
+        assert!((5..600).contains(&active), "{serial}: {active} s");
+        assert_eq!(report["findings"][0]["kind"], "clock-set", "{report}");
+        for sample in report["samples"].as_array().unwrap() {
+            let speed = number(sample, "speed");
+            assert!((MIB / 100..64 * MIB).contains(&speed), "{report}");
+        }
+    }
 }
