@@ -2,10 +2,18 @@
 //!
 //! This module knows the data and its validation, not where it is kept.
 
-use std::fmt;
+pub mod json;
+mod lists;
 
+use std::fmt;
+use std::io::{self, Cursor, Read, Seek};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::lists::{LeftOut, add_run, add_sample, shorten};
+use crate::bounded::{self, Failure, Word};
 use crate::difference::{Differences, Wrap};
 use crate::extent::{BadMap, During, Extent};
 use crate::finding::Findings;
@@ -17,6 +25,12 @@ use crate::size;
 pub const KIND: &str = "wipeit-checkpoint";
 /// The only `version` that this program writes and reads.
 pub const VERSION: u64 = 1;
+
+/// No file that is saved is larger, in bytes.
+pub const LARGEST: u64 = 8 << 20;
+
+/// Of these, what only a record has.
+const RESERVE: u64 = 64 << 10;
 
 /// How far a wipe got, durably.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,11 +61,16 @@ pub struct Checkpoint {
     pub run_id: String,
     /// The wipes of the same drive that this one supersedes, by their run ids:
     /// what their files say of it is no longer so, whatever any clock said.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lists::ids"
+    )]
     pub supersedes: Vec<String>,
     /// When the wipe began, RFC 3339.
     pub started_at: String,
     /// Every start of the program for this wipe.
+    #[serde(deserialize_with = "lists::runs")]
     pub runs: Vec<Run>,
     /// The version of the program that saved this.
     pub tool_version: String,
@@ -75,6 +94,7 @@ pub struct Checkpoint {
     /// Set when addresses were found to lead to the same place of the drive.
     pub wrap: Option<Wrap>,
     /// Speed over position.
+    #[serde(deserialize_with = "lists::samples")]
     pub samples: Vec<Sample>,
     /// Whether read-backs went through the page cache, because the file system
     /// refuses direct I/O.
@@ -132,6 +152,10 @@ pub struct Run {
     /// Where the wall clock stood at the last checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockMark>,
+    /// Set in an entry that stands for several runs: there were too many to keep
+    /// each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
 }
 
 /// Where the wall clock stands within one boot of a machine: it moves only when
@@ -143,6 +167,24 @@ pub struct ClockMark {
     /// When the machine was booted by the clock as it stands, in milliseconds
     /// since 1970.
     pub offset_ms: i64,
+}
+
+/// A run that its stamps say took longer than this did not: the clock was set.
+const ABSURD: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Run {
+    /// How long it worked, as far as that is known. wipeit 0.1.0 kept the wall
+    /// clock's stamps alone.
+    #[must_use]
+    pub fn work(&self) -> Option<Duration> {
+        let known = self.work_ms.map(Duration::from_millis);
+        known.or_else(|| {
+            let start: Timestamp = self.start.parse().ok()?;
+            let end: Timestamp = self.end.as_deref()?.parse().ok()?;
+            let took = Duration::try_from(end.duration_since(start)).ok()?;
+            (took <= ABSURD).then_some(took)
+        })
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
@@ -220,6 +262,33 @@ impl fmt::Display for Invalid {
             ),
         }
     }
+}
+
+/// Why a file is not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// The kernel's.
+    Unreadable(io::Error),
+    /// It is not a checkpoint.
+    Invalid(Invalid),
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreadable(error) => Self::Unreadable(error),
+            Failure::Wrong(why) => Self::Invalid(Invalid::Corrupt(why)),
+        }
+    }
+}
+
+/// What a file of any version has.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    kind: Word,
+    #[serde(default)]
+    version: Word,
 }
 
 impl Checkpoint {
@@ -349,20 +418,45 @@ impl Checkpoint {
     /// # Errors
     /// When it does not parse, is of a newer version, or contradicts itself.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        let corrupt = |why: &dyn fmt::Display| Invalid::Corrupt(why.to_string());
-        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|e| corrupt(&e))?;
-        if value.get("kind").and_then(serde_json::Value::as_str) != Some(KIND) {
-            return Err(corrupt(&format!("field kind is not \"{KIND}\"")));
+        match Self::read(&mut Cursor::new(bytes)) {
+            Ok(this) => Ok(this),
+            Err(Unread::Invalid(why)) => Err(why),
+            Err(Unread::Unreadable(error)) => Err(Invalid::Corrupt(error.to_string())),
         }
-        match value.get("version").and_then(serde_json::Value::as_u64) {
+    }
+
+    /// Reads a checkpoint, in little memory however large the file is. Lists that
+    /// are longer than any that is saved now are brought to that length.
+    ///
+    /// # Errors
+    /// The kernel's, or as for [`parse`](Self::parse).
+    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+        let corrupt = |why: String| Unread::Invalid(Invalid::Corrupt(why));
+        let read = bounded::read::<Self>(from);
+        let (kind, version) = match &read {
+            Ok(this) => (this.kind.clone(), Some(this.version)),
+            Err(Failure::Wrong(_)) => {
+                // What it is says more than what is wrong with it.
+                let Head { kind, version } = bounded::read(from)?;
+                let number = match version {
+                    Word::Number(number) => Some(number),
+                    Word::Text(_) | Word::Other => None,
+                };
+                (kind.text().unwrap_or_default().into(), number)
+            }
+            Err(Failure::Unreadable(_)) => (KIND.into(), Some(VERSION)),
+        };
+        if kind != KIND {
+            return Err(corrupt(format!("field kind is not \"{KIND}\"")));
+        }
+        match version {
             Some(VERSION) => {}
-            Some(newer) if newer > VERSION => return Err(Invalid::Newer(newer)),
-            _ => return Err(corrupt(&"field version is not a known number")),
+            Some(newer) if newer > VERSION => return Err(Unread::Invalid(Invalid::Newer(newer))),
+            _ => return Err(corrupt("field version is not a known number".into())),
         }
-        let this: Self = serde_path_to_error::deserialize(value)
-            .map_err(|e| corrupt(&format!("field {}: {}", e.path(), e.inner())))?;
+        let this = read?;
         match this.contradiction() {
-            Some(field) => Err(corrupt(&format!("field {field} contradicts the others"))),
+            Some(field) => Err(corrupt(format!("field {field} contradicts the others"))),
             None => Ok(this),
         }
     }
@@ -431,9 +525,37 @@ impl Checkpoint {
     /// # Errors
     /// Never in practice: the data has no map with keys that are not text.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self)?;
-        bytes.push(b'\n');
+        // The record, which has a few fields more, must fit as well.
+        self.to_json_of(LARGEST - RESERVE, json::to_bytes)
+    }
+
+    /// The bytes that `write` makes of it. Its lists have fewer ranges if it
+    /// would be larger than `most` bytes otherwise, which takes numbers and texts
+    /// of uncommon length.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn to_json_of(
+        &self,
+        most: u64,
+        write: impl Fn(&Self) -> serde_json::Result<Vec<u8>>,
+    ) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = write(self)?;
+        if bytes.len() as u64 > most {
+            let mut smaller = self.clone();
+            while bytes.len() as u64 > most && smaller.halve() {
+                bytes = write(&smaller)?;
+            }
+        }
         Ok(bytes)
+    }
+
+    /// Keeps half of its ranges; `false` where no fewer are possible.
+    fn halve(&mut self) -> bool {
+        let before = self.bad.len() + self.mismatches.len();
+        self.bad.halve();
+        self.mismatches.halve();
+        self.bad.len() + self.mismatches.len() < before
     }
 }
 
@@ -441,6 +563,8 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,12 @@
 //! The record and the report of a finished wipe: where they go, that they can go
 //! there, and what is done where they cannot.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{Checkpoint, Wanted};
+use crate::checkpoint::{Checkpoint, LARGEST, Unread, Wanted};
 use crate::cli::Request;
 use crate::device::{Device, Fact, Host, Node};
 use crate::display;
@@ -328,8 +328,18 @@ pub fn again(
         return Ok(Vec::new());
     };
     let read = || -> io::Result<(Vec<u8>, Record)> {
-        let json = std::fs::read(&record.path)?;
-        let known = serde_json::from_slice(&json)?;
+        let mut file = progress::open(&record.path)?;
+        let known = Record::read(&mut file).map_err(|why| match why {
+            Unread::Unreadable(error) => error,
+            Unread::Invalid(why) => io::Error::other(why.to_string()),
+        })?;
+        // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
+        if file.metadata()?.len() > LARGEST {
+            return Ok((report::record_json(&known)?, known));
+        }
+        let mut json = Vec::new();
+        file.rewind()?;
+        file.take(LARGEST).read_to_end(&mut json)?;
         Ok((json, known))
     };
     let (json, mut known) = read().map_err(|error| reason(&error))?;

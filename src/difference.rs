@@ -206,10 +206,19 @@ impl Differences {
     /// way finds nothing more, as long as there are any. Gives those that are no
     /// longer kept one by one.
     pub fn bound(&mut self, closed: &dyn Fn(Extent) -> bool) -> Vec<Difference> {
+        self.bound_to(MOST, closed)
+    }
+
+    /// Joins half of the ranges with others.
+    pub fn halve(&mut self) {
+        self.bound_to(self.len() / 2, &|_| true);
+    }
+
+    fn bound_to(&mut self, most: usize, closed: &dyn Fn(Extent) -> bool) -> Vec<Difference> {
         let mut lost = Vec::new();
         let anywhere: [&dyn Fn(Extent) -> bool; 2] = [&|gap| may_join(gap, closed), &|_| true];
         for may in anywhere {
-            let many = self.len().saturating_sub(MOST);
+            let many = self.len().saturating_sub(most);
             if many > 0 {
                 for (_, starts) in shortest(self.ranges.gaps(0, may), many) {
                     lost.extend(self.ranges.join(&starts, earlier));

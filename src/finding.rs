@@ -6,7 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::bounded;
 
 use crate::text::span;
 
@@ -169,8 +171,7 @@ impl fmt::Display for Finding {
 
 /// What was found over the whole history of a wipe, each thing once, in the
 /// order in which it was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Finding>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Findings(
     // at most MOST, no two equal
     Vec<Finding>,
@@ -223,13 +224,14 @@ impl Findings {
     }
 }
 
-impl From<Vec<Finding>> for Findings {
-    fn from(list: Vec<Finding>) -> Self {
+impl<'de> Deserialize<'de> for Findings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut this = Self::default();
-        for finding in list {
+        bounded::each(from, |finding| {
             this.note(finding);
-        }
-        this
+            Ok(())
+        })?;
+        Ok(this)
     }
 }
 

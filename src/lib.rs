@@ -3,7 +3,7 @@
 //! The house, from the facts up; a module may use only what stands above it
 //! (an architecture test keeps it so):
 //!
-//! - facts: [`size`], [`text`], [`extent`], [`difference`], [`finding`], [`sample`],
+//! - facts: [`size`], [`text`], [`bounded`], [`extent`], [`difference`], [`finding`], [`sample`],
 //!   [`scheme`], [`strategy`], [`plan`], [`nature`], [`identity`], [`checkpoint`],
 //!   [`event`], [`means`], [`outcome`],
 //!   [`lineage`]
@@ -16,6 +16,7 @@
 //!   [`aftercheck`], [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
 
 pub mod aftercheck;
+pub mod bounded;
 pub mod card;
 pub mod check;
 pub mod checkpoint;
@@ -127,6 +128,7 @@ mod architecture {
     const FACTS: &[&str] = &[
         "size",
         "text",
+        "bounded",
         "extent",
         "difference",
         "finding",

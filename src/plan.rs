@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::bounded;
 use crate::extent::Extent;
 use crate::sample;
 use crate::scheme::{Draw, Scheme};
@@ -255,8 +256,8 @@ pub struct Pass {
 }
 
 /// The passes of a wipe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Pass>", into = "Vec<Pass>")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "Vec<Pass>")]
 pub struct Plan {
     // 1..=MAX_PASSES
     passes: Vec<Pass>,
@@ -425,10 +426,10 @@ impl Plan {
     }
 }
 
-impl TryFrom<Vec<Pass>> for Plan {
-    type Error = &'static str;
-    fn try_from(passes: Vec<Pass>) -> Result<Self, Self::Error> {
-        Self::new(passes).ok_or("plan has no pass or more than 99")
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let passes = bounded::list::<_, _, MAX_PASSES>(from)?;
+        Self::new(passes).ok_or_else(|| de::Error::custom("plan has no pass"))
     }
 }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 use self::file::{replace, sync_folder};
 use self::room::Room;
 use self::slots::Slots;
-pub use self::store::{LoadError, Pending, Record, Records, StateDir};
-use crate::checkpoint::{Checkpoint, Run, Sample};
+pub use self::store::{LoadError, Pending, Record, Records, StateDir, open};
+use crate::checkpoint::{Checkpoint, Run, Sample, add_run, add_sample, shorten};
 use crate::engine::{Journal, State};
 use crate::extent::Extent;
 use crate::plan::{Phase, Step};
@@ -230,10 +230,11 @@ impl Saver {
                 self.checkpoint.findings.clock_was_set(by, 1);
             }
         }
-        self.checkpoint.runs.push(Run {
+        let run = Run {
             start,
             ..Run::default()
-        });
+        };
+        add_run(&mut self.checkpoint.runs, run);
     }
 
     /// Writes down what the run took up to now.
@@ -261,6 +262,7 @@ impl Saver {
         if let Some(run) = self.checkpoint.runs.last_mut() {
             run.end = Some(self.clock.stamp());
             run.ended_by = Some(ended_by.to_string());
+            shorten(run);
         }
         let saved = self.save(state);
         if saved.is_err() && state.step.phase == Phase::Complete {
@@ -401,12 +403,13 @@ impl Saver {
         };
         if long_enough && let Some(speed) = self.speed(step, (from, to), now.saturating_sub(since))
         {
-            self.checkpoint.samples.push(Sample {
+            let sample = Sample {
                 pass: step.pass + 1,
                 phase: step.phase,
                 offset: to,
                 speed,
-            });
+            };
+            add_sample(&mut self.checkpoint.samples, sample);
             self.last = Some((step, to, now));
         }
         if step != state.step {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, LARGEST, json};
 use crate::device::{Durability, Medium};
 use crate::difference::Wrap;
 use crate::extent::{Amount, During, Extent};
@@ -189,9 +189,14 @@ fn reservations(ending: &Ending<'_>) -> Vec<String> {
 /// # Errors
 /// Never in practice: the data has no map with keys that are not text.
 pub fn record_json(record: &Record) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(record)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    let write = |checkpoint: &Checkpoint| {
+        let checkpoint = checkpoint.clone();
+        json::to_bytes(&Record {
+            checkpoint,
+            ..record.clone()
+        })
+    };
+    record.checkpoint.to_json_of(LARGEST, write)
 }
 
 /// What comes before a number that is not known exactly, because ranges were
@@ -371,7 +376,7 @@ fn contents(checkpoint: &Checkpoint) -> String {
 /// can be told.
 fn time(ending: &Ending<'_>) -> Vec<String> {
     let runs = &ending.checkpoint.runs;
-    let times = count(runs.len().max(1) as u64, "run", "runs");
+    let times = count(Active::of(runs).runs.max(1), "run", "runs");
     let mut all = Active::default();
     if let Some((now, earlier)) = runs.split_last() {
         all = Active::of(earlier);
@@ -1042,11 +1047,13 @@ mod tests {
         assert_eq!(value["hidden_areas"], "not checked");
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(text.starts_with("{\n  \"kind\""), "{text}");
-        assert_eq!(serde_json::from_slice::<Record>(&bytes).unwrap(), record);
+        let read = Record::read(&mut std::io::Cursor::new(&bytes)).unwrap();
+        assert_eq!(read, record);
         // As versions before this one left it.
         let mut old = serde_json::to_value(&checkpoint).unwrap();
         old["outcome"] = "WIPED".into();
-        assert!(serde_json::from_value::<Record>(old).is_ok());
+        let old = old.to_string();
+        assert!(Record::read(&mut std::io::Cursor::new(old)).is_ok());
     }
 
     #[test]

@@ -246,7 +246,7 @@ impl Doubtful {
             match this.ranges.last_entry() {
                 Some(mut last) if last.get().0 > extent.start() => {
                     let (end, may) = *last.get();
-                    last.insert((end.max(extent.end()), may + bytes));
+                    last.insert((end.max(extent.end()), may.saturating_add(bytes)));
                 }
                 _ => {
                     this.ranges.insert(extent.start(), (extent.end(), bytes));

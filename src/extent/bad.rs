@@ -281,6 +281,15 @@ impl BadMap {
     /// long as there are any: then the bytes are counted exactly. Gives those
     /// that are no longer kept one by one.
     pub fn bound(&mut self, closed: &dyn Fn(Extent) -> bool) -> Vec<(Extent, Bad)> {
+        self.bound_to(MOST, closed)
+    }
+
+    /// Joins half of the ranges with others.
+    pub fn halve(&mut self) {
+        self.bound_to(self.len() / 2, &|_| true);
+    }
+
+    fn bound_to(&mut self, most: usize, closed: &dyn Fn(Extent) -> bool) -> Vec<(Extent, Bad)> {
         let anywhere: [&dyn Fn(Extent) -> bool; 2] = [&|gap| may_join(gap, closed), &|_| true];
         let mut lost = Vec::new();
         for may in anywhere {
@@ -293,7 +302,7 @@ impl BadMap {
                     lost.extend(self.join(&kinds, gaps, many));
                 }
             }
-            let many = self.len().saturating_sub(MOST);
+            let many = self.len().saturating_sub(most);
             if many > 0 {
                 let all = self.kinds.values().enumerate();
                 let gaps = all.flat_map(|(index, ranges)| ranges.gaps(index, may));

@@ -1,22 +1,23 @@
 //! What is in the state directory: finding it, and reading it.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::file::create_durably;
 use super::slots::{self, Saved};
-use crate::checkpoint::{Checkpoint, Invalid};
+use crate::bounded::{self, Word};
+use crate::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
 use crate::identity::Identity;
 use crate::outcome::Outcome;
 
 /// Unfinished wipes, and records of finished ones.
 const FOLDERS: [&str; 2] = ["pending", "reports"];
-/// A checkpoint larger than this is not one.
-const MAX_FILE: u64 = 256 << 20;
+/// No slot is larger, in bytes: a quarter more than the largest file.
+const SLOT: u64 = LARGEST * 3 / 2;
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -218,19 +219,32 @@ fn is_orphan(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Saved::Bytes(_)))
 }
 
+/// What may be read several times over.
+trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
 /// What was saved under a name.
-fn saved(path: &Path) -> Result<Vec<u8>, LoadError> {
+fn saved(path: &Path) -> Result<Box<dyn Source>, LoadError> {
+    // One that is too large to be a slot is of 0.1.0, or of nobody.
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > SLOT) {
+        return match open(path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(error) => Err(LoadError::Unreadable(error)),
+        };
+    }
     let bytes = match slots::read(path, read).map_err(LoadError::Unreadable)? {
         Saved::Torn(bytes) if !is_blank(&bytes) => {
             let why = "its SHA-256 is not that of its content, and no whole copy is there";
-            return Err(invalid(Invalid::Corrupt(why.into()), &bytes));
+            let why = Unread::Invalid(Invalid::Corrupt(why.into()));
+            return Err(unread(why, &mut Cursor::new(bytes)));
         }
         Saved::Bytes(bytes) | Saved::Torn(bytes) => bytes,
     };
     if is_blank(&bytes) {
         return Err(LoadError::Empty);
     }
-    Ok(bytes)
+    Ok(Box::new(Cursor::new(bytes)))
 }
 
 fn is_blank(bytes: &[u8]) -> bool {
@@ -238,39 +252,61 @@ fn is_blank(bytes: &[u8]) -> bool {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(SLOT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file of ours, which may be read several times over.
+///
+/// # Errors
+/// The kernel's; `InvalidData` where it is no file, or too large.
+pub fn open(path: &Path) -> io::Result<File> {
     // A pipe in the folder must not block, a device must not be read.
     let meta = fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > MAX_FILE {
+    if !meta.is_file() || meta.len() > bounded::MOST {
         return Err(ErrorKind::InvalidData.into());
     }
-    fs::read(path)
+    File::open(path)
 }
 
 pub(super) fn load(path: &Path) -> Result<Checkpoint, LoadError> {
-    let bytes = saved(path)?;
-    Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))
+    let mut source = saved(path)?;
+    Checkpoint::read(&mut source).map_err(|why| unread(why, &mut source))
 }
 
 fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
-    let bytes = saved(path)?;
-    let checkpoint = Checkpoint::parse(&bytes).map_err(|why| invalid(why, &bytes))?;
-    let outcome = serde_json::from_slice::<Value>(&bytes)
+    #[derive(Deserialize)]
+    struct Ended {
+        #[serde(default)]
+        outcome: Word,
+    }
+    let mut source = saved(path)?;
+    let checkpoint = Checkpoint::read(&mut source).map_err(|why| unread(why, &mut source))?;
+    let ended = bounded::read::<Ended>(&mut source);
+    let outcome = ended
         .ok()
-        .and_then(|value| Outcome::of_record(value.get("outcome")?.as_str()?));
+        .and_then(|ended| Outcome::of_record(ended.outcome.text()?));
     if let Some(outcome) = outcome {
         return Ok((checkpoint, outcome));
     }
     let why = Invalid::Corrupt("field outcome says nothing that is known".into());
-    Err(invalid(why, &bytes))
+    Err(unread(Unread::Invalid(why), &mut source))
 }
 
-fn invalid(why: Invalid, bytes: &[u8]) -> LoadError {
-    LoadError::Invalid {
-        why,
-        device_id: serde_json::from_slice::<Value>(bytes)
-            .ok()
-            .and_then(|mut value| serde_json::from_value(value.get_mut("device_id")?.take()).ok())
-            .map(Box::new),
+fn unread(why: Unread, source: &mut (impl Read + Seek)) -> LoadError {
+    #[derive(Deserialize)]
+    struct Speaks {
+        device_id: Box<Identity>,
+    }
+    match why {
+        Unread::Unreadable(error) => LoadError::Unreadable(error),
+        Unread::Invalid(why) => LoadError::Invalid {
+            why,
+            device_id: bounded::read::<Speaks>(source)
+                .ok()
+                .map(|speaks| speaks.device_id),
+        },
     }
 }
 

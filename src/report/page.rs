@@ -619,11 +619,13 @@ fn times(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let runs = &checkpoint.runs;
     let active = Active::of(runs);
-    let interruptions = runs.len().saturating_sub(1) as u64;
+    let interruptions = active.runs.saturating_sub(1);
+    // Those that are not kept one by one are among the hidden ones.
+    let left_out = active.runs.saturating_sub(runs.len() as u64);
     let text = format!(
         "{}, in {}",
         active.text(),
-        count(runs.len() as u64, "run", "runs")
+        count(active.runs, "run", "runs")
     );
     let host = [&record.host.name, &record.host.model];
     let host: Vec<&str> = host.into_iter().flatten().map(String::as_str).collect();
@@ -655,14 +657,14 @@ fn times(record: &Record) -> Markup {
             tbody {
                 @for (index, run) in shown {
                     tr {
-                        td.number { (index + 1) }
+                        td.number { (index as u64 + 1 + if index < LISTED { 0 } else { left_out }) }
                         td { (moment(&run.start)) }
                         td { (run.end.as_deref().map_or("unknown".into(), moment)) }
                         td { (Took::of(run).text()) }
                         td { (ended_by(run)) }
                     }
                     @if hidden > 0 && index + 1 == LISTED {
-                        tr { td {} td colspan="4" { (grouped(hidden as u64)) " more, all in the record" } }
+                        tr { td {} td colspan="4" { (grouped(hidden as u64 + left_out)) " more, all in the record" } }
                     }
                 }
             }

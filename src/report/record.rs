@@ -1,16 +1,19 @@
 //! The record of a finished wipe: what a script, `--ensure` and the page read.
 
+use std::io::{Read, Seek};
+
 use serde::{Deserialize, Serialize};
 
 use super::time::Active;
 use super::{is_file, limits_of, method_word};
-use crate::checkpoint::Checkpoint;
+use crate::bounded;
+use crate::checkpoint::{Checkpoint, Unread};
 use crate::device::{Computer, Device, Medium};
 use crate::extent::Amount;
 use crate::outcome::Outcome;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
     /// The checkpoint at its end.
     #[serde(flatten)]
@@ -19,41 +22,61 @@ pub struct Record {
     pub outcome: String,
     /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
     /// achieved.
-    #[serde(default)]
     pub method: String,
     /// What the bits are kept on.
-    #[serde(default)]
     pub medium: Medium,
     /// Where the drive sits.
-    #[serde(default)]
     pub slot: Option<String>,
     /// Whether the kernel believes in a volatile write cache and so flushes it.
-    #[serde(default)]
     pub write_back: Option<bool>,
     /// The machine at the end.
-    #[serde(default)]
     pub host: Computer,
     /// What the read-back of the last pass shows.
-    #[serde(default)]
     pub verification: Verification,
     /// Seconds that all runs worked together, without the time stopped or asleep;
     /// a killed run counts until its last checkpoint.
-    #[serde(default)]
     pub active_seconds: u64,
     /// Bytes that could not be written or read back; at least so many where
     /// ranges were joined.
-    #[serde(default)]
     pub bad_bytes: u64,
     /// Bytes of the ranges in which they are, where some were joined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_bytes_at_most: Option<u64>,
     /// Areas that a drive of its kind may hide, as HPA, DCO and AMAX: `not
     /// checked`, or `none` where it has none of them.
-    #[serde(default)]
     pub hidden_areas: String,
     /// What overwriting does not reach.
-    #[serde(default)]
     pub limits: Vec<String>,
+}
+
+/// The fields of a record that its checkpoint does not have. A file is read once
+/// for those and once for these: taken together, all of it would be kept in
+/// memory first.
+#[derive(Deserialize)]
+struct Rest {
+    outcome: String,
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    medium: Medium,
+    #[serde(default)]
+    slot: Option<String>,
+    #[serde(default)]
+    write_back: Option<bool>,
+    #[serde(default)]
+    host: Computer,
+    #[serde(default)]
+    verification: Verification,
+    #[serde(default)]
+    active_seconds: u64,
+    #[serde(default)]
+    bad_bytes: u64,
+    #[serde(default)]
+    bad_bytes_at_most: Option<u64>,
+    #[serde(default)]
+    hidden_areas: String,
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 64>")]
+    limits: Vec<String>,
 }
 
 /// What the read-back of the last pass shows.
@@ -114,6 +137,30 @@ impl Record {
                 .collect(),
             checkpoint: checkpoint.clone(),
         }
+    }
+
+    /// Reads a record, in little memory however large the file is.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::read`].
+    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+        let checkpoint = Checkpoint::read(from)?;
+        let rest: Rest = bounded::read(from)?;
+        Ok(Self {
+            checkpoint,
+            outcome: rest.outcome,
+            method: rest.method,
+            medium: rest.medium,
+            slot: rest.slot,
+            write_back: rest.write_back,
+            host: rest.host,
+            verification: rest.verification,
+            active_seconds: rest.active_seconds,
+            bad_bytes: rest.bad_bytes,
+            bad_bytes_at_most: rest.bad_bytes_at_most,
+            hidden_areas: rest.hidden_areas,
+            limits: rest.limits,
+        })
     }
 
     /// Whether its target is a file of a file system, or a loop device over one.

@@ -6,13 +6,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use crate::checkpoint::Run;
+use crate::checkpoint::{LeftOut, Run};
 use crate::text::{count, span};
-
-/// A run that its stamps say took longer than this did not: the clock was set.
-const ABSURD: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// How long a run worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +23,12 @@ impl Took {
     /// checkpoint. wipeit 0.1.0 kept the wall clock's stamps alone.
     #[must_use]
     pub fn of(run: &Run) -> Self {
-        let known = run.work_ms.map(Duration::from_millis);
-        let work = known.or_else(|| by_stamps(run));
+        let LeftOut {
+            killed, unknown, ..
+        } = LeftOut::of(run);
         Self {
-            work: work.unwrap_or_default(),
-            exact: work.is_some() && run.end.is_some(),
+            work: run.work().unwrap_or_default(),
+            exact: killed == 0 && unknown == 0,
         }
     }
 
@@ -47,14 +43,6 @@ impl Took {
     }
 }
 
-/// The time between the stamps of a run, where that can be true.
-fn by_stamps(run: &Run) -> Option<Duration> {
-    let start: Timestamp = run.start.parse().ok()?;
-    let end: Timestamp = run.end.as_deref()?.parse().ok()?;
-    let took = Duration::try_from(end.duration_since(start)).ok()?;
-    (took <= ABSURD).then_some(took)
-}
-
 /// What runs took together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Active {
@@ -62,6 +50,8 @@ pub struct Active {
     pub work: Duration,
     /// In which the machine slept; not in `work`.
     pub asleep: Duration,
+    /// How many there were.
+    pub runs: u64,
     /// Runs that were killed and so left no end.
     pub killed: u64,
     /// Runs with an end of which only the clock tells, and cannot be believed.
@@ -81,8 +71,10 @@ impl Active {
         self.work = self.work.saturating_add(took.work);
         let asleep = Duration::from_millis(run.asleep_ms);
         self.asleep = self.asleep.saturating_add(asleep);
-        self.killed += u64::from(run.end.is_none());
-        self.unknown += u64::from(run.end.is_some() && !took.exact);
+        let several = LeftOut::of(run);
+        self.runs = self.runs.saturating_add(several.runs);
+        self.killed = self.killed.saturating_add(several.killed);
+        self.unknown = self.unknown.saturating_add(several.unknown);
         self
     }
 
