@@ -462,7 +462,11 @@ fn rest_of_plan(
             Verify::None => "",
             Verify::Full | Verify::Sample { .. } => " and read back as asked",
         };
-        format!("everything is written{read_back}; only the report is left")
+        if checkpoint.bad.is_empty() && checkpoint.mismatches.is_empty() {
+            format!("everything is written{read_back}; only the report is left")
+        } else {
+            "every step has come to its end; only the report is left".into()
+        }
     } else {
         let phase = checkpoint.phase.name();
         format!("{phase} continues at {position}{end}")

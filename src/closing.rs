@@ -80,8 +80,8 @@ impl Closing<'_> {
         let last_save = saver.end_run(&ended.state, &ended_by);
         if !complete {
             display.clear();
-            self.say_failed(&outcome);
             let file = saver.pending_path();
+            self.say_failed(&outcome, saver.on_disk().is_some());
             let shown = Shown {
                 saved: match last_save {
                     Err(_) => Saved::Less,
@@ -208,7 +208,7 @@ impl Closing<'_> {
             checkpoint.set_position(step, position);
         }
         display.clear();
-        self.say_failed(&outcome);
+        self.say_failed(&outcome, true);
         let shown = Shown {
             saved: Saved::ToFlush,
             ..Shown::of(&checkpoint, file)
@@ -234,7 +234,7 @@ impl Closing<'_> {
             other => other,
         };
         display.clear();
-        self.say_failed(&outcome);
+        self.say_failed(&outcome, true);
         progress::take_in(&mut found, &ended.state);
         self.tell(&outcome, &Shown::of(&found, file), display)
     }
@@ -266,11 +266,14 @@ impl Closing<'_> {
         }
     }
 
-    fn say_failed(&self, outcome: &Outcome) {
+    /// `kept`: whether there is a checkpoint to go on from.
+    fn say_failed(&self, outcome: &Outcome, kept: bool) {
         if let Outcome::Failed(why) = outcome {
             let path = shown(&self.device.path);
             let text = if self.check {
                 format!("{why}; nothing was written")
+            } else if !kept {
+                format!("{why}; there is no checkpoint of it: it cannot be resumed")
             } else {
                 format!(
                     "{why}; the checkpoint is kept, go on with `{}`",

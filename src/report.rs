@@ -679,7 +679,9 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
             "The wipe is NOT finished: the pass is written, but not yet read back in full.".into(),
         ],
         (Phase::Complete, _) if checkpoint.read_again => {
-            vec!["Everything is written, but may be changed; a resume reads it back.".into()]
+            vec![
+                "Every step has ended, but it may be changed since; a resume reads it back.".into(),
+            ]
         }
         (Phase::Complete, _) => {
             vec![

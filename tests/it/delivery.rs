@@ -621,18 +621,39 @@ fn what_is_worse_than_a_lost_record_keeps_its_code() {
 
 fn of_several_targets_the_worst_counts_and_each_has_its_line() {
     let scratch = Scratch::new();
-    let (one, two) = (scratch.tagged("a.img", MIB), scratch.tagged("b.img", MIB));
-    let ensure = |words: &str| {
-        let wipe = scratch.wipe(&one).arg(&two).words("--ensure --yes");
-        wipe.words(words)
-    };
-    let both = format!("{}\n{}\n", line(&one, MIB), line(&two, MIB));
-    let first = ensure("").run();
-    if first.status.code() == Some(2) {
-        // Wiping several at once is not offered by this version.
-        return;
+    let (one, two) = (
+        scratch.tagged("a.img", 12 * MIB),
+        scratch.tagged("b.img", 12 * MIB),
+    );
+    let slow = "--rate-limit 8M -b 64K --checkpoint-every 1M";
+    let state = |name: &str| scratch.join(name);
+    fs::create_dir(scratch.join("out")).unwrap();
+    for (image, report) in [(&one, "out/a.json"), (&two, "b.json")] {
+        // Each in a folder of its own at first, where one checkpoint is the one.
+        let own = State::at(state(&format!("{report}.d").replace('/', "-")));
+        let wipe = scratch.wipe(image).state(own.path()).yes().words(slow);
+        let run = begun(wipe.args(["--report", report]), &own);
+        run.signal(SIGINT);
+        run.wait().killed_by(SIGINT);
+        let from = own.pending().pop().unwrap();
+        let pending = scratch.state().path().join("pending");
+        fs::create_dir_all(&pending).unwrap();
+        fs::create_dir_all(scratch.state().path().join("reports")).unwrap();
+        fs::rename(&from, pending.join(from.file_name().unwrap())).unwrap();
     }
-    first.code(0).stdout(&both);
+    let mut run = scratch.wipeit().words("--resume --yes").words(slow).start();
+    run.until("the first is written", |run| {
+        run.stderr().contains("read-back 2/2")
+    });
+    fs::remove_dir(scratch.join("out")).unwrap();
+    let done = run.wait().code(7);
+    let both = [&one, &two]
+        .map(|image| line(image, 12 * MIB) + "\n")
+        .concat();
+    done.stdout(&both)
+        .says(&["a.json: the report could not be written"]);
+    assert!(scratch.join("b.json").exists());
+    assert_eq!(scratch.state().reports().len(), 2);
 }
 
 fn a_target_that_is_refused_or_busy_has_a_line_on_stdout() {
