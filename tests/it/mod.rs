@@ -26,6 +26,7 @@ mod schemes;
 mod slow;
 mod times;
 mod vm;
+mod vm_fat;
 mod vm_faults;
 mod vm_paths;
 mod weak;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
+        vm_fat::cases(),
         vm_faults::cases(),
         vm_paths::cases(),
     ]

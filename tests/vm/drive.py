@@ -36,6 +36,7 @@ class Drive(threading.Thread):
         self.lbs = int(self.opt.get("lbs", 512))
         self.wraps = size(self.opt["fake"]) if "fake" in self.opt else None
         self.faults, self.dead, self.held = [], False, None
+        self.logs = "log" in self.opt                        # every write and flush, for all cuts at once
         named = lambda option: lab.drive(self.opt[option]) if option in self.opt else None
         self.wwn = (named("wwn-of") or named("path-to") or self).number
         # Another path to a drive is no drive: the other one serves it.
@@ -144,6 +145,7 @@ class Drive(threading.Thread):
             return False
         if self.opt.get("flush") != "lie":
             self.pending = []
+        self.record(3)
         return True
 
     def write(self, off, data, fua):
@@ -156,6 +158,13 @@ class Drive(threading.Thread):
         if fua:
             self.settle(off, off + len(data))
         self.written += len(data)
+        self.record(2 if fua else 1, off, data)
+
+    def record(self, what, off=0, data=b""):
+        """1: written, 2: written with FUA, 3: flushed. One log for all drives, in the order of the machine."""
+        if self.logs:
+            self.lab.requests.write(struct.pack(">BBQI", self.number, what, off, len(data)) + data)
+            self.lab.requests.flush()
 
     def settle(self, off, end):
         """This range is on the medium for good: nothing older is put back over it."""

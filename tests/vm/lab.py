@@ -70,6 +70,7 @@ class Lab:
         self.dir = a.dir
         self.tmp = tempfile.mkdtemp(prefix="wipeit-lab.")    # sockets: a path of theirs must be short
         self.log = open(os.path.join(self.dir, "events.jsonl"), "a")
+        self.requests = open(os.path.join(self.dir, "requests.bin"), "wb")
         self.work, self.done, self.qemu = queue.Queue(), threading.Event(), None
         for spec in a.disk:
             self.drives.append(Drive(self, spec))
