@@ -60,6 +60,7 @@ impl After<'_> {
             .writer
             .look(&ended.state, &plan)
             .and_then(|()| self.still_used(ended, saver))
+            .and_then(|()| self.held_back())
             .and_then(|()| self.path(saver));
         match why {
             Ok(()) => {
@@ -109,8 +110,20 @@ impl After<'_> {
         let device = self.opened.device();
         let fd = self.descriptor();
         let now = self.host.used_now(device, &fd, self.state_dir)?;
-        let refusals = guard::check(now).err().unwrap_or_default();
+        let mut refusals = guard::check(now).err().unwrap_or_default();
+        // No use of it, and nothing that passes by itself.
+        refusals.retain(|refusal| !matches!(refusal, Refusal::Cached(_) | Refusal::Unseen(_)));
         Ok(refusals.first().map(|refusal| Since(refusal).to_string()))
+    }
+
+    /// A wipe is begun only where no cache holds back what is written, but the
+    /// mode of one may be changed meanwhile.
+    fn held_back(&self) -> Result<(), String> {
+        let caches = self.host.caches(self.opened.device())?;
+        match caches.into_iter().next() {
+            Some(cache) => Err(Refusal::Cached(cache).to_string()),
+            None => Ok(()),
+        }
     }
 
     /// The path of an image must still lead to the file that was opened.

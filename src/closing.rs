@@ -10,7 +10,6 @@ use crate::device::{Device, Host};
 use crate::display::{self, Display};
 use crate::engine::{End, Ended, State};
 use crate::event::{Event, Observer as _};
-use crate::guard::Refusal;
 use crate::identity;
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Phase, Step};
@@ -62,9 +61,7 @@ impl Closing<'_> {
             saver.give_up();
             return outcome;
         }
-        let held_back = spoiled.or_else(|| complete.then(|| self.held_back()).flatten());
-        let complete = complete && held_back.is_none();
-        let outcome = match (held_back, outcome_of(ended)) {
+        let outcome = match (spoiled, outcome_of(ended)) {
             (Some(why), _) => Outcome::Failed(why),
             (None, Outcome::Wiped) if saver.checkpoint().findings.keep_old_data() => {
                 Outcome::NotClear
@@ -251,18 +248,6 @@ impl Closing<'_> {
                 Some(Outcome::Refused(text))
             }
             _ => None,
-        }
-    }
-
-    /// Why what was written may not be where the old data was: it was begun only
-    /// where no cache held anything back, but the mode of one can be changed.
-    fn held_back(&self) -> Option<String> {
-        match self.host.caches(self.device) {
-            Ok(caches) => {
-                let first = caches.into_iter().next()?;
-                Some(Refusal::Cached(first).to_string())
-            }
-            Err(why) => Some(format!("cannot tell whether a cache holds it back: {why}")),
         }
     }
 

@@ -146,10 +146,9 @@ fn cache_state(block: &Block) -> Option<CacheState> {
     if let Some(modes) = attribute(&bcache, "cache_mode") {
         let state = attribute(&bcache, "state").unwrap_or_default();
         return match state.as_str() {
-            // Detached: it only passes through.
-            "no cache" => None,
+            // Also without a cache: one may be attached at any time.
             _ if modes.contains("[writeback]") => Some(CacheState::WriteBack),
-            "clean" => None,
+            "clean" | "no cache" => None,
             _ => Some(CacheState::Dirty),
         };
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::guard;
 
 mod carried;
+mod foundation;
 mod identity;
 mod machine;
 mod refusals;

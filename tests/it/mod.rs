@@ -28,6 +28,7 @@ mod times;
 mod vm;
 mod vm_fat;
 mod vm_faults;
+mod vm_natures;
 mod vm_paths;
 mod weak;
 mod wiping;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         vm_fat::cases(),
         vm_faults::cases(),
         vm_paths::cases(),
+        vm_natures::cases(),
     ]
     .into_iter()
     .flatten()

@@ -258,10 +258,11 @@ class Drive(threading.Thread):
         disk = {"drive": n, "id": n}
         if self.lbs != 512:
             disk.update(logical_block_size=self.lbs, physical_block_size=self.lbs)
-        scsi = {**disk, "driver": "scsi-hd", "serial": self.serial, "vendor": "LAB",
+        scsi = {**disk, "driver": "scsi-hd", "serial": self.serial, "vendor": self.opt.get("vendor", "LAB"),
                 "product": self.opt.get("model", "LAB DISK")}
         return {
             "nvme": lambda: [{**disk, "driver": "nvme", "bus": slot, "serial": self.serial}],
+            "ns": lambda: [{**disk, "driver": "nvme-ns", "bus": self.opt["of"], "nsid": self.index + 2}],
             "virtio": lambda: [{**disk, "driver": "virtio-blk-pci", "bus": slot, "serial": self.serial}],
             "sata": lambda: [{**disk, "driver": "ide-hd", "bus": f"ide.{self.index}", "serial": self.serial,
                               "wwn": wwn, "model": "LAB SATA DISK", "rotation_rate": 7200}],

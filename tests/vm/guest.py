@@ -93,10 +93,10 @@ class Cpio:
 MODULES = """virtio_pci virtio_console nvme ahci sd_mod virtio_scsi virtio_blk usb-storage uas xhci-pci
 sdhci-pci mmc_block ext4 crc32c_generic dm-mod dm-crypt xts ecb aes_generic sha256_generic sha1_generic
 algif_skcipher algif_hash raid1 btrfs dm-multipath dm-service-time vfat exfat nls_cp437 nls_ascii
-nls_utf8 loop""".split()
+nls_utf8 loop bcache dm-snapshot dm-writecache zram""".split()
 # Names of programs and of Debian's packages for them stand in .ci/run.
 TOOLS = """sh bash env setsid nohup flock lsblk blkid mount umount sfdisk losetup swapon swapoff mkswap
-dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs""".split()
+dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs make-bcache""".split()
 
 INIT = r"""#!/bin/sh
 export DM_DISABLE_UDEV=1 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root LD_LIBRARY_PATH=/usr/lib TERM=dumb

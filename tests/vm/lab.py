@@ -12,7 +12,7 @@ from drive import OFF, PCI, POWER, Drive, size
 from guest import Cpio, Unavailable, base_initramfs, kernel
 
 T0 = time.time()
-MODULES = {"nvme": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_scsi sd_mod", "virtio": "virtio_blk",
+MODULES = {"nvme": "nvme", "ns": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_scsi sd_mod", "virtio": "virtio_blk",
            "usb": "xhci-pci usb-storage sd_mod", "uas": "xhci-pci uas sd_mod", "sd": "sdhci-pci mmc_block"}
 CMDLINE = ("console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr audit=0 no_timer_check "
            "usb_storage.delay_use=0 cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on")
@@ -284,7 +284,7 @@ def main():
     sub.add_parser("prepare", help="fetch the guest's kernel; status 1 and the reason when that cannot be done")
     r = sub.add_parser("run")
     r.add_argument("--dir", required=True, help="where the images and logs are")
-    r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme sata scsi usb uas virtio sd")
+    r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme ns sata scsi usb uas virtio sd")
     r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
     r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|hang|slow=MS]")
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
