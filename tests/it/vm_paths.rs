@@ -176,7 +176,7 @@ fn a_multipath_map_is_the_drive_that_its_paths_lead_to() {
                  begin path $a
                  echo \"0 $(blockdev --getsz $a) multipath 0 0 1 1 service-time 0 2 1 $a 1 $b 1\" |
                      dmsetup create mp --uuid mpath-35000c500a1b20000
-                 udevadm settle; m=$(readlink -f /dev/mapper/mp); [ -b $m ] || m=/dev/dm-0; echo map $m
+                 udevadm settle; m=/dev/dm-0; echo map $m
                  try list wipeit --list --json --state-dir /w
                  try held wipeit --resume --yes --state-dir /w $a
                  try look wipeit --resume --yes --state-dir /w
