@@ -555,6 +555,8 @@ impl Checkpoint {
         let before = self.bad.len() + self.mismatches.len();
         self.bad.halve();
         self.mismatches.halve();
+        // What counts as written hangs on what is bad.
+        self.set_position(self.step(), self.position());
         self.bad.len() + self.mismatches.len() < before
     }
 }

@@ -227,6 +227,8 @@ impl Closing<'_> {
             return outcome;
         }
         let outcome = match outcome_of(ended) {
+            // However right it reads: its old data is still somewhere.
+            Outcome::Wiped if found.findings.keep_old_data() => Outcome::NotClear,
             Outcome::Wiped => Outcome::Checked,
             other => other,
         };

@@ -363,7 +363,7 @@ impl Problem {
                 // A node whose driver has nothing behind it; a reader without a
                 // card.
                 Some(nix::libc::ENXIO | nix::libc::ENODEV) => Self::Missing,
-                Some(nix::libc::ENOMEDIUM) => Self::Empty,
+                Some(nix::libc::ENOMEDIUM) => Self::NoCapacity(NoCapacity::NoMedium),
                 _ => Self::Unreadable(format!("cannot open {}: {}", path.display(), reason(error))),
             },
         }

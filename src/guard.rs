@@ -282,7 +282,8 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
 /// Everything that is against it.
 pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
     let mut refusals = refusals(&device);
-    refusals.retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. }));
+    // Who else writes matters to what is written.
+    refusals.retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. } | Refusal::Unseen(_)));
     if refusals.is_empty() {
         Ok(device)
     } else {

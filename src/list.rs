@@ -425,7 +425,9 @@ impl Unfinished {
         };
         let slot = self.slot.as_ref();
         let slot = slot.map_or(String::new(), |slot| format!(", slot {}", clean(slot)));
-        let progress = if checkpoint.phase == Phase::Complete {
+        let progress = if checkpoint.phase == Phase::Complete && checkpoint.read_again {
+            "written; all of it is to be read back".into()
+        } else if checkpoint.phase == Phase::Complete {
             "only the report is left".into()
         } else {
             let passes = checkpoint.plan.passes().len();

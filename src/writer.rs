@@ -556,7 +556,8 @@ impl Writer {
 fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
     let (file, role) = match (&device.node, lock.files.as_slice()) {
         (Node::Image { .. }, [image, ..]) => (image, Role::Image),
-        (Node::Block { .. }, [_, below, ..]) => {
+        // Behind the nodes of all paths; a disk of several has no file below.
+        (Node::Block { .. }, [_, .., below]) if device.identity.backing.is_some() => {
             let offset = device.identity.backing.as_ref().map_or(0, |b| b.offset);
             let start = device.identity.slice.as_ref().map_or(0, |s| s.start);
             let base = offset.saturating_add(start);
