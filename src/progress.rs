@@ -3,6 +3,7 @@
 
 mod file;
 pub mod place;
+mod ranges;
 mod room;
 mod slots;
 mod store;
@@ -18,7 +19,7 @@ use self::room::Room;
 use self::slots::Slots;
 pub use self::store::{LoadError, Pending, Record, Records, StateDir, open};
 use crate::checkpoint::{Checkpoint, Run, Sample, add_run, add_sample, shorten};
-use crate::engine::{Journal, State};
+use crate::engine::{Joined, Journal, State};
 use crate::extent::Extent;
 use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
@@ -295,6 +296,8 @@ impl Saver {
     /// # Errors
     /// The kernel's.
     pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
+        // Best effort.
+        let _ = ranges::complete(&ranges::path_of(&self.report_path()), &self.checkpoint);
         self.keep(&self.report_path(), record)
     }
 
@@ -442,6 +445,11 @@ pub fn take_in(checkpoint: &mut Checkpoint, state: &State) {
 }
 
 impl Journal for Saver {
+    fn joined(&mut self, joined: &Joined) {
+        // Best effort: the checkpoint counts them.
+        let _ = ranges::add(&ranges::path_of(&self.report_path()), joined);
+    }
+
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.sample(state);
         take_in(&mut self.checkpoint, state);

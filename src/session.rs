@@ -20,7 +20,7 @@ use crate::consent::Consent;
 use crate::delivery;
 use crate::device::{Device, Durability, Host};
 use crate::display::{self, Display, Face, Header, StatusHandle};
-use crate::engine::{Control, Engine, Journal, Settings, State};
+use crate::engine::{Control, Engine, Joined, Journal, Settings, State};
 use crate::event::{Event, Observer as _};
 use crate::history::{self, Finished};
 use crate::job::{self, Decision, Job};
@@ -573,6 +573,10 @@ struct Journaled<'a> {
 }
 
 impl Journal for Journaled<'_> {
+    fn joined(&mut self, ranges: &Joined) {
+        self.saver.joined(ranges);
+    }
+
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.saver.save(state)?;
         if let Some(error) = self.no_room.take() {

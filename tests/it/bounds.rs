@@ -2,6 +2,7 @@
 //! read again.
 
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -13,6 +14,8 @@ use crate::support::{MIB, NOTHING, Scratch, cases};
 
 cases![
     NOTHING => a_wrong_byte_in_every_kib_leaves_a_small_checkpoint_that_is_read_again,
+    NOTHING => a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued,
+    NOTHING => a_file_of_any_making_takes_little_memory,
 ];
 
 /// No file of the state directory is larger.
@@ -118,10 +121,165 @@ fn a_wrong_byte_in_every_kib_leaves_a_small_checkpoint_that_is_read_again() {
     assert!(html.contains(&words[1..]), "not in the page");
     assert_eq!(record["verification"]["bytes_different"], least);
 
+    // Each stands in the text file beside it.
+    let text = state.reports()[0].with_extension("ranges.txt");
+    let text = std::fs::read_to_string(text).unwrap();
+    let starts = text
+        .lines()
+        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok());
+    let starts: std::collections::BTreeSet<u64> = starts.collect();
+    assert_eq!(starts.len() as u64, wrong);
+
     // Everything that reads it can.
     let check = scratch.wipe(&image).arg("--check").code(5);
     let _ = check.stdout(&line);
     scratch.wipeit().words("--list").code(0);
     let ensured = scratch.wipe(&image).words("--ensure --dry-run").run();
     let _ = ensured.says(&["DIFFERS", "nothing was written"]);
+}
+
+/// Runs the program with so little address space that a file that is kept in
+/// memory as it is does not fit.
+fn little_memory(scratch: &Scratch, words: &str) -> crate::support::run::Wipe {
+    let limit = "ulimit -v 400000; exec \"$0\" \"$@\"";
+    let wipe = scratch.wipeit().under(["bash", "-c", limit]);
+    wipe.limit(300).words(words)
+}
+
+/// A file of the state directory that begins like `checkpoint`, without its last
+/// brace, and goes on with what `write` writes.
+fn goes_on(path: &Path, checkpoint: &Value, write: impl FnOnce(&mut dyn Write)) {
+    let text = checkpoint.to_string();
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    file.write_all(text.strip_suffix('}').unwrap().as_bytes())
+        .unwrap();
+    write(&mut file);
+    file.flush().unwrap();
+}
+
+fn stopped(scratch: &Scratch, image: &Path) -> Value {
+    let state = scratch.state();
+    let slow = "-b 64K --threads 2 --checkpoint-every 1M --rate-limit 8M";
+    let mut run = scratch.wipe(image).yes().words(slow).start();
+    run.until("something read back", |_| {
+        let checkpoint = state.try_checkpoint();
+        checkpoint.is_some_and(|value| number(&value, "verified") >= 2 * MIB)
+    });
+    run.signal(SIGINT);
+    run.wait().killed_by(SIGINT);
+    state.checkpoint()
+}
+
+/// As wipeit 0.1.0 saved it: every range with its own entry, pretty.
+fn a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued() {
+    const SIZE: u64 = 8 * MIB;
+    const EACH: u64 = 64;
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    let mut checkpoint = stopped(&scratch, &image);
+    let file = scratch.state().pending().remove(0);
+    checkpoint.as_object_mut().unwrap().remove("mismatches");
+    // Within what was read back: one byte in 64 of the first 2 MiB, said in as
+    // many words as fill 200 MB.
+    let number = 2 * MIB / EACH - 1;
+    goes_on(&file, &checkpoint, |to| {
+        write!(to, ",\"mismatches\": [").unwrap();
+        let spaces = " ".repeat(6200);
+        for index in 0..number {
+            let (at, comma) = (index * EACH, if index > 0 { "," } else { "" });
+            write!(
+                to,
+                "{comma}\n    {{\n      \"start\": {at},\n      \"length\": 16,\n      \"at\": {at},\n      \
+                 \"expected\": \"{:032x}\",{spaces}\n      \"found\": \"{:032x}\"\n    }}",
+                index,
+                index + 1
+            )
+            .unwrap();
+        }
+        writeln!(to, "\n  ]\n}}").unwrap();
+    });
+    let length = file.metadata().unwrap().len();
+    assert!(length > 200_000_000, "{length}");
+
+    little_memory(&scratch, "--list").code(0);
+    let words = format!("{} --resume --yes", image.display());
+    let done = little_memory(&scratch, &words).code(5);
+    let text: Vec<&str> = done.stderr.split_whitespace().collect();
+    let least = format!("at least {} bytes in at most", grouped(16 * number));
+    assert!(text.join(" ").contains(&least), "{done:?}");
+    small(&scratch.state().reports()[0]);
+    let (least, _) = amount(&scratch.state().report()["mismatches"]);
+    assert_eq!(least, 16 * number);
+}
+
+/// Files that would take gigabytes if they were kept as they are.
+fn a_file_of_any_making_takes_little_memory() {
+    const LENGTH: usize = 60_000_000;
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", 8 * MIB);
+    let checkpoint = stopped(&scratch, &image);
+    let file = scratch.state().pending().remove(0);
+    let repeated = |to: &mut dyn Write, text: &str| {
+        let part = text.repeat(65_536 / text.len());
+        for _ in 0..LENGTH / part.len() {
+            to.write_all(part.as_bytes()).unwrap();
+        }
+    };
+    // What is left out, what comes instead, and whether that is a checkpoint.
+    for (field, before, again, after, whole) in [
+        ("", ",\"more\":[1", ",[1]", "]}", true),
+        ("", ",\"more\":{\"a\":1", ",\"b\":{}", "}}", true),
+        ("", ",\"more\":\"", "x", "\"}", false),
+        ("", ",\"more\":\"", "\\n", "\"}", false),
+        ("", ",\"more\":1", "0", "}", false),
+        ("", ",\"more\":", "[", "]}", false),
+        ("", ",\"more\":", "{\"a\":", "}}", false),
+        ("", ",\"more\":[{\"a\":[1", ",{}", "]}]}", false),
+        ("device_id", ",\"device_id\":[1", ",[]", "]}", false),
+        ("kind", ",\"kind\":[1", ",[]", "]}", false),
+        (
+            "runs",
+            ",\"runs\":[{\"start\":\"x\"}",
+            ",{\"start\":\"x\"}",
+            "]}",
+            true,
+        ),
+        (
+            "plan",
+            ",\"plan\":[{\"strategy\":\"zero\",\"verify\":\"full\"}",
+            ",{\"strategy\":\"zero\",\"verify\":\"full\"}",
+            "]}",
+            false,
+        ),
+        (
+            "samples",
+            ",\"samples\":[{\"pass\":1,\"phase\":\"write\",\"offset\":1,\"speed\":1}",
+            ",{\"pass\":1,\"phase\":\"write\",\"offset\":1,\"speed\":1}",
+            "]}",
+            true,
+        ),
+        (
+            "bad",
+            ",\"bad\":[{\"start\":0}",
+            ",{\"start\":0}",
+            "]}",
+            false,
+        ),
+    ] {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.as_object_mut().unwrap().remove(field);
+        goes_on(&file, &checkpoint, |to| {
+            write!(to, "{before}").unwrap();
+            repeated(to, again);
+            write!(to, "{after}").unwrap();
+        });
+        let words = format!("{} --resume --dry-run", image.display());
+        let done = little_memory(&scratch, &words).run();
+        let name = file.file_name().unwrap().to_string_lossy();
+        if whole {
+            done.code(0);
+        } else {
+            done.code(4).says(&[&name, "is not a whole checkpoint"]);
+        }
+    }
 }

@@ -1,0 +1,111 @@
+//! The text file beside a record in which ranges stand one by one that the
+//! record has no room for. Nothing reads it, and nothing hangs on it.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::Checkpoint;
+use crate::difference::First;
+use crate::engine::Joined;
+use crate::extent::{Bad, BadState, During, Extent};
+use crate::text::to_hex;
+
+/// The file grows no further, in bytes: it must not fill the disk that the
+/// checkpoints need.
+const LARGEST: u64 = 32 << 20;
+
+const HEAD: &str = "\
+# Ranges of bytes as they were found, which the record of this wipe has joined.
+# After a crash some may be missing or stand here twice; past 32 MiB none are added.
+# first byte, number of bytes, what is wrong with them
+";
+
+/// The file of a record.
+pub(super) fn path_of(record: &Path) -> PathBuf {
+    record.with_extension("ranges.txt")
+}
+
+/// Adds ranges that were joined.
+pub(super) fn add(path: &Path, ranges: &Joined) -> io::Result<()> {
+    let mut text = String::new();
+    for (extent, bad) in &ranges.bad {
+        text.push_str(&bad_line(*extent, *bad));
+    }
+    for one in &ranges.different {
+        text.push_str(&different_line(one.extent, &one.first));
+    }
+    if ranges.more > 0 {
+        let more = ranges.more;
+        text += &[
+            "# ",
+            &more.to_string(),
+            " more here, of which only the number is known\n",
+        ]
+        .concat();
+    }
+    append(path, &text)
+}
+
+/// Adds, at the end of a wipe, those that were never joined.
+pub(super) fn complete(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut text = String::new();
+    for one in checkpoint.bad.ranges() {
+        if one.is_exact() {
+            text.push_str(&bad_line(one.extent, one.bad));
+        }
+    }
+    for one in checkpoint.mismatches.iter().filter(|one| one.is_exact()) {
+        text.push_str(&different_line(one.extent, &one.value));
+    }
+    append(path, &text)
+}
+
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let length = file.metadata()?.len();
+    let head = if length == 0 { HEAD } else { "" };
+    if length + text.len() as u64 > LARGEST {
+        return Ok(());
+    }
+    file.write_all([head, text].concat().as_bytes())?;
+    file.sync_data()
+}
+
+fn bad_line(extent: Extent, bad: Bad) -> String {
+    let during = match bad.during {
+        During::Write => "write",
+        During::Read => "read",
+    };
+    let state = match bad.state {
+        BadState::Failed => "failed",
+        BadState::Deferred => "not tried again",
+        BadState::Abandoned => "given up as a whole",
+    };
+    format!(
+        "{} {} pass {}, {during}: {state}, errno {}\n",
+        extent.start(),
+        extent.length(),
+        bad.pass,
+        bad.errno
+    )
+}
+
+fn different_line(extent: Extent, first: &First) -> String {
+    format!(
+        "{} {} differs at {}: {} was written, {} is read\n",
+        extent.start(),
+        extent.length(),
+        first.at,
+        to_hex(&first.expected),
+        to_hex(&first.found)
+    )
+}
