@@ -271,7 +271,9 @@ impl<'a> Coordinator<'a> {
     }
 
     fn run(mut self, messages: &Receiver<Message>) -> Ended {
-        self.tell(Event::StepStarted(self.progress()));
+        if self.cycle != Some(Cycle::Opens) {
+            self.tell(Event::StepStarted(self.progress()));
+        }
         loop {
             if self.panicked {
                 // Its chunk will never complete. The scope passes the panic on.
@@ -452,6 +454,9 @@ impl<'a> Coordinator<'a> {
                 }
                 self.unsaved = unsaved;
                 self.saved_state = state;
+                if opened && self.halt.is_none() {
+                    self.tell(Event::StepStarted(self.progress()));
+                }
             }
         }
     }
@@ -772,6 +777,10 @@ impl<'a> Coordinator<'a> {
     }
 
     fn tell_progress(&mut self) {
+        if self.cycle == Some(Cycle::Opens) {
+            // Nothing of a step before its start.
+            return;
+        }
         let now = self.engine.control.now();
         if now.saturating_sub(self.last_progress) >= PROGRESS_EVERY {
             self.last_progress = now;
