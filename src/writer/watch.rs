@@ -25,9 +25,13 @@ use crate::finding::Finding;
 use crate::plan::{Content, Phase, Plan};
 use crate::text::reason;
 
-/// Most holes of a file that are looked at: where there are more, nothing is
-/// concluded from them.
+/// Most holes of a file that are looked at: where there are more, only its count
+/// of blocks tells.
 const MOST_HOLES: usize = 1 << 12;
+
+/// By so many blocks of its file system a file gets smaller with nothing cut off:
+/// XFS frees parts of the tree of its extents when holes are filled.
+const TREE_BLOCKS: u64 = 16;
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Watch {
     // whether the count of blocks is exact, and data becomes a hole only where
     // somebody makes one
     exact: bool,
+    // bytes that the count of blocks may fall by for no reason of ours
+    slack: u64,
     // where the file had data before the first byte, as far as that is exact
     data: Option<ExtentMap<()>>,
     seen: Mutex<Seen>,
@@ -91,6 +97,7 @@ impl Watch {
         };
         let range = Extent::new(base, length).ok_or(io::ErrorKind::InvalidInput)?;
         let exact = fstatfs(&file).is_ok_and(|fs| counts_exactly(magic(fs.filesystem_type())));
+        let slack = TREE_BLOCKS.saturating_mul(meta.blksize());
         if exact {
             // What was preallocated and only read looks like data while it is in
             // memory.
@@ -117,6 +124,7 @@ impl Watch {
             inode: meta.ino(),
             size: meta.len(),
             exact,
+            slack,
             data,
             seen: Mutex::new(seen),
         })
@@ -150,10 +158,14 @@ impl Watch {
             let why = reason(&error);
             format!("its file cannot be asked for its size any more: {why}")
         })?;
-        let fewer = meta.blocks() < seen.blocks;
+        let fallen = seen.blocks.saturating_sub(meta.blocks());
         seen.blocks = meta.blocks();
-        if fewer && self.exact {
-            self.search(&mut seen, true, true);
+        if fallen > 0 && self.exact {
+            let known = seen.lost.bytes();
+            if !self.search(&mut seen, true, true) {
+                let found = seen.lost.bytes() - known;
+                self.note_unplaced(&mut seen, fallen.saturating_mul(512), found);
+            }
         }
         if meta.len() == self.size {
             return Ok(());
@@ -197,7 +209,8 @@ impl Watch {
         let mut seen = self.seen();
         seen.take_in(state, self.range.length());
         let zeros = plan.passes().iter().any(|pass| may_be_zero(&pass.content));
-        self.search(&mut seen, false, self.exact || !zeros);
+        // What is filled here hides from the count what is taken out elsewhere.
+        self.search(&mut seen, self.exact, self.exact || !zeros);
         if self.exact {
             seen.data = self.data_bytes();
         }
@@ -211,13 +224,16 @@ impl Watch {
         seen.take_in(state, self.range.length());
         let zeros = plan.passes().iter().any(|pass| may_be_zero(&pass.content));
         self.search(&mut seen, false, self.exact || !zeros);
-        let (Some(then), Some(now)) = (before.data, self.data_bytes()) else {
-            return;
-        };
         // A copy may have its own holes.
         if !self.exact || before.inode != self.inode || seen.blocks >= before.blocks {
             return;
         }
+        let (Some(then), Some(now)) = (before.data, self.data_bytes()) else {
+            let fallen = (before.blocks - seen.blocks).saturating_mul(512);
+            let found = seen.lost.bytes();
+            self.note_unplaced(&mut seen, fallen, found);
+            return;
+        };
         // What is missing beyond what was written; where, nobody knows any more.
         let gone = then.saturating_sub(now).saturating_sub(seen.lost.bytes());
         if gone > 0 {
@@ -238,40 +254,65 @@ impl Watch {
         Some(self.range.length() - holes)
     }
 
-    /// Finds the holes that nobody here has made. `fewer`: whether the file has
-    /// fewer blocks than it had; `tells`: whether a hole in what was written
-    /// says anything.
-    fn search(&self, seen: &mut Seen, fewer: bool, tells: bool) {
+    /// Finds the holes that nobody here has made. `ahead`: whether to look at what
+    /// is not written yet, too; `tells`: whether a hole in what was written says
+    /// anything. Whether all were found that were to be.
+    fn search(&self, seen: &mut Seen, ahead: bool, tells: bool) -> bool {
         let written = if seen.all {
             Some(self.range)
         } else {
             Extent::new(self.range.start(), seen.below)
         };
-        let within = match written {
-            _ if fewer => self.range,
-            Some(written) => written,
-            None => return,
+        let mut all = true;
+        if let Some(written) = written.filter(|_| tells) {
+            let (holes, whole) = first_holes(&self.file, written);
+            all &= whole;
+            let parts: Vec<Extent> = holes
+                .into_iter()
+                .flat_map(|hole| self.good(seen, hole))
+                .collect();
+            self.note_lost(seen, &parts, false);
+        }
+        let end = written.map_or(self.range.start(), Extent::end);
+        let Some(rest) = Extent::between(end, self.range.end()).filter(|_| ahead) else {
+            return all;
         };
-        let Some(holes) = holes(&self.file, within) else {
-            return;
-        };
-        let (mut overwritten, mut old) = (Vec::new(), Vec::new());
-        for hole in holes {
-            if let Some(part) = written.and_then(|written| hole.clipped(written))
-                && tells
-            {
-                overwritten.extend(self.good(seen, part));
-            }
-            if let Some(data) = self.data.as_ref().filter(|_| fewer) {
-                let ahead = |part: Extent| {
-                    let end = written.map_or(part.start(), Extent::end);
-                    Extent::between(part.start().max(end), part.end())
-                };
-                old.extend(data.overlaps(hole).filter_map(ahead));
+        let Some(data) = &self.data else { return false };
+        let mut old = Vec::new();
+        for part in data.overlaps(rest) {
+            let (holes, whole) = first_holes(&self.file, part);
+            old.extend(holes);
+            all &= whole;
+            // A checkpoint is not to wait for a file in shreds.
+            if old.len() > MOST_HOLES {
+                all = false;
+                break;
             }
         }
-        self.note_lost(seen, &overwritten, false);
         self.note_lost(seen, &old, true);
+        all
+    }
+
+    /// Notes that the file has fewer bytes where too many holes, or none that can
+    /// be asked for, hide which. `found`: how many of them were found all the same.
+    fn note_unplaced(&self, seen: &mut Seen, fallen: u64, found: u64) {
+        let gone = fallen.saturating_sub(found);
+        if gone <= self.slack {
+            return;
+        }
+        // Nobody knows where: what was not written may have been in them.
+        let (here, was) = (seen.below, !seen.all);
+        if let Some(Finding::FileLost { at, bytes, old }) = seen.findings.last_mut()
+            && (*at, *old) == (here, was)
+        {
+            *bytes = bytes.saturating_add(gone);
+            return;
+        }
+        seen.findings.push(Finding::FileLost {
+            at: here,
+            bytes: gone,
+            old: was,
+        });
     }
 
     /// The parts of a range of the file that were written: what could not be
@@ -344,33 +385,43 @@ fn counts_exactly(magic: u64) -> bool {
     EXACT.contains(&magic)
 }
 
-/// The holes of a file within a range, up to its end; `None` where there are too
-/// many, or the file system does not tell.
+/// The holes of a file within a range; `None` where there are too many, or the
+/// file system does not tell.
 fn holes(file: &File, within: Extent) -> Option<Vec<Extent>> {
-    let seek = |at: u64, whence| {
+    let (found, all) = first_holes(file, within);
+    all.then_some(found)
+}
+
+/// The first holes of a file within a range, and whether these are all. What lies
+/// behind its end is one.
+fn first_holes(file: &File, within: Extent) -> (Vec<Extent>, bool) {
+    let seek = |at: u64, whence, behind_the_end| {
         let at = i64::try_from(at).ok()?;
         match lseek(file, at, whence) {
             Ok(found) => u64::try_from(found).ok(),
-            // At or behind the end of the file.
-            Err(Errno::ENXIO) => Some(u64::MAX),
+            Err(Errno::ENXIO) => Some(behind_the_end),
             Err(_) => None,
         }
     };
     let mut found = Vec::new();
     let mut at = within.start();
     while at < within.end() {
-        let hole = seek(at, Whence::SeekHole)?;
+        let Some(hole) = seek(at, Whence::SeekHole, at) else {
+            return (found, false);
+        };
         if hole >= within.end() {
             break;
         }
-        let data = seek(hole, Whence::SeekData)?.min(within.end());
-        found.extend(Extent::between(hole, data));
+        let Some(data) = seek(hole, Whence::SeekData, u64::MAX) else {
+            return (found, false);
+        };
+        at = data.min(within.end());
+        found.extend(Extent::between(hole, at));
         if found.len() > MOST_HOLES {
-            return None;
+            return (found, false);
         }
-        at = data;
     }
-    Some(found)
+    (found, true)
 }
 
 #[cfg(test)]
@@ -533,5 +584,69 @@ mod tests {
         Arc::make_mut(&mut state.bad).add(all, bad);
         watch.look(&state, &plan(1)).unwrap();
         assert_eq!(found(&watch), []);
+    }
+
+    #[test]
+    fn what_is_taken_out_ahead_is_found_where_as_much_was_filled() {
+        let Some((file, watch)) = watched(0, Role::Image, SIZE) else {
+            return;
+        };
+        file.write_all_at(&vec![1; 524_288], 512 * KIB).unwrap();
+        file.sync_all().unwrap();
+        let watch = Watch::begin(watch.file, Role::Image, SIZE).unwrap();
+        watch.look(&at(0, 0), &plan(1)).unwrap();
+        let before = file.metadata().unwrap().blocks();
+        file.write_all_at(&vec![2; 262_144], 0).unwrap();
+        file.sync_all().unwrap();
+        punch(&file, 900 * KIB, 64 * KIB);
+        // The end of its data, too.
+        punch(&file, 1000 * KIB, 24 * KIB);
+        assert!(file.metadata().unwrap().blocks() > before);
+        watch.look(&at(0, 256 * KIB), &plan(1)).unwrap();
+        let all: Vec<_> = found(&watch);
+        assert_eq!(all, [lost(900 * KIB, 88 * KIB, true)]);
+    }
+
+    #[test]
+    fn what_is_taken_out_of_a_file_of_too_many_holes_is_counted() {
+        let big = 128 * KIB * KIB;
+        let Some((file, watch)) = watched(0, Role::Image, SIZE) else {
+            return;
+        };
+        file.set_len(big).unwrap();
+        let most = MOST_HOLES as u64 + 8;
+        for index in 0..most {
+            file.write_all_at(&[1; 4096], index * 8 * KIB).unwrap();
+        }
+        file.write_all_at(&vec![1; 8 << 20], 64 * KIB * KIB)
+            .unwrap();
+        file.sync_all().unwrap();
+        let watch = Watch::begin(watch.file, Role::Image, big).unwrap();
+        assert_eq!(watch.data, None);
+        watch.look(&at(0, 0), &plan(1)).unwrap();
+        assert_eq!(found(&watch), []);
+        let mut checkpoint = Checkpoint::begin(
+            crate::device::example::disk().identity,
+            plan(1),
+            4096,
+            "01".into(),
+            "now",
+        );
+        watch.note(&mut checkpoint);
+        punch(&file, 64 * KIB * KIB, 4 * KIB * KIB);
+        watch.glance().unwrap();
+        punch(&file, 68 * KIB * KIB, 4 * KIB * KIB);
+        watch.look(&at(0, 0), &plan(1)).unwrap();
+        let all = found(&watch);
+        let [Finding::FileLost { bytes, old, .. }] = all[..] else {
+            panic!("{all:?}")
+        };
+        // With what the file system knew of them.
+        let about = 8 * KIB * KIB..8 * KIB * KIB + 64 * KIB;
+        assert!(old && about.contains(&bytes), "{all:?}");
+        // A resume misses them as well.
+        let later = Watch::begin(file, Role::Image, big).unwrap();
+        later.since(&checkpoint.file.unwrap(), &at(0, 0), &plan(1));
+        assert_eq!(found(&later), all);
     }
 }
