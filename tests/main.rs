@@ -6,9 +6,14 @@
 )]
 
 mod it;
+mod rig;
 mod support;
 
 fn main() -> std::process::ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "campaign") {
+        return rig::ledger::run(&words[1..]);
+    }
     let mut args = libtest_mimic::Arguments::from_args();
     // Most tests wait for a rate limit or a slow disk, not for a processor.
     let cpus = std::thread::available_parallelism().map_or(2, usize::from);

@@ -3,6 +3,7 @@
 mod again;
 mod bounds;
 mod check;
+mod cuts;
 mod delivery;
 mod durable;
 mod ensure;
@@ -12,6 +13,7 @@ mod faults;
 mod faulty;
 mod input;
 mod interrupts;
+mod judge;
 mod list;
 mod means;
 mod moved;
@@ -42,11 +44,13 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         bounds::cases(),
         again::cases(),
         check::cases(),
+        cuts::cases(),
         delivery::cases(),
         ensure::cases(),
         errors::cases(),
         input::cases(),
         interrupts::cases(),
+        judge::cases(),
         list::cases(),
         means::cases(),
         natures::cases(),

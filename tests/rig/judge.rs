@@ -1,0 +1,255 @@
+//! Whether a drive and a state directory, as a cut left them, keep the promise.
+//! It shares no code with the program: the stream is worked out anew, and the
+//! JSON is read field by field.
+
+use serde_json::Value;
+
+use super::memory::Memory;
+use super::stream::Stream;
+
+/// What the state directory holds.
+#[derive(Clone, Default)]
+pub struct Files {
+    /// Checkpoints: name and bytes.
+    pub pending: Vec<(String, Vec<u8>)>,
+    /// Records.
+    pub reports: Vec<(String, Vec<u8>)>,
+}
+
+/// What is known from outside.
+#[derive(Clone)]
+pub struct Known {
+    /// Bytes between checkpoints.
+    pub interval: u64,
+    /// How far the last look found it: pass, phase, position.
+    pub before: Option<Place>,
+    /// Where the writes since the last look reached, survived or not; 0: none.
+    pub reach: u64,
+    /// Sectors of 512 bytes that take no write.
+    pub bad: Vec<u64>,
+    /// The program said that it is finished, before the cut.
+    pub said_wiped: bool,
+}
+
+/// Pass from 0, phase 0 write, 1 verify, 2 complete, bytes.
+pub type Place = (u64, u64, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No file, and nothing was written.
+    Untouched,
+    /// A checkpoint.
+    Unfinished(Place),
+    /// A record.
+    Finished,
+}
+
+/// Bytes that are compared at a time.
+const STEP: u64 = 256 << 10;
+
+/// What it found, or everything that is wrong.
+pub fn judge(drive: &Memory, files: &Files, known: &Known) -> Result<Found, Vec<String>> {
+    let mut wrong = Vec::new();
+    let found = look(drive, files, known, &mut wrong);
+    match found {
+        Some(found) if wrong.is_empty() => Ok(found),
+        _ => Err(wrong),
+    }
+}
+
+fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -> Option<Found> {
+    if files.pending.len() > 1 || files.reports.len() > 1 {
+        wrong.push(format!(
+            "{} checkpoints, {} records",
+            files.pending.len(),
+            files.reports.len()
+        ));
+    }
+    let record = read(files.reports.first(), wrong);
+    let checkpoint = read(files.pending.first(), wrong);
+    if known.said_wiped && record.is_none() {
+        wrong.push("WIPED was said, and there is no record".into());
+    }
+    let Some(value) = record.as_ref().or(checkpoint.as_ref()) else {
+        untouched(drive, known, wrong);
+        return Some(Found::Untouched);
+    };
+    let field = |name: &str| value.get(name).and_then(Value::as_u64);
+    let plan = value.get("plan").and_then(Value::as_array);
+    let streams: Option<Vec<Stream>> = plan.and_then(|plan| plan.iter().map(Stream::of).collect());
+    let phase = match value.get("phase").and_then(Value::as_str) {
+        Some("write") => Some(0),
+        Some("verify") => Some(1),
+        Some("complete") => Some(2),
+        _ => None,
+    };
+    let numbers = [field("pass"), field("written"), field("verified"), phase];
+    let (Some(streams), [Some(pass @ 1..), Some(written), Some(verified), Some(phase)]) =
+        (streams, numbers)
+    else {
+        wrong.push(format!("is not understood: {value}"));
+        return None;
+    };
+    if field("total_size") != Some(drive.size) || pass > streams.len() as u64 {
+        wrong.push(format!("contradicts itself or the drive: {value}"));
+        return None;
+    }
+    let bad = bad(value);
+    bad_is_true(&bad, known, written, phase, wrong);
+    let place = (pass - 1, phase, if phase == 1 { verified } else { written });
+    if record.is_some() && (phase != 2 || pass != streams.len() as u64) {
+        wrong.push(format!("a record of what is not complete: {place:?}"));
+    }
+    if known.before.is_some_and(|before| place < before) {
+        wrong.push(format!(
+            "backwards: {:?} was saved, and now {place:?}",
+            known.before
+        ));
+    }
+    // The furthest that may have been written ahead of what is saved.
+    let most = written.saturating_add(known.interval);
+    if phase == 0 && known.reach > most && pass == 1 {
+        wrong.push(format!(
+            "written up to {}, more than {} beyond the saved {written}",
+            known.reach, known.interval
+        ));
+    }
+    let current = &streams[usize::try_from(pass - 1).unwrap()];
+    let earlier = usize::try_from(pass - 1).unwrap().checked_sub(1);
+    let earlier = earlier.map(|earlier| &streams[earlier]);
+    let done = if phase == 0 { written } else { drive.size };
+    compare(drive, (current, earlier), (done, most), &bad, wrong);
+    Some(if record.is_some() {
+        Found::Finished
+    } else {
+        Found::Unfinished(place)
+    })
+}
+
+fn read(file: Option<&(String, Vec<u8>)>, wrong: &mut Vec<String>) -> Option<Value> {
+    let (name, bytes) = file?;
+    match serde_json::from_slice(bytes) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            wrong.push(format!("{name} is torn, {} bytes: {error}", bytes.len()));
+            None
+        }
+    }
+}
+
+fn untouched(drive: &Memory, known: &Known, wrong: &mut Vec<String>) {
+    if let Some(before) = known.before {
+        wrong.push(format!("nothing is left of what was saved at {before:?}"));
+    }
+    let fresh = Memory::new(drive.size, super::memory::Before::Tags);
+    if let Some(at) = first_difference(drive, &fresh) {
+        wrong.push(format!("byte {at} was written, and no checkpoint says so"));
+    }
+}
+
+fn first_difference(drive: &Memory, other: &Memory) -> Option<u64> {
+    let mut at = 0;
+    while at < drive.size {
+        let length = usize::try_from(STEP.min(drive.size - at)).unwrap();
+        if drive.is_touched(at, length) {
+            let (a, b) = (drive.read(at, length), other.read(at, length));
+            if let Some(place) = a.iter().zip(&b).position(|(a, b)| a != b) {
+                return Some(at + place as u64);
+            }
+        }
+        at += STEP;
+    }
+    None
+}
+
+/// The ranges that are given up.
+fn bad(value: &Value) -> Vec<(u64, u64)> {
+    let list = value.get("bad").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let start = entry.get("start")?.as_u64()?;
+            Some((start, start + entry.get("length")?.as_u64()?))
+        })
+        .collect()
+}
+
+/// What is called bad is bad, and no bad sector that was passed is left out.
+fn bad_is_true(
+    listed: &[(u64, u64)],
+    known: &Known,
+    written: u64,
+    phase: u64,
+    wrong: &mut Vec<String>,
+) {
+    for &(start, end) in listed {
+        let all = (start / 512..end.div_ceil(512)).all(|sector| known.bad.contains(&sector));
+        if !all {
+            wrong.push(format!("{start}-{end} is called bad and is not"));
+        }
+    }
+    for sector in &known.bad {
+        let at = sector * 512;
+        let passed = phase > 0 || at < written;
+        if passed
+            && !listed
+                .iter()
+                .any(|&(start, end)| (start..end).contains(&at))
+        {
+            wrong.push(format!("the bad sector at {at} is passed over in silence"));
+        }
+    }
+}
+
+/// Every sector: below `done` what this pass writes, up to `most` that or what
+/// was there before, beyond it what was there before.
+fn compare(
+    drive: &Memory,
+    (current, earlier): (&Stream, Option<&Stream>),
+    (done, most): (u64, u64),
+    bad: &[(u64, u64)],
+    wrong: &mut Vec<String>,
+) {
+    let mut at = 0;
+    while at < drive.size && wrong.len() < 5 {
+        let length = usize::try_from(STEP.min(drive.size - at)).unwrap();
+        // Of a first pass far ahead, where nothing ever was: nothing to read.
+        if at >= done && earlier.is_none() && !drive.is_touched(at, length) {
+            at += STEP;
+            continue;
+        }
+        let found = drive.read(at, length);
+        let new = current.bytes(at, length);
+        if at + STEP <= done && found == new {
+            at += STEP;
+            continue;
+        }
+        let old = match earlier {
+            Some(earlier) => earlier.bytes(at, length),
+            None => crate::support::content::tags(at, length),
+        };
+        for (number, found) in found.chunks(512).enumerate() {
+            let place = at + number as u64 * 512;
+            let range = number * 512..number * 512 + found.len();
+            if bad
+                .iter()
+                .any(|&(start, end)| (start..end).contains(&place))
+            {
+                continue;
+            }
+            let (is_new, is_old) = (found == &new[range.clone()], found == &old[range]);
+            let problem = if place < done {
+                (!is_new).then_some("is not what was written, below what is saved")
+            } else if place >= most {
+                (!is_old).then_some("was written further ahead than the interval")
+            } else {
+                (!is_new && !is_old).then_some("is neither old nor new")
+            };
+            if let Some(problem) = problem {
+                wrong.push(format!("byte {place} {problem} ({done}, {most})"));
+                break;
+            }
+        }
+        at += STEP;
+    }
+}

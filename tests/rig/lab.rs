@@ -1,0 +1,221 @@
+//! A drive and a state directory on disks that can lose their power.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::disk::{Cut, Machine, Served};
+use super::judge::Files;
+use super::memory::{Before, Memory};
+use crate::support::device::{Loop, Mount};
+use crate::support::run::{Done, Running, Wipe};
+use crate::support::{MIB, Scratch, sh};
+
+/// The number of the drive among the disks; the other is that of the state.
+pub const DRIVE: usize = 0;
+
+/// What the state directory stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fs {
+    Ext4,
+    /// Its data goes through the journal.
+    Ext4Data,
+    Xfs,
+    Btrfs,
+}
+
+impl Fs {
+    pub const ALL: [Self; 4] = [Self::Ext4, Self::Ext4Data, Self::Xfs, Self::Btrfs];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Ext4Data => "ext4 data=journal",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+
+    fn size(self) -> u64 {
+        match self {
+            Self::Ext4 | Self::Ext4Data => 32 * MIB,
+            // The least that mkfs makes.
+            Self::Xfs => 320 * MIB,
+            Self::Btrfs => 128 * MIB,
+        }
+    }
+
+    fn make(self, device: &Path) {
+        let now = "lazy_itable_init=0,lazy_journal_init=0";
+        match self {
+            Self::Ext4 | Self::Ext4Data => sh!("mkfs.ext4", "-q", "-F", "-E", now, device),
+            Self::Xfs => sh!("mkfs.xfs", "-q", "-f", "-K", device),
+            Self::Btrfs => sh!("mkfs.btrfs", "-q", "-f", "-K", device),
+        };
+    }
+
+    fn options(self) -> &'static str {
+        match self {
+            Self::Ext4Data => "noatime,data=journal",
+            Self::Ext4 | Self::Btrfs => "noatime",
+            Self::Xfs => "noatime,nouuid",
+        }
+    }
+
+    /// A disk with an empty one; made once.
+    fn fresh(self, scratch: &Scratch) -> Memory {
+        static MADE: Mutex<Option<HashMap<Fs, Memory>>> = Mutex::new(None);
+        let mut made = MADE
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let made = made.get_or_insert_with(HashMap::new);
+        if let Some(memory) = made.get(&self) {
+            return memory.clone();
+        }
+        let machine = Machine::new(vec![("fresh", Memory::new(self.size(), Before::Zeros))]);
+        let served = Served::at(&scratch.join("fresh"), &machine);
+        let device = Loop::with(&served.file("fresh"), &["--direct-io=on"]);
+        self.make(device.path());
+        drop(device);
+        drop(served);
+        let memory = machine.lock().disks[0].memory.clone();
+        made.insert(self, memory.clone());
+        memory
+    }
+}
+
+/// What is wiped, and how.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub fs: Fs,
+    pub size: u64,
+    /// Bytes between checkpoints.
+    pub interval: u64,
+    /// More options of the first run.
+    pub options: String,
+    /// Sectors of 512 bytes that take no write.
+    pub bad: Vec<u64>,
+    pub flush_time: Duration,
+}
+
+pub struct Lab {
+    scratch: Scratch,
+    pub machine: Machine,
+    served: Served,
+    job: Job,
+}
+
+/// The disks plugged in and the state directory mounted; unplugged when
+/// dropped.
+pub struct Plugged {
+    // dropped in this order
+    _mount: Mount,
+    _state: Loop,
+    drive: Loop,
+}
+
+impl Lab {
+    pub fn new(job: &Job) -> Self {
+        let scratch = Scratch::new();
+        let state = job.fs.fresh(&scratch);
+        let drive = Memory::new(job.size, Before::Tags);
+        let machine = Machine::new(vec![("drive", drive), ("state", state)]);
+        {
+            let mut power = machine.lock();
+            power.disks[DRIVE].bad.clone_from(&job.bad);
+            power.flush_time = job.flush_time;
+        }
+        let served = Served::at(&scratch.join("disks"), &machine);
+        Self {
+            scratch,
+            machine,
+            served,
+            job: job.clone(),
+        }
+    }
+
+    fn point(&self) -> PathBuf {
+        self.scratch.join("mnt")
+    }
+
+    pub fn plug(&self) -> Plugged {
+        self.machine.start();
+        let drive = Loop::with(&self.served.file("drive"), &["--direct-io=on"]);
+        let state = Loop::with(&self.served.file("state"), &["--direct-io=on"]);
+        let mount = Mount::with(state.path(), self.point(), self.job.fs.options());
+        Plugged {
+            _mount: mount,
+            _state: state,
+            drive,
+        }
+    }
+
+    /// What the state directory holds.
+    pub fn files(&self) -> Files {
+        Files {
+            pending: read(&self.point().join("state/pending")),
+            reports: read(&self.point().join("state/reports")),
+        }
+    }
+
+    fn wipe(&self) -> Wipe {
+        self.scratch
+            .wipeit()
+            .state(&self.point().join("state"))
+            .under(["env", "--default-signal"])
+            .arg("--yes")
+            .arg(format!("--checkpoint-every={}", self.job.interval))
+            .limit(300)
+    }
+
+    fn start(&self, plugged: &Plugged, resume: bool) -> Running {
+        let wipe = if resume {
+            self.wipe().arg("--resume")
+        } else {
+            self.wipe().words(&self.job.options)
+        };
+        wipe.arg(plugged.drive.path()).start()
+    }
+
+    /// Starts or resumes the wipe and sends it a signal at this event.
+    pub fn killed(&self, plugged: &Plugged, resume: bool, event: u64, signal: Signal) -> Done {
+        self.machine.arm(None);
+        let mut running = self.start(plugged, resume);
+        if self.machine.wait_for_event(event, || !running.is_running()) {
+            running.signal(signal);
+        }
+        running.wait()
+    }
+
+    /// Starts or resumes the wipe, until it ends or the power is cut; how it
+    /// ended where it did.
+    pub fn run(&self, plugged: &Plugged, resume: bool, cut: Option<Cut>) -> Option<Done> {
+        let alone = cut.is_some_and(|cut| cut.only.is_some());
+        self.machine.arm(cut);
+        let mut running = self.start(plugged, resume);
+        let limit = Duration::from_secs(300);
+        let is_cut = self.machine.wait_for_cut(|| !running.is_running(), limit);
+        if is_cut && !alone {
+            running.signal(Signal::SIGKILL);
+            running.wait();
+            return None;
+        }
+        Some(running.wait())
+    }
+}
+
+fn read(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().to_string();
+        let is_json = entry.path().extension().is_some_and(|end| end == "json");
+        if is_json && !name.starts_with('.') {
+            found.push((name, std::fs::read(entry.path()).unwrap_or_default()));
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,13 @@
+//! Power cuts without a machine: two disks with a volatile cache, one under a
+//! loop device for the drive and one for the disk of the state directory, lose
+//! their power in one instant; what is left is judged, and the wipe resumed to
+//! its end.
+
+pub mod campaign;
+pub mod disk;
+pub mod judge;
+pub mod kills;
+pub mod lab;
+pub mod ledger;
+pub mod memory;
+pub mod stream;
