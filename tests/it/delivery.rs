@@ -758,7 +758,8 @@ fn a_wipe_that_runs_is_not_to_be_resumed() {
     let scratch = Scratch::new();
     let image = scratch.tagged("old.img", 16 * MIB);
     let state = scratch.state();
-    let run = begun(scratch.wipe(&image).yes().words(SLOW), &state);
+    let slow = "--rate-limit 1M -b 64K --checkpoint-every 1M";
+    let run = begun(scratch.wipe(&image).yes().words(slow), &state);
     let (wipe, text) = list(&scratch);
     assert_eq!(
         (&wipe["running"], &wipe["command"]),

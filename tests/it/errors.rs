@@ -227,7 +227,9 @@ fn killed(pid: u32) {
 
 fn an_image_on_a_disk_that_dies_has_no_bad_sectors() {
     let scratch = Scratch::new();
-    let old = scratch.sparse("disk.img", 64 * MIB);
+    // A size of its own: while a disk does not answer, what has its size and may
+    // be over the same file is refused to the tests beside this one.
+    let old = scratch.sparse("disk.img", 66 * MIB);
     let disk = SlowDisk::over(&scratch, &old, &Traits::default());
     let mount = Mount::ext4(disk.path(), scratch.join("mounted"));
     let image = mount.point().join("old.img");
@@ -243,7 +245,7 @@ fn an_image_on_a_disk_that_dies_has_no_bad_sectors() {
 
 fn a_device_whose_server_is_killed_has_no_bad_sectors() {
     let scratch = Scratch::new();
-    let old = scratch.tagged("old.img", SIZE);
+    let old = scratch.tagged("old.img", 19 * MIB);
     let disk = SlowDisk::over(&scratch, &old, &Traits::default());
     let run = begun(&scratch, disk.path());
     killed(disk.daemon());

@@ -255,7 +255,7 @@ fn a_running_wipe_is_told_from_one_that_was_killed() {
     let mut run = scratch
         .wipe(device.path())
         .yes()
-        .words("-s zero --rate-limit 8M -b 64K --checkpoint-every 1M")
+        .words("-s zero --rate-limit 1M -b 64K --checkpoint-every 1M")
         .start();
     run.until("a checkpoint", |_| state.try_checkpoint().is_some());
     let disk = entry(&json(&scratch), device.path());
