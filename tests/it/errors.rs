@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::content::{Content, check};
-use crate::support::device::{Loop, Mount, Served, SlowDisk, Traits};
+use crate::support::device::{Loop, Mount, Served, SlowDisk, Traits, size_of_its_own};
 use crate::support::run::{Done, Running, Wipe};
 use crate::support::state::number;
 use crate::support::{MIB, Need, STRACE, Scratch, cases, sh};
@@ -227,8 +227,6 @@ fn killed(pid: u32) {
 
 fn an_image_on_a_disk_that_dies_has_no_bad_sectors() {
     let scratch = Scratch::new();
-    // A size of its own: while a disk does not answer, what has its size and may
-    // be over the same file is refused to the tests beside this one.
     let old = scratch.sparse("disk.img", 66 * MIB);
     let disk = SlowDisk::over(&scratch, &old, &Traits::default());
     let mount = Mount::ext4(disk.path(), scratch.join("mounted"));
@@ -245,7 +243,7 @@ fn an_image_on_a_disk_that_dies_has_no_bad_sectors() {
 
 fn a_device_whose_server_is_killed_has_no_bad_sectors() {
     let scratch = Scratch::new();
-    let old = scratch.tagged("old.img", 19 * MIB);
+    let old = scratch.tagged("old.img", size_of_its_own());
     let disk = SlowDisk::over(&scratch, &old, &Traits::default());
     let run = begun(&scratch, disk.path());
     killed(disk.daemon());

@@ -8,7 +8,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::support::content::{Content, check};
-use crate::support::device::{SlowDisk, Traits, size_of};
+use crate::support::device::{SlowDisk, Traits, size_of, size_of_its_own};
 use crate::support::pty::Terminal;
 use crate::support::run::Running;
 use crate::support::state::{Watcher, number};
@@ -158,9 +158,7 @@ struct Hanging {
 
 impl Hanging {
     fn new(scratch: &Scratch, options: &str) -> Self {
-        // A size of its own: while a disk does not answer, what has its size and may
-        // be over the same file is refused to the tests beside this one.
-        let image = scratch.tagged("old.img", 65 * MIB);
+        let image = scratch.tagged("old.img", size_of_its_own());
         let traits = Traits {
             write_speed: Some(2 * MIB),
             ..Traits::default()

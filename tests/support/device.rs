@@ -266,6 +266,15 @@ pub struct SlowDisk {
     daemon: Daemon,
 }
 
+/// A size in bytes that no other disk of these tests has: while one does not
+/// answer, what has its size and may be over the same file is refused to the
+/// tests beside it.
+pub fn size_of_its_own() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static TAKEN: AtomicU64 = AtomicU64::new(1);
+    20 * super::MIB + TAKEN.fetch_add(1, Ordering::Relaxed) * 64 * super::KIB
+}
+
 /// What the disk does.
 #[derive(Default)]
 pub struct Traits {
