@@ -1,6 +1,7 @@
 //! The record and the report of a finished wipe: where they go, that they can go
 //! there, and what is done where they cannot.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,6 +11,7 @@ use crate::checkpoint::{Checkpoint, LARGEST, Unread, Wanted};
 use crate::cli::Request;
 use crate::device::{Device, Fact, Host, Node};
 use crate::display;
+use crate::extent::Amount;
 use crate::outcome::Outcome;
 use crate::progress::place::{Files, Place};
 use crate::progress::{self, Saver};
@@ -127,7 +129,9 @@ impl Delivered {
 
 /// The end of a wipe whose outcome is known: what is to be written, from memory.
 pub struct Delivery<'a> {
-    record: &'a Record,
+    record: Cow<'a, Record>,
+    // whether an earlier run of this wipe kept the record
+    kept: bool,
     saver: &'a Saver,
     device: &'a Device,
     json: Vec<u8>,
@@ -139,16 +143,33 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// Nothing is written yet.
+    /// Nothing is written yet. A record that an earlier run of this wipe kept
+    /// with the same result stays as it is, and the rest is written from it: its
+    /// SHA-256 stands on pages.
     ///
     /// # Errors
     /// Never in practice: the record cannot be told as JSON.
     pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
         let not_yet = || Err(String::new());
         let report = record.checkpoint.report.path.as_ref();
+        let before = read_record(&saver.report_path()).ok();
+        let before = before.filter(|(_, before)| is_same_end(before, record));
+        let kept = before.is_some();
+        let (json, record) = match before {
+            Some((json, mut before)) => {
+                // Where this run wants its report.
+                before.checkpoint.report = record.checkpoint.report.clone();
+                (json, Cow::Owned(before))
+            }
+            None => {
+                let json = report::record_json(record).map_err(io::Error::other)?;
+                (json, Cow::Borrowed(record))
+            }
+        };
         Ok(Self {
-            json: report::record_json(record).map_err(io::Error::other)?,
+            json,
             record,
+            kept,
             saver,
             device,
             hopeless: false,
@@ -219,11 +240,16 @@ impl<'a> Delivery<'a> {
         if self.now.page.is_err() {
             let path = self.saver.report_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let page = page::html(self.record, &self.json, &name);
+            let page = page::html(&self.record, &self.json, &name);
             self.now.page = self.saver.keep_page(page.as_bytes()).map_err(text);
         }
         if self.now.record.is_err() {
-            self.now.record = self.saver.keep_record(&self.json).map_err(text);
+            let kept = if self.kept {
+                self.saver.confirm_record()
+            } else {
+                self.saver.keep_record(&self.json)
+            };
+            self.now.record = kept.map_err(text);
         }
         let kept = self.now.record.is_ok();
         // A page alone says where its record is.
@@ -242,12 +268,42 @@ impl<'a> Delivery<'a> {
 
     fn report(&mut self) -> Result<Vec<PathBuf>, String> {
         let kept = self.now.record.is_ok().then(|| self.saver.report_path());
-        let written = write_report(self.record, &self.json, kept.as_deref(), self.device);
+        let written = write_report(&self.record, &self.json, kept.as_deref(), self.device);
         written.map_err(|NotWritten { why, for_good }| {
             self.hopeless = for_good;
             why
         })
     }
+}
+
+/// A record as it is kept, byte for byte, and what it says.
+fn read_record(path: &Path) -> io::Result<(Vec<u8>, Record)> {
+    let mut file = progress::open(path)?;
+    let known = Record::read(&mut file).map_err(|why| match why {
+        Unread::Unreadable(error) => error,
+        Unread::Invalid(why) => io::Error::other(why.to_string()),
+    })?;
+    // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
+    if file.metadata()?.len() > LARGEST {
+        return Ok((report::record_json(&known)?, known));
+    }
+    let mut json = Vec::new();
+    file.rewind()?;
+    file.take(LARGEST).read_to_end(&mut json)?;
+    Ok((json, known))
+}
+
+/// Whether two records say the same of the same wipe. What was found in a part
+/// that was done again may differ: then the new one is true.
+fn is_same_end(before: &Record, now: &Record) -> bool {
+    // A file that has no room for all ranges joins more of them.
+    let alike = |a: Amount, b: Amount| a.least == b.least && !(a.is_exact() && b.is_exact());
+    let (a, b) = (&before.checkpoint, &now.checkpoint);
+    a.run_id == b.run_id
+        && before.outcome == now.outcome
+        && a.phase == b.phase
+        && (a.bad == b.bad || alike(a.bad.amount(), b.bad.amount()))
+        && (a.mismatches == b.mismatches || alike(a.mismatches.amount(), b.mismatches.amount()))
 }
 
 /// A report that was not written.
@@ -327,22 +383,7 @@ pub fn again(
     let Some(path) = &request.report else {
         return Ok(Vec::new());
     };
-    let read = || -> io::Result<(Vec<u8>, Record)> {
-        let mut file = progress::open(&record.path)?;
-        let known = Record::read(&mut file).map_err(|why| match why {
-            Unread::Unreadable(error) => error,
-            Unread::Invalid(why) => io::Error::other(why.to_string()),
-        })?;
-        // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
-        if file.metadata()?.len() > LARGEST {
-            return Ok((report::record_json(&known)?, known));
-        }
-        let mut json = Vec::new();
-        file.rewind()?;
-        file.take(LARGEST).read_to_end(&mut json)?;
-        Ok((json, known))
-    };
-    let (json, mut known) = read().map_err(|error| reason(&error))?;
+    let (json, mut known) = read_record(&record.path).map_err(|error| reason(&error))?;
     known.checkpoint.report.path = Some(Place::new(path)?.to_text());
     let written = write_report(&known, &json, Some(&record.path), device);
     written.map_err(|not| not.why)
@@ -386,6 +427,15 @@ mod tests {
     /// Ends a wipe whose report goes to `out/`, where `wait` says how long it is
     /// tried; gives what was told on the way as well.
     fn ended(folder: &Path, wait: &dyn Fn() -> bool) -> (Delivered, Vec<String>) {
+        ended_as(folder, &Outcome::Wiped, "then", wait)
+    }
+
+    fn ended_as(
+        folder: &Path,
+        outcome: &Outcome,
+        time: &str,
+        wait: &dyn Fn() -> bool,
+    ) -> (Delivered, Vec<String>) {
         let pass = Pass {
             content: Content::Zero,
             verify: Verify::None,
@@ -398,11 +448,12 @@ mod tests {
             phase: Phase::Complete,
         };
         checkpoint.set_position(complete, 0);
+        checkpoint.timestamp = time.into();
         checkpoint.report.path = Some(format!("{}/out/", folder.display()));
         let dir = StateDir::new(folder.join("state"));
         let name = "a.json".to_string();
         let saver = Saver::new(dir, name, checkpoint.clone(), [], Box::new(Still));
-        let record = Record::new(&checkpoint, &Outcome::Wiped, &device, Computer::default());
+        let record = Record::new(&checkpoint, outcome, &device, Computer::default());
         let told = RefCell::new(Vec::new());
         let tell = |what| told.borrow_mut().push(what);
         let delivery = Delivery::new(&record, &saver, &device).unwrap();
@@ -466,5 +517,35 @@ mod tests {
         // The record stands whatever became of it.
         assert!(delivered.record.is_ok() && delivered.ended.is_ok());
         assert!(!delivered.is_whole());
+    }
+
+    #[test]
+    fn a_record_that_was_kept_before_stays_byte_for_byte_unless_it_says_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        for name in ["pending", "reports"] {
+            fs::create_dir_all(state.join(name)).unwrap();
+        }
+        let record = state.join("reports/a.json");
+        let end = |outcome, time| {
+            let (delivered, _) = ended_as(folder.path(), outcome, time, &|| false);
+            assert!(delivered.is_whole(), "{delivered:?}");
+            let json = fs::read(&record).unwrap();
+            let page = fs::read_to_string(record.with_extension("html")).unwrap();
+            assert!(page.contains(&page::digest(&json)), "{page}");
+            for report in delivered.report.unwrap() {
+                let bytes = fs::read(&report).unwrap();
+                assert!(report.extension().unwrap() != "json" || bytes == json);
+            }
+            json
+        };
+        let first = end(&Outcome::Wiped, "then");
+        fs::remove_file(record.with_extension("html")).unwrap();
+        assert!(end(&Outcome::Wiped, "later") == first);
+        assert!(end(&Outcome::NotClear, "later") != first);
+        // Nor is half of it a record.
+        fs::write(&record, &first[..first.len() / 2]).unwrap();
+        let again = end(&Outcome::Wiped, "later");
+        assert!(again != first && again.len() > first.len() / 2);
     }
 }

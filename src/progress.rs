@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use self::file::{replace, sync_folder};
+use self::file::{replace, sync_file, sync_folder};
 use self::room::Room;
 use self::slots::Slots;
 pub use self::store::{LoadError, Pending, Record, Records, StateDir, open};
@@ -119,6 +119,9 @@ pub struct Saver {
     mark: Mark,
     // for the end; nothing is kept before it is asked for
     room: Room,
+    // whether there was room, and why there is none any more
+    had_room: bool,
+    lost_room: Option<io::Error>,
     // where renaming is not durable
     slots: Option<Slots>,
 }
@@ -148,6 +151,8 @@ impl Saver {
             made: false,
             mark: Mark::default(),
             room,
+            had_room: false,
+            lost_room: None,
             slots: None,
         }
     }
@@ -204,7 +209,14 @@ impl Saver {
         // Where there is no folder, the first save will say so.
         self.dir
             .create()
-            .map_or(Ok(()), |()| self.room.keep(json, &self.checkpoint.plan))
+            .map_or(Ok(()), |()| self.room.keep(json, &self.checkpoint.plan))?;
+        self.had_room |= self.room.is_kept();
+        Ok(())
+    }
+
+    /// Why the room that was kept is there no more; told once.
+    pub fn lost_room(&mut self) -> Option<io::Error> {
+        self.lost_room.take()
     }
 
     /// Gives the room back where the wipe has no checkpoint.
@@ -301,6 +313,14 @@ impl Saver {
         self.keep(&self.report_path(), record)
     }
 
+    /// Makes a record durable that an earlier run of this wipe kept.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn confirm_record(&self) -> io::Result<()> {
+        sync_file(&self.report_path())
+    }
+
     /// Writes a file of the end of a wipe, for which room is kept.
     fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if self.dir.in_slots {
@@ -362,9 +382,12 @@ impl Saver {
             }
         }
         if !self.room.is_enough_for(length) && self.checkpoint.phase != Phase::Complete {
-            // That there is none was said at the start, or the disk is full now,
-            // which every save says.
-            let _ = self.keep_room();
+            // That there is none was said at the start, or is to be told once; that
+            // there is no more than there was, every save says that fails.
+            let kept = self.keep_room();
+            if !self.room.is_kept() && std::mem::take(&mut self.had_room) {
+                self.lost_room = kept.err();
+            }
         }
         Ok(())
     }

@@ -579,7 +579,8 @@ impl Journal for Journaled<'_> {
 
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.saver.save(state)?;
-        if let Some(error) = self.no_room.take() {
+        let lost = self.saver.lost_room();
+        if let Some(error) = self.no_room.take().or(lost) {
             self.display.event(Event::NoRoom(reason(&error)));
         }
         Ok(())

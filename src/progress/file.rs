@@ -35,6 +35,12 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Makes a file durable that somebody else wrote, and its name.
+pub(super) fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// Replaces a file so that at every moment the old or the new one is whole.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_as(path, bytes, 0o600)

@@ -6,6 +6,7 @@
 //! It belongs to the checkpoint of the same name: an interrupt keeps both, a
 //! resume uses both.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -88,7 +89,7 @@ pub(super) struct Room {
     page: PathBuf,
     checkpoint: PathBuf,
     // what is kept
-    need: Option<Need>,
+    need: Cell<Option<Need>>,
     // whether a loss of power could damage the file system with it
     in_slots: bool,
 }
@@ -102,7 +103,7 @@ impl Room {
             page: record.with_extension("html"),
             record,
             checkpoint: dir.folder("pending").join(name),
-            need: None,
+            need: Cell::new(None),
             in_slots: dir.in_slots,
         }
     }
@@ -112,12 +113,12 @@ impl Room {
     ///
     /// # Errors
     /// Why that is not to be had. What was kept before stays.
-    pub fn keep(&mut self, json: u64, plan: &Plan) -> io::Result<()> {
+    pub fn keep(&self, json: u64, plan: &Plan) -> io::Result<()> {
         self.keep_all(Need::of(json, plan), json)
             .or_else(|_| self.keep_all(Need::least(json, plan), json))
     }
 
-    fn keep_all(&mut self, need: Need, json: u64) -> io::Result<()> {
+    fn keep_all(&self, need: Need, json: u64) -> io::Result<()> {
         let before = self.files().iter().any(|file| place(file).exists());
         let kept = self
             .keep_one(&self.record, need.record)
@@ -126,7 +127,7 @@ impl Room {
             // The saves on the way need some as well.
             .and_then(|()| is_free(&self.root, 2 * json));
         if kept.is_ok() {
-            self.need = Some(need);
+            self.need.set(Some(need));
         } else if !before {
             self.give_back();
         }
@@ -139,15 +140,18 @@ impl Room {
         }
         // As every file there: see `slots`.
         let path = place(file);
-        if open(&path, false)
-            .and_then(|room| kept(&room))
-            .is_ok_and(|kept| kept < bytes)
-        {
-            slots::remove_one(&path)?;
+        let before = open(&path, false).and_then(|room| kept(&room)).ok();
+        let Some(before) = before.filter(|before| *before < bytes) else {
+            return keep_in_slots(file, bytes);
+        };
+        is_free(&self.root, bytes - before)?;
+        slots::remove_one(&path)?;
+        let grown = keep_in_slots(file, bytes);
+        // What there was is had again, unless somebody was faster.
+        if grown.is_err() && keep_in_slots(file, before).is_err() {
+            self.need.set(None);
         }
-        keep(file, bytes)?;
-        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-        open(&path, false)?.sync_all()
+        grown
     }
 
     /// Gives the room for one file back.
@@ -162,7 +166,12 @@ impl Room {
     /// Whether what is kept still does for a checkpoint of so many bytes.
     pub fn is_enough_for(&self, json: u64) -> bool {
         let enough = |need: Need| json + SLACK <= need.checkpoint;
-        self.need.is_some_and(enough)
+        self.need.get().is_some_and(enough)
+    }
+
+    /// Whether any is kept, as far as this process kept it.
+    pub fn is_kept(&self) -> bool {
+        self.need.get().is_some()
     }
 
     fn files(&self) -> [&Path; 3] {
@@ -171,6 +180,7 @@ impl Room {
 
     /// Gives all of it back; tells whether there was any.
     pub fn give_back(&self) -> bool {
+        self.need.set(None);
         let given = self.files().map(|file| self.free(file));
         given.contains(&true)
     }
@@ -276,6 +286,14 @@ fn keep(file: &Path, bytes: u64) -> io::Result<()> {
     allocated
 }
 
+/// The same where a loss of power could damage the file system with it.
+fn keep_in_slots(file: &Path, bytes: u64) -> io::Result<()> {
+    let path = place(file);
+    keep(file, bytes)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    open(&path, false)?.sync_all()
+}
+
 /// Writes a file durably into the room that was kept for it.
 ///
 /// # Errors
@@ -340,6 +358,7 @@ fn is_free(folder: &Path, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Content, Pass, Verify};
 
     #[test]
     fn room_is_kept_once_grows_and_becomes_the_file() {
@@ -381,5 +400,55 @@ mod tests {
         assert!(keep(&other, 10).is_err());
         assert!(fill(&other, b"y").is_err());
         assert_eq!(fs::read(&file).unwrap().len(), 4_000);
+    }
+
+    fn plan() -> Plan {
+        let (content, verify) = (Content::Zero, Verify::None);
+        Plan::new(vec![Pass { content, verify }]).unwrap()
+    }
+
+    /// Of a wipe in this folder, as on FAT.
+    fn in_slots(root: &Path) -> Room {
+        let dir = StateDir::new(root.into()).kept_in_slots(true);
+        dir.create().unwrap();
+        Room::of(&dir, "a.json")
+    }
+
+    fn lengths(room: &Room) -> Vec<u64> {
+        let length = |file: &Path| fs::metadata(place(file)).map_or(0, |meta| meta.len());
+        room.files().map(length).to_vec()
+    }
+
+    #[test]
+    fn room_that_was_given_back_is_none_and_can_be_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = in_slots(folder.path());
+        let plan = plan();
+        assert!(!room.is_kept());
+        room.keep(1000, &plan).unwrap();
+        assert!(room.is_kept() && room.is_enough_for(1000));
+        assert!(room.give_back());
+        assert!(!room.is_kept() && !room.is_enough_for(1000));
+        assert_eq!(lengths(&room), [0; 3]);
+        room.keep(1000, &plan).unwrap();
+        assert!(room.is_enough_for(1000));
+    }
+
+    #[test]
+    fn room_in_slots_that_cannot_grow_stays_as_large_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = in_slots(folder.path());
+        let plan = plan();
+        room.keep(1000, &plan).unwrap();
+        let before = lengths(&room);
+        assert!(before.iter().all(|length| *length > 1000), "{before:?}");
+        // More than is free, and than any file may have.
+        for bytes in [1 << 60, 1 << 50] {
+            assert!(room.keep(bytes, &plan).is_err());
+            assert_eq!(lengths(&room), before);
+        }
+        assert!(room.is_kept());
+        room.keep(100_000, &plan).unwrap();
+        assert!(lengths(&room)[0] > 100_000);
     }
 }

@@ -513,8 +513,13 @@ fn every_write_of_the_end_is_tried_again_and_missed() {
             assert_eq!(state.checkpoint()["phase"], "complete", "{path}");
             done.says(&["`", "--resume", "only writes what is missing"]);
             check_report(&scratch.join("out"));
+            // A record that is there already stays as it is.
+            let kept = state.reports().pop().map(|path| fs::read(path).unwrap());
+            assert!(kept.is_some() || !recorded, "{path}");
             let resume = scratch.wipe(&image).words("--resume --yes");
             let resume = resume.code(0);
+            let after = fs::read(state.reports().pop().unwrap()).unwrap();
+            assert!(kept.is_none_or(|kept| kept == after), "{path}");
             assert!(resume.stdout.starts_with("WIPED "), "{resume:?}");
             assert!(!resume.stderr.contains("write 1/2 "), "{resume:?}");
         } else {

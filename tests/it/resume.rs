@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::content::{Content, check};
 use crate::support::device::{Loop, read_range};
+use crate::support::page;
 use crate::support::run::Done;
 use crate::support::state::{number, unchanged};
 use crate::support::{LOOP, MIB, NOTHING, OPENSSL, Scratch, cases};
@@ -35,6 +36,7 @@ cases![
     OPENSSL => a_fresh_wipe_does_not_replace_a_checkpoint_that_it_cannot_read,
     OPENSSL => a_checkpoint_that_does_not_tell_its_drive_stops_no_fresh_wipe,
     OPENSSL => a_checkpoint_of_a_finished_run_only_needs_its_record,
+    OPENSSL => a_record_that_was_kept_before_a_crash_stays_byte_for_byte,
     OPENSSL => very_little_written_asks_again,
     OPENSSL => a_second_pass_with_little_written_is_proved_by_the_first,
     OPENSSL => the_start_of_a_later_pass_is_no_consent_to_another_content,
@@ -527,6 +529,37 @@ fn a_checkpoint_of_a_finished_run_only_needs_its_record() {
         stopped.resume("").wiped(&stopped.target, SIZE);
     });
     stopped.assert_wiped(&whole["plan"]);
+}
+
+fn a_record_that_was_kept_before_a_crash_stays_byte_for_byte() {
+    // Killed between the record and the removal of its checkpoint, which says in
+    // one case that there is still something to read back.
+    for done in [true, false] {
+        let stopped = Stopped::reading("--report r.html");
+        let state = stopped.scratch.state();
+        let (file, _) = checkpoint_file(&stopped);
+        let mut left = std::fs::read(&file).unwrap();
+        stopped.resume("").wiped(&stopped.target, SIZE);
+        let record = state.reports().remove(0);
+        let page = record.with_extension("html");
+        let kept = std::fs::read(&record).unwrap();
+        if done {
+            let mut finished = state.report();
+            finished.as_object_mut().unwrap().remove("outcome");
+            left = serde_json::to_vec_pretty(&finished).unwrap();
+        }
+        for lost in [&page, &stopped.scratch.join("r.html")] {
+            std::fs::write(&file, &left).unwrap();
+            std::fs::remove_file(lost).unwrap();
+            stopped.resume("").wiped(&stopped.target, SIZE);
+            assert!(std::fs::read(&record).unwrap() == kept, "another record");
+            assert!(state.pending().is_empty());
+            for page in [&page, &stopped.scratch.join("r.html")] {
+                let text = std::fs::read_to_string(page).unwrap();
+                assert!(text.contains(&page::digest(&kept)), "{}", page.display());
+            }
+        }
+    }
 }
 
 fn very_little_written_asks_again() {
