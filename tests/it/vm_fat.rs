@@ -13,6 +13,7 @@ use crate::support::vm::Machine;
 use crate::support::{Dice, MIB, Need, Scratch, cases, sh};
 
 const FAT: &[Need] = &[
+    Need::Time,
     Need::Machine,
     Need::Tool("openssl"),
     Need::Tool("mkfs.vfat"),

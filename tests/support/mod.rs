@@ -36,6 +36,8 @@ pub enum Need {
     Zram,
     /// A guest with emulated drives.
     Machine,
+    /// Many minutes, which not every run has.
+    Time,
     /// Bytes of free space below the target directory.
     Space(u64),
 }
@@ -82,6 +84,9 @@ impl Need {
             Self::Zram => (!Path::new("/sys/class/zram-control/hot_add").exists())
                 .then(|| "no zram in this kernel".into()),
             Self::Machine => vm::missing(),
+            Self::Time => std::env::var_os("WIPEIT_LONG_TESTS")
+                .is_none()
+                .then(|| "takes many minutes; set WIPEIT_LONG_TESTS=1".into()),
             Self::Space(bytes) => {
                 let free = nix::sys::statvfs::statvfs(Path::new(env!("CARGO_TARGET_TMPDIR")))
                     .map_or(0, |fs| fs.blocks_available() * fs.fragment_size());
