@@ -155,16 +155,16 @@ impl<'a> Delivery<'a> {
         let before = read_record(&saver.report_path()).ok();
         let before = before.filter(|(_, before)| is_same_end(before, record));
         let kept = before.is_some();
-        let (json, record) = match before {
-            Some((json, mut before)) => {
-                // Where this run wants its report.
-                before.checkpoint.report = record.checkpoint.report.clone();
-                (json, Cow::Owned(before))
-            }
-            None => {
-                let json = report::record_json(record).map_err(io::Error::other)?;
-                (json, Cow::Borrowed(record))
-            }
+        let (json, record) = if let Some((json, mut before)) = before {
+            // Where this run wants its report.
+            before
+                .checkpoint
+                .report
+                .clone_from(&record.checkpoint.report);
+            (json, Cow::Owned(before))
+        } else {
+            let json = report::record_json(record).map_err(io::Error::other)?;
+            (json, Cow::Borrowed(record))
         };
         Ok(Self {
             json,
