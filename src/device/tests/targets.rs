@@ -8,7 +8,11 @@ fn what_may_not_be_opened_is_denied_and_what_went_away_is_missing() {
     assert!(matches!(problem(nix::libc::EACCES), Problem::Denied));
     assert!(matches!(problem(nix::libc::EPERM), Problem::Denied));
     assert!(matches!(problem(nix::libc::ENXIO), Problem::Missing));
-    assert!(matches!(problem(nix::libc::ENOMEDIUM), Problem::Empty));
+    let no_medium = problem(nix::libc::ENOMEDIUM);
+    assert!(matches!(
+        no_medium,
+        Problem::NoCapacity(NoCapacity::NoMedium)
+    ));
     assert_eq!(
         problem(nix::libc::ELOOP).to_string(),
         "cannot open x: too many symbolic links encountered; refusing"
