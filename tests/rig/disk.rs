@@ -16,6 +16,7 @@ use fuser::{
 
 use super::memory::Memory;
 use crate::support::Dice;
+use crate::support::device::quietly;
 
 /// What survives a cut of what was not flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -464,8 +465,14 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // Dropping it unmounts; a loop device that still stands on it would keep
-        // the mount busy, and is detached before.
+        // The kernel lets go of a loop device some time after it was detached, and
+        // until then the mount is busy.
+        for _ in 0..250 {
+            if quietly("umount", &[self.folder.as_os_str()]) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         drop(self.session.take());
     }
 }

@@ -102,10 +102,11 @@ pub struct Job {
 }
 
 pub struct Lab {
-    scratch: Scratch,
     pub machine: Machine,
     served: Served,
     job: Job,
+    // dropped last: the disks are mounted in it
+    scratch: Scratch,
 }
 
 /// The disks plugged in and the state directory mounted; unplugged when
@@ -130,10 +131,10 @@ impl Lab {
         }
         let served = Served::at(&scratch.join("disks"), &machine);
         Self {
-            scratch,
             machine,
             served,
             job: job.clone(),
+            scratch,
         }
     }
 

@@ -140,7 +140,7 @@ impl Drop for Loop {
 }
 
 /// For `Drop`: must not panic.
-fn quietly(program: &str, args: &[&std::ffi::OsStr]) -> bool {
+pub fn quietly(program: &str, args: &[&std::ffi::OsStr]) -> bool {
     Command::new(program)
         .args(args)
         .env("PATH", path_variable())

@@ -38,6 +38,8 @@ pub enum Need {
     Machine,
     /// Many minutes, which not every run has.
     Time,
+    /// Something that the program does not do yet: what.
+    NotYet(&'static str),
     /// Bytes of free space below the target directory.
     Space(u64),
 }
@@ -84,6 +86,7 @@ impl Need {
             Self::Zram => (!Path::new("/sys/class/zram-control/hot_add").exists())
                 .then(|| "no zram in this kernel".into()),
             Self::Machine => vm::missing(),
+            Self::NotYet(what) => Some(format!("fails as yet: {what}")),
             Self::Time => std::env::var_os("WIPEIT_LONG_TESTS")
                 .is_none()
                 .then(|| "takes many minutes; set WIPEIT_LONG_TESTS=1".into()),
