@@ -135,13 +135,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
             .filter_map(|(&start, &(end, value))| Some((Extent::between(start, end)?, value)))
     }
 
-    /// The range in which an offset lies.
-    #[must_use]
-    pub fn range_at(&self, offset: u64) -> Option<Extent> {
-        let (&start, &(end, _)) = self.ranges.range(..=offset).next_back()?;
-        Extent::between(start, end).filter(|range| offset < range.end())
-    }
-
     /// The parts of `within` that are in the map, clipped to it, in order.
     pub fn overlaps(&self, within: Extent) -> impl Iterator<Item = Extent> + '_ {
         let first = self

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::content::{Content, check};
 use crate::support::device::{Loop, Mount, Served, SlowDisk, Traits, size_of_its_own};
-use crate::support::run::{Done, Running, Wipe};
+use crate::support::run::{Done, Running};
 use crate::support::state::number;
 use crate::support::{MIB, Need, STRACE, Scratch, cases, sh};
 
@@ -30,22 +30,6 @@ cases![
 
 const SIZE: u64 = 17 * MIB;
 const OPTIONS: &str = "-b 64K --threads 1 --checkpoint-every 1M --yes";
-
-fn injected(wipe: Wipe, fault: &str) -> Wipe {
-    let call = fault.split(':').next().unwrap();
-    let (trace, inject) = (format!("trace={call}"), format!("inject={fault}"));
-    wipe.under([
-        "strace",
-        "-D",
-        "-f",
-        "-o",
-        "/dev/null",
-        "-e",
-        &trace,
-        "-e",
-        &inject,
-    ])
-}
 
 /// Fails unless the run ended without a word of bad sectors and with an exact
 /// checkpoint of at least `least` bytes, on an image of `size` bytes.
@@ -86,7 +70,7 @@ fn an_error_of_a_file_system_makes_no_bad_sectors_in_an_image() {
         // As many as the search for bad blocks would try in one chunk: what is
         // tried elsewhere then works.
         let fault = format!("pwrite64:error={errno}:when=100..130");
-        let done = injected(wipe, &fault).code(1);
+        let done = wipe.injected(&fault).code(1);
         ended_without_bad_sectors(&scratch, done, &image, 5 * MIB);
         // What came before is not lost.
         scratch
@@ -104,7 +88,7 @@ fn an_error_that_passes_is_waited_for() {
             let image = scratch.tagged("old.img", SIZE);
             let wipe = scratch.wipe(&image).words(OPTIONS);
             let fault = format!("{call}:error={errno}:when=100..104");
-            injected(wipe, &fault).run().wiped(&image, SIZE);
+            wipe.injected(&fault).run().wiped(&image, SIZE);
             let report = scratch.state().report();
             assert_eq!(report["bad"].as_array().unwrap().len(), 0);
             check(&image, 0, SIZE, &Content::of(&report, 1));
@@ -114,7 +98,7 @@ fn an_error_that_passes_is_waited_for() {
     let scratch = Scratch::new();
     let image = scratch.tagged("old.img", SIZE);
     let wipe = scratch.wipe(&image).words(OPTIONS);
-    let done = injected(wipe, "pwrite64:error=ENOMEM:when=100+").code(1);
+    let done = wipe.injected("pwrite64:error=ENOMEM:when=100+").code(1);
     let done = ended_without_bad_sectors(&scratch, done, &image, 5 * MIB);
     done.says(&["out of memory"]);
 }
@@ -126,7 +110,7 @@ fn an_error_of_a_whole_device_makes_no_bad_sectors_on_it() {
         let device = Loop::over(&image);
         let wipe = scratch.wipe(device.path()).words(OPTIONS);
         let fault = format!("pwrite64:error={errno}:when=100..130");
-        let done = injected(wipe, &fault).code(1);
+        let done = wipe.injected(&fault).code(1);
         ended_without_bad_sectors(&scratch, done, device.path(), 5 * MIB);
     }
     // The kernel says so of a device that has no bytes any more, too.
@@ -134,7 +118,7 @@ fn an_error_of_a_whole_device_makes_no_bad_sectors_on_it() {
     let image = scratch.tagged("old.img", SIZE);
     let device = Loop::over(&image);
     let wipe = scratch.wipe(device.path()).words(OPTIONS);
-    let done = injected(wipe, "pwrite64:error=ENOSPC:when=100+").code(1);
+    let done = wipe.injected("pwrite64:error=ENOSPC:when=100+").code(1);
     let done = ended_without_bad_sectors(&scratch, done, device.path(), 5 * MIB);
     let done = done.says(&["what lies below it is full"]);
     assert!(!done.stderr.contains("has gone"), "{done:?}");
@@ -155,7 +139,7 @@ fn an_error_of_one_command_is_no_error_of_a_whole_device() {
         let wipe = scratch.wipe(device.path()).words(OPTIONS);
         // The chunk, and the left halves down to one block.
         let fault = format!("pwrite64:error={errno}:when=100..107");
-        let done = injected(wipe, &fault).code(3);
+        let done = wipe.injected(&fault).code(3);
         assert!(done.stdout.starts_with("NOT-CLEAR "), "{done:?}");
         let report = scratch.state().report();
         let bad = &report["bad"][0];

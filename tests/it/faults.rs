@@ -27,23 +27,6 @@ cases![
     LOOP => a_file_size_limit_refuses_a_device_before_the_first_byte,
 ];
 
-/// Under strace with a fault; the run stays the process that was started.
-fn injected(wipe: Wipe, fault: &str) -> Wipe {
-    let call = fault.split(':').next().unwrap();
-    let (trace, inject) = (format!("trace={call}"), format!("inject={fault}"));
-    wipe.under([
-        "strace",
-        "-D",
-        "-f",
-        "-o",
-        "/dev/null",
-        "-e",
-        &trace,
-        "-e",
-        &inject,
-    ])
-}
-
 const ODD: u64 = 30 * MIB + 700;
 
 fn what_a_failed_flush_lost_is_written_again() {
@@ -55,7 +38,7 @@ fn what_a_failed_flush_lost_is_written_again() {
         let wipe = scratch.wipe(&image).yes();
         let wipe = wipe.words("-b 256K --checkpoint-every 10M");
         let fault = format!("fdatasync:error=EIO:when={number}");
-        let done = injected(wipe, &fault).run().wiped(&image, ODD);
+        let done = wipe.injected(&fault).run().wiped(&image, ODD);
         warned += usize::from(done.stderr.contains("flush failed"));
         let report = scratch.state().report();
         check(&image, 0, ODD, &Content::of(&report, 1));
@@ -74,7 +57,7 @@ fn two_failed_flushes_in_a_row_end_the_run_where_the_last_good_one_was() {
         let wipe = scratch.wipe(&image).yes();
         let wipe = wipe.words("-b 256K --checkpoint-every 10M");
         let fault = format!("fdatasync:error=EIO:when={when}");
-        let done = injected(wipe, &fault).code(1);
+        let done = wipe.injected(&fault).code(1);
         assert!(done.stdout.starts_with("FAILED "), "{done:?}");
         let checkpoint = scratch.state().checkpoint();
         let written = number(&checkpoint, "written");
@@ -97,7 +80,7 @@ fn an_error_after_ctrl_c_does_not_hide_it() {
     let wipe = wipe.words("-b 64K --threads 1 --checkpoint-every 1M");
     // A write that fails after a while, when Ctrl+C was pressed.
     let fault = "pwrite64:error=ENOSPC:delay_enter=1500000:when=40+";
-    let mut run = injected(wipe, fault).start();
+    let mut run = wipe.injected(fault).start();
     let state = scratch.state();
     run.until("two megabytes", |_| {
         let checkpoint = state.try_checkpoint();
@@ -119,7 +102,7 @@ fn a_quiet_run_that_fails_says_why_in_one_line() {
     let scratch = Scratch::new();
     let image = scratch.tagged("old.img", 4 * MIB);
     let wipe = scratch.wipe(&image).words("--yes --quiet -b 64K");
-    let done = injected(wipe, "pwrite64:error=ENOSPC:when=5+").code(1);
+    let done = wipe.injected("pwrite64:error=ENOSPC:when=5+").code(1);
     assert!(done.stdout.starts_with("FAILED "), "{done:?}");
     assert_eq!(done.stdout.lines().count(), 1, "{done:?}");
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");

@@ -90,6 +90,23 @@ impl Wipe {
         self
     }
 
+    /// Under strace with a fault; the run stays the process that was started.
+    pub fn injected(self, fault: &str) -> Self {
+        let call = fault.split(':').next().unwrap();
+        let (trace, inject) = (format!("trace={call}"), format!("inject={fault}"));
+        self.under([
+            "strace",
+            "-D",
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ])
+    }
+
     pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.stdout = Some(to.into());
         self
