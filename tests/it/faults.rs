@@ -55,7 +55,8 @@ fn two_failed_flushes_in_a_row_end_the_run_where_the_last_good_one_was() {
         let scratch = Scratch::new();
         let image = scratch.tagged("odd.img", ODD);
         let wipe = scratch.wipe(&image).yes();
-        let wipe = wipe.words("-b 256K --checkpoint-every 10M");
+        // So small that there are seven flushes however slow the checkpoints are.
+        let wipe = wipe.words("-b 256K --checkpoint-every 4M");
         let fault = format!("fdatasync:error=EIO:when={when}");
         let done = wipe.injected(&fault).code(1);
         assert!(done.stdout.starts_with("FAILED "), "{done:?}");
