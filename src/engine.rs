@@ -9,6 +9,7 @@ mod chunk;
 mod coordinator;
 mod credit;
 mod cycle;
+mod doubtful;
 #[cfg(test)]
 mod fake;
 mod gate;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
 use super::credit::Credit;
 use super::cycle::{self, Request};
+use super::doubtful::Doubtful;
 use super::gate::{Gate, Work};
 use super::message::{Alarm, Done, Message};
 use super::pace::{Pace, Slow};
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::difference::{Differences, Wrap};
 use crate::event::{Event, Progress};
-use crate::extent::{Bad, BadMap, BadState, Extent, ExtentMap};
+use crate::extent::{Bad, BadMap, BadState, During, Extent, ExtentMap};
 use crate::means::no_threads;
 use crate::outcome::Signal;
 use crate::plan::{Cursor, Phase, Step, Verify};
@@ -199,6 +200,8 @@ struct Coordinator<'a> {
     // those of them that were joined since the last cycle began
     joined: Joined,
     wrap: Option<Wrap>,
+    // what the read-back finds of what was joined before it began
+    doubtful: Doubtful,
     leftover: Leftover,
     pace: Pace,
     // bytes of completed chunks, ever
@@ -254,6 +257,10 @@ impl<'a> Coordinator<'a> {
             mismatches: Arc::clone(&state.mismatches),
             joined: Joined::default(),
             wrap: state.wrap,
+            doubtful: match state.step.phase {
+                Phase::Verify => Doubtful::unwritten(&state.bad),
+                Phase::Write | Phase::Complete => Doubtful::default(),
+            },
             saved_state: state,
             unsaved,
             cycle: None,
@@ -362,6 +369,10 @@ impl<'a> Coordinator<'a> {
         self.add_bad(result.bad, BadState::Failed);
         self.add_bad(result.deferred, left);
         for difference in result.differences {
+            if self.doubtful.explains(difference.extent) {
+                // The old data of what could not be written.
+                continue;
+            }
             let first = &difference.first;
             if let Some(later) = first.written_for.filter(|origin| *origin > first.at) {
                 let (distance, bytes) = (later - first.at, difference.extent.length());
@@ -411,6 +422,9 @@ impl<'a> Coordinator<'a> {
                 during,
                 errno,
             };
+            if during == During::Read && state != BadState::Deferred {
+                self.doubtful.unread(range);
+            }
             Arc::make_mut(&mut self.bad).add(range, bad);
             self.tell(Event::BadExtent(range, bad));
         }

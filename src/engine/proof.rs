@@ -1,12 +1,12 @@
 //! The content proof: whether a target still holds what its checkpoint says.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use memmap2::MmapMut;
 
+use super::doubtful::{Doubtful, whole_blocks};
 use super::{MIN_CHUNK, Presence, State, Target, verify};
-use crate::extent::{Extent, ExtentMap};
+use crate::extent::Extent;
 use crate::plan::{Phase, Plan};
 use crate::size::{self, MIB};
 use crate::strategy;
@@ -159,7 +159,11 @@ fn compare(
                     }
                     _ => vec![difference],
                 };
-                if !good && unknown.iter().all(|one| doubtful.explains(one.extent)) {
+                if !good
+                    && unknown
+                        .iter()
+                        .all(|one| doubtful.explains_again(one.extent))
+                {
                     continue;
                 }
                 if let Some(first) = unknown.first() {
@@ -213,66 +217,6 @@ fn pieces(state: &State, place: Extent) -> Vec<(Extent, bool)> {
     }
     pieces.extend(exact.gaps(place).into_iter().map(|piece| (piece, false)));
     pieces
-}
-
-/// The blocks that a range has a part in.
-fn whole_blocks(extent: Extent) -> Extent {
-    let start = extent.start() / MIN_CHUNK * MIN_CHUNK;
-    let end = extent.end().checked_next_multiple_of(MIN_CHUNK);
-    Extent::between(start, end.unwrap_or(u64::MAX)).unwrap_or(extent)
-}
-
-/// What may differ in joined ranges: as many bytes of each as are bad, or known
-/// to differ.
-#[derive(Default)]
-struct Doubtful {
-    // by start, disjoint: the end, and how many bytes may still differ
-    ranges: BTreeMap<u64, (u64, u64)>,
-    // what was seen to differ already
-    seen: ExtentMap<()>,
-}
-
-impl Doubtful {
-    fn of(state: &State) -> Self {
-        let bad = state.bad.ranges().into_iter();
-        let bad = bad.filter(|range| !range.is_exact());
-        let bad = bad.map(|range| (range.extent, range.bytes));
-        let different = state.mismatches.iter().filter(|range| !range.is_exact());
-        let different = different.map(|range| (whole_blocks(range.extent), range.bytes));
-        let mut all: Vec<(Extent, u64)> = bad.chain(different).collect();
-        all.sort_unstable();
-        let mut this = Self::default();
-        for (extent, bytes) in all {
-            match this.ranges.last_entry() {
-                Some(mut last) if last.get().0 > extent.start() => {
-                    let (end, may) = *last.get();
-                    last.insert((end.max(extent.end()), may.saturating_add(bytes)));
-                }
-                _ => {
-                    this.ranges.insert(extent.start(), (extent.end(), bytes));
-                }
-            }
-        }
-        this
-    }
-
-    /// Whether what is seen to differ there may be what is bad or known to
-    /// differ.
-    fn explains(&mut self, differs: Extent) -> bool {
-        let new = self.seen.gaps(differs);
-        self.seen.insert(differs, ());
-        new.into_iter().all(|new| {
-            let mut left = new.length();
-            let until = self.ranges.range_mut(..new.end()).rev();
-            for (&start, (end, may)) in until.take_while(|(_, (end, _))| *end > new.start()) {
-                let overlap = new.end().min(*end) - new.start().max(start);
-                let taken = overlap.min(*may);
-                *may -= taken;
-                left -= taken;
-            }
-            left == 0
-        })
-    }
 }
 
 fn places(range: Extent, draw: &mut dyn FnMut(u64) -> u64) -> Vec<Extent> {

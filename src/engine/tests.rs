@@ -234,6 +234,49 @@ fn the_bad_blocks_are_found_exactly_and_the_rest_is_written() {
     );
 }
 
+/// More ranges that cannot be written than are kept one by one, all readable;
+/// bytes that differ after a wipe with these faults besides.
+fn differing_among_many_bad(besides: Faults) -> u64 {
+    const BAD: u64 = 10_011;
+    let unwritable: BTreeSet<u64> = (0..BAD).map(|number| 2 * number + 1).collect();
+    let faults = Faults {
+        unwritable,
+        ..besides
+    };
+    let drive = FakeDrive::new(10 * MIB, 512, faults);
+    // Errors that take no time: every block is searched.
+    let control = FakeControl {
+        tick: Duration::from_nanos(1),
+        ..FakeControl::default()
+    };
+    let settings = Settings::new(MIB / 8, 2, 4 * MIB, None);
+    let (ended, ..) = run_plain_under(&control, &random(true), settings, &drive, State::start());
+    assert!(matches!(ended.end, End::Complete), "{:?}", ended.end);
+    let written = ended.state.bad.unwritten();
+    assert!(written.len() <= 10_000, "{} ranges", written.len());
+    assert_eq!(written.amount().least, BAD * 512);
+    ended.state.mismatches.amount().least
+}
+
+#[test]
+fn what_could_not_be_written_in_joined_ranges_is_no_difference() {
+    assert_eq!(differing_among_many_bad(Faults::default()), 0);
+    // What differs besides exceeds it.
+    let flipped = BTreeSet::from([4 * 512 + 7]);
+    let flipped = Faults {
+        flipped,
+        ..Faults::default()
+    };
+    assert_eq!(differing_among_many_bad(flipped), 512);
+    // What cannot be read is one of those that are known.
+    let unreadable = Faults {
+        unreadable: BTreeSet::from([1]),
+        flipped: BTreeSet::from([4 * 512 + 7]),
+        ..Faults::default()
+    };
+    assert_eq!(differing_among_many_bad(unreadable), 512);
+}
+
 #[test]
 fn what_cannot_be_read_back_is_bad_and_what_differs_is_located() {
     let faults = Faults {
