@@ -51,7 +51,11 @@ impl After<'_> {
     pub fn look(&self, ended: &Ended, saver: &mut Saver) -> Option<String> {
         let done = ended.state.step.phase == Phase::Complete
             && matches!(ended.end, End::Complete | End::Interrupted(_));
-        if !done || !ended.state.mismatches.is_empty() {
+        if !done {
+            return None;
+        }
+        if !ended.state.mismatches.is_empty() {
+            saver.change(|checkpoint| checkpoint.read_again = false);
             return None;
         }
         let plan = saver.checkpoint().plan.clone();

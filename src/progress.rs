@@ -475,6 +475,11 @@ impl Journal for Saver {
 
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.sample(state);
+        if state.step.phase == Phase::Complete && self.checkpoint.phase != Phase::Complete {
+            // Nobody has looked yet at what used it meanwhile; who does takes this
+            // back before the run ends.
+            self.checkpoint.read_again = true;
+        }
         take_in(&mut self.checkpoint, state);
         if let Some(beside) = &self.beside {
             beside(&mut self.checkpoint);

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -13,6 +14,7 @@ use crate::support::run::{Running, Wipe};
 use crate::support::state::number;
 use crate::support::{LOOP, MIB, NOTHING, Need, OPENSSL, Scratch, cases, page, sh};
 
+const TRACED: &[Need] = &[Need::Tool("openssl"), Need::Tool("strace")];
 const ROOT: &[Need] = &[Need::Root, Need::Tool("openssl")];
 
 cases![
@@ -33,6 +35,7 @@ cases![
     OPENSSL => a_path_that_leads_nowhere_any_more_is_said,
     OPENSSL => a_path_that_leads_to_another_file_is_a_failure,
     OPENSSL => a_run_that_is_killed_while_it_waits_reads_back_all,
+    TRACED => a_run_that_is_killed_before_it_looked_again_reads_back_all,
 ];
 
 const SIZE: u64 = 18 * MIB;
@@ -441,4 +444,23 @@ fn a_run_that_is_killed_while_it_waits_reads_back_all() {
     opener.end();
     let wipe = scratch.wipe(&image).words("--resume --yes");
     wipe.run().wiped(&image, SIZE);
+}
+
+fn a_run_that_is_killed_before_it_looked_again_reads_back_all() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    // The folder's flush of the second save, which says that all is written.
+    let wipe = scratch.wipe(&image).words("--yes --verify none");
+    let wipe = wipe.injected("fsync:signal=SIGKILL:when=4");
+    assert_eq!(wipe.run().status.signal(), Some(9));
+    let checkpoint = scratch.state().checkpoint();
+    assert_eq!(checkpoint["phase"], "complete", "{checkpoint}");
+    let file = OpenOptions::new().write(true).open(&image).unwrap();
+    let changed = SIZE / 3 + 7;
+    let byte = Content::of(&checkpoint, 1).bytes(changed, 1)[0];
+    file.write_all_at(&[!byte], changed).unwrap();
+    drop(file);
+    let wipe = scratch.wipe(&image).words("--resume --yes");
+    let block = changed / 512 * 512;
+    wipe.code(5).says(&[&format!("{block}-{}", block + 511)]);
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 use nix::sys::signal::Signal::SIGINT;
 use serde_json::Value;
 
+use crate::support::content::{Content, tags};
+use crate::support::device::{SlowDisk, Traits};
 use crate::support::state::number;
 use crate::support::{MIB, NOTHING, Scratch, cases};
 
@@ -16,6 +18,7 @@ cases![
     NOTHING => a_wrong_byte_in_every_kib_leaves_a_small_checkpoint_that_is_read_again,
     NOTHING => a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued,
     NOTHING => a_file_of_any_making_takes_little_memory,
+    SlowDisk::NEEDS => more_bad_sectors_than_are_kept_are_joined_and_the_rest_is_wiped,
 ];
 
 /// No file of the state directory is larger.
@@ -281,5 +284,66 @@ fn a_file_of_any_making_takes_little_memory() {
         } else {
             done.code(4).says(&[&name, "is not a whole checkpoint"]);
         }
+    }
+}
+
+fn more_bad_sectors_than_are_kept_are_joined_and_the_rest_is_wiped() {
+    const SIZE: u64 = 16 * MIB;
+    const BAD: u64 = 11_000;
+    let bad = |sector: u64| sector.is_multiple_of(2) && sector < 2 * BAD;
+    // In the write, and in the read-back, when they are joined already.
+    for stopped in [None, Some("written"), Some("verified")] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", SIZE);
+        let traits = Traits {
+            bad_sectors: (0..2 * BAD).filter(|sector| bad(*sector)).collect(),
+            ..Traits::default()
+        };
+        let disk = SlowDisk::over(&scratch, &image, &traits);
+        let state = scratch.state();
+        let options = "-b 64K --threads 1 --checkpoint-every 1M";
+        let wipe = scratch.wipe(disk.path()).yes().words(options);
+        let done = match stopped {
+            None => wipe.code(3),
+            Some(field) => {
+                let mut run = wipe.words("--rate-limit 16M").start();
+                run.until(field, |_| {
+                    let checkpoint = state.try_checkpoint();
+                    checkpoint.is_some_and(|value| number(&value, field) >= 5 * MIB)
+                });
+                run.signal(SIGINT);
+                run.wait().killed_by(SIGINT);
+                let resume = scratch.wipe(disk.path()).words("--resume --yes");
+                resume.words("-b 64K --threads 1").code(3)
+            }
+        };
+        let record = state.report();
+        small(&state.reports()[0]);
+        let (least, most) = amount(&record["bad"]);
+        assert_eq!(least, BAD * 512, "each is counted once: {stopped:?}");
+        assert!(most > least, "none is joined");
+        assert_eq!(record["mismatches"].as_array().unwrap().len(), 0);
+        let line = format!(
+            "NOT-CLEAR {} - {} of {SIZE} bytes, at least {BAD} bad\n",
+            disk.path().display(),
+            SIZE - most,
+        );
+        done.stdout(&line);
+        let stream = Content::of(&record, 1).bytes(0, usize::try_from(SIZE).unwrap());
+        let held = std::fs::read(&image).unwrap();
+        let old = tags(0, 22_000 * 512);
+        for (at, sector) in (0..).zip(held.chunks(512)) {
+            let from = usize::try_from(at * 512).unwrap();
+            let due = if bad(at) { &old } else { &stream };
+            assert!(sector == &due[from..from + 512], "sector {at}");
+        }
+        let text = state.reports()[0].with_extension("ranges.txt");
+        let text = std::fs::read_to_string(text).unwrap();
+        assert!(
+            text.lines().count() as u64 >= BAD,
+            "not all ranges are told"
+        );
+        // What was bad is no news to who looks again.
+        scratch.wipe(disk.path()).arg("--check").code(3);
     }
 }
