@@ -19,6 +19,7 @@ cases![
     NOTHING => a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued,
     NOTHING => a_file_of_any_making_takes_little_memory,
     SlowDisk::NEEDS => more_bad_sectors_than_are_kept_are_joined_and_the_rest_is_wiped,
+    SlowDisk::NEEDS => more_sectors_than_are_kept_that_cannot_be_read_back_are_joined,
 ];
 
 /// No file of the state directory is larger.
@@ -346,4 +347,36 @@ fn more_bad_sectors_than_are_kept_are_joined_and_the_rest_is_wiped() {
         // What was bad is no news to who looks again.
         scratch.wipe(disk.path()).arg("--check").code(3);
     }
+}
+
+fn more_sectors_than_are_kept_that_cannot_be_read_back_are_joined() {
+    const SIZE: u64 = 16 * MIB;
+    const BAD: u64 = 11_000;
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    let traits = Traits {
+        unreadable_sectors: (0..2 * BAD).step_by(2).collect(),
+        direct: true,
+        ..Traits::default()
+    };
+    let disk = SlowDisk::over(&scratch, &image, &traits);
+    let wipe = scratch.wipe(disk.path()).yes();
+    let done = wipe.words("-b 64K --threads 1").code(3);
+    let record = scratch.state().report();
+    small(&scratch.state().reports()[0]);
+    let (least, most) = amount(&record["bad"]);
+    assert!(least == BAD * 512 && most > least, "{least} {most}");
+    assert_eq!(record["mismatches"].as_array().unwrap().len(), 0);
+    assert_eq!(number(&record, "written"), SIZE, "all of it was written");
+    done.stdout(&format!(
+        "NOT-CLEAR {} - {} of {SIZE} bytes, at least {BAD} bad\n",
+        disk.path().display(),
+        SIZE - most,
+    ));
+    crate::support::content::check(&image, 0, SIZE, &Content::of(&record, 1));
+    scratch
+        .wipe(disk.path())
+        .arg("--check")
+        .words("-b 64K --threads 1")
+        .code(3);
 }
