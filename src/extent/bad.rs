@@ -452,6 +452,50 @@ mod tests {
         assert_eq!(left, [(10, 20, 1), (25, 30, 2)]);
     }
 
+    /// Adds every second of so many blocks of 10 bytes, of one kind.
+    fn every_second(map: &mut BadMap, blocks: std::ops::Range<u64>, bad: Bad) -> u64 {
+        let blocks = blocks.step_by(2);
+        blocks
+            .map(|block| map.add(extent(block * 10, block * 10 + 10), bad))
+            .count() as u64
+            * 10
+    }
+
+    #[test]
+    fn what_is_done_again_is_taken_out_of_joined_ranges_too() {
+        let bad = |pass, state| Bad {
+            pass,
+            state,
+            during: During::Write,
+            errno: 5,
+        };
+        let (failed, deferred) = (bad(1, BadState::Failed), bad(1, BadState::Deferred));
+        let second = bad(2, BadState::Failed);
+        let mut map = BadMap::default();
+        let first = every_second(&mut map, 0..1000, failed);
+        every_second(&mut map, 2000..3000, second);
+        every_second(&mut map, 4000..5000, deferred);
+        map.bound_to(30, &|_| true);
+        assert!(map.ranges().iter().any(|range| !range.is_exact()));
+        // What was deferred is settled, and a pass is written again.
+        map.settle(extent(40_000, 50_000));
+        assert!(map.deferred(1).is_empty());
+        map.retry(extent(0, 50_000), 2);
+        let amount = map.amount();
+        assert_eq!(amount.least, first, "the first pass stands as it was");
+        assert!(map.ranges().iter().all(|range| range.bad == failed));
+        // Of a joined range nobody knows where its bytes are.
+        map.retry(extent(0, 5000), 1);
+        let left = map.amount();
+        assert!(
+            left.least <= first / 2 && left.most >= first / 2,
+            "{left:?}"
+        );
+        assert!(map.touches(extent(9980, 9990)) && !map.touches(extent(0, 5000)));
+        map.retry(extent(5000, 10_000), 1);
+        assert!(map.is_empty());
+    }
+
     #[test]
     fn extents_on_disk_that_overlap_are_refused() {
         let entry = |start, length| {

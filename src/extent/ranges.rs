@@ -16,7 +16,8 @@ const APART: u64 = MIB;
 pub struct Range<V> {
     /// From the first byte of the first of them to the last byte of the last.
     pub extent: Extent,
-    /// Bytes of it that are of its kind: at least one, all unless it is joined.
+    /// Bytes of it that are of its kind, at least: all unless it is joined. None
+    /// in what is left where a part of a joined one was taken out.
     pub bytes: u64,
     /// Of these, how many may be counted in a range of another kind too.
     pub shared: u64,
