@@ -60,8 +60,8 @@ impl Consent<'_> {
                 display::message(subject, &format!("warning: {warning}"));
             }
         }
-        // The same of how the state is kept; a log has it, too.
-        if !self.request.quiet && (!shows || job.continued.is_some()) {
+        // The same of how the state is kept.
+        if !shows || job.continued.is_some() {
             self.warn_of_state();
         }
         if ask {

@@ -18,7 +18,7 @@ const USERS: &[Need] = &[Need::Root, Need::Tool("setpriv")];
 cases![
     MOUNTS => what_the_file_system_of_the_state_keeps_is_said,
     MOUNTS => a_state_on_a_disk_that_gets_no_flush_is_said,
-    NOTHING => a_state_in_memory_is_said_in_the_log_and_not_under_quiet,
+    NOTHING => a_state_in_memory_is_said_on_the_card_in_the_log_and_under_quiet,
     NOTHING => beside_an_empty_checkpoint_no_wipe_begins_unless_it_is_told_to,
     USERS => without_a_home_the_state_has_no_place,
 ];
@@ -139,7 +139,7 @@ fn a_state_on_a_disk_that_gets_no_flush_is_said() {
     assert_eq!(times, 2, "at the start and at the end: {log}");
 }
 
-fn a_state_in_memory_is_said_in_the_log_and_not_under_quiet() {
+fn a_state_in_memory_is_said_on_the_card_in_the_log_and_under_quiet() {
     let scratch = Scratch::new();
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let [dry, log] = said(&scratch, memory.path());
@@ -151,7 +151,8 @@ fn a_state_in_memory_is_said_in_the_log_and_not_under_quiet() {
     }
     let image = scratch.tagged("old.img", MIB);
     let quiet = scratch.wipe(&image).yes().words("-s zero --quiet");
-    quiet.state(memory.path()).code(0).stderr("");
+    let done = quiet.state(memory.path()).code(0);
+    done.says(&["warning: in memory: a resume will NOT survive"]);
 }
 
 fn without_a_home_the_state_has_no_place() {
