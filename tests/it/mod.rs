@@ -28,6 +28,7 @@ mod schemes;
 mod slow;
 mod times;
 mod vm;
+mod vm_cuts;
 mod vm_fat;
 mod vm_faults;
 mod vm_natures;
@@ -69,6 +70,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
         vm::cases(),
+        vm_cuts::cases(),
         vm_fat::cases(),
         vm_faults::cases(),
         vm_paths::cases(),

@@ -27,6 +27,12 @@ impl Coverage {
             }
         };
         let (next, before) = (name(last.next()), name(last.next()));
+        self.add((before, next), fs.name(), found);
+    }
+
+    /// `moment`: what was done, and in place of what the power went.
+    pub fn add(&mut self, moment: (String, String), on: &'static str, found: Option<Found>) {
+        let (before, next) = moment;
         let phase = match found {
             None => "?",
             Some(Found::Untouched) => "nothing saved",
@@ -35,7 +41,7 @@ impl Coverage {
             Some(Found::Unfinished(_)) => "complete",
             Some(Found::Finished) => "finished",
         };
-        *self.0.entry((before, next, fs.name(), phase)).or_default() += 1;
+        *self.0.entry((before, next, on, phase)).or_default() += 1;
     }
 
     /// A row for each pair of events, file system and phase.

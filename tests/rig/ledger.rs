@@ -20,13 +20,15 @@ use serde_json::{Value, json};
 use super::campaign::{self, Coverage};
 use super::kills;
 use super::lab::Fs;
+use super::machine;
 use crate::support::run::PROGRAM;
 use crate::support::sh;
 
 const USAGE: &str = "campaign NAME FROM..TO [LEDGER]
   cuts   wipes that lose their power at moments drawn by the seed
   sweep  one wipe of each kind on each file system, cut at its event FROM..TO
-  kills  wipes that get signals at moments drawn by the seed";
+  kills  wipes that get signals at moments drawn by the seed
+  machine  cuts on real drivers, in the virtual machine";
 
 /// Runs what the words ask for, one seed after the other.
 pub fn run(words: &[String]) -> ExitCode {
@@ -44,6 +46,7 @@ pub fn run(words: &[String]) -> ExitCode {
     let one: fn(u64, &mut Coverage) -> Result<(), String> = match name.as_str() {
         "cuts" => campaign::random,
         "sweep" => every_kind_at,
+        "machine" => machine::random,
         "kills" => |seed, _| kills::random(seed).map(drop),
         _ => return usage(),
     };

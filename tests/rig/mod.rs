@@ -9,5 +9,7 @@ pub mod judge;
 pub mod kills;
 pub mod lab;
 pub mod ledger;
+pub mod machine;
 pub mod memory;
+pub mod slots;
 pub mod stream;

@@ -1,11 +1,13 @@
 //! A small machine with emulated drives of every kind, real drivers, hot unplug
 //! and power cuts: `tests/vm`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::{Content, check, fill_with_tags};
@@ -92,6 +94,15 @@ pub struct Machine {
     options: Vec<String>,
 }
 
+/// What the drives were asked for in a boot, from `lab cut-in` on.
+#[derive(Deserialize)]
+pub struct Tally {
+    /// How far writes to a drive reached.
+    pub reach: BTreeMap<String, u64>,
+    /// Drive and request; in place of the last one the power was cut.
+    pub past: Vec<(String, String)>,
+}
+
 impl Machine {
     pub fn new() -> Self {
         Self {
@@ -145,6 +156,29 @@ impl Machine {
     pub fn without(mut self, feature: &str) -> Self {
         self.options.push(format!("--cpu=-{feature}"));
         self
+    }
+
+    /// Does not boot: it goes on from a state that was saved once, in which all
+    /// modules are loaded, and the drives are plugged in. It is booted where
+    /// that cannot be.
+    pub fn restored(mut self) -> Self {
+        self.options.push("--restore".into());
+        self
+    }
+
+    /// Gives a drive other options from the next boot on.
+    pub fn change(&mut self, drive: usize, spec: &str) {
+        self.disks[drive] = spec.into();
+    }
+
+    /// Where its drives and logs are.
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    pub fn tally(&self) -> Tally {
+        let text = std::fs::read(self.scratch.join("tally.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
     }
 
     /// Loads these kernel modules as well.
@@ -210,6 +244,7 @@ impl Machine {
 }
 
 /// What came of one boot.
+#[derive(Debug)]
 pub struct Boot {
     /// The script's exit code; 137 after a power cut.
     code: i32,
@@ -227,6 +262,15 @@ impl Boot {
     pub fn was_cut(self) -> Self {
         assert_eq!(self.code, 137, "{}", self.said);
         self
+    }
+
+    /// Whether the power was cut.
+    pub fn is_cut(&self) -> bool {
+        self.code == 137
+    }
+
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// What `show` and `try` of this name printed.

@@ -32,7 +32,7 @@ class Drive(threading.Thread):
         self.keep = self.opt.get("keep", "none")             # what survives of unflushed data
         self.rng = random.Random(self.opt.get("seed", "1") + self.name)
         self.pending = []                                    # [offset, old, new]
-        self.written, self.flushes, self.reads, self.writes = 0, 0, 0, 0
+        self.written, self.flushes, self.reads, self.writes, self.reach = 0, 0, 0, 0, 0
         self.lbs = int(self.opt.get("lbs", 512))
         self.wraps = size(self.opt["fake"]) if "fake" in self.opt else None
         self.faults, self.dead, self.held = [], False, None
@@ -149,7 +149,7 @@ class Drive(threading.Thread):
         return True
 
     def write(self, off, data, fua):
-        self.lab.wrote(self, len(data))                      # a cut may happen here, before this write
+        self.lab.wrote(self, len(data), fua)                 # a cut may happen here, before this write
         if OFF.is_set():
             return
         if not fua and self.keep != "all":
@@ -158,6 +158,7 @@ class Drive(threading.Thread):
         if fua:
             self.settle(off, off + len(data))
         self.written += len(data)
+        self.reach = max(self.reach, off + len(data))
         self.record(2 if fua else 1, off, data)
 
     def record(self, what, off=0, data=b""):
@@ -253,7 +254,7 @@ class Drive(threading.Thread):
     # --- what QEMU plugs in
     def devices(self):
         """QEMU devices, outermost first; the same serve -device and QMP device_add."""
-        n, slot = self.name, f"port-{self.name}"
+        n, slot = self.name, f"port-{self.number}"
         wwn = 0x5000C500A1B20000 + self.wwn
         disk = {"drive": n, "id": n}
         if self.lbs != 512:

@@ -93,10 +93,10 @@ class Cpio:
 MODULES = """virtio_pci virtio_console nvme ahci sd_mod virtio_scsi virtio_blk usb-storage uas xhci-pci
 sdhci-pci mmc_block ext4 crc32c_generic dm-mod dm-crypt xts ecb aes_generic sha256_generic sha1_generic
 algif_skcipher algif_hash raid1 btrfs dm-multipath dm-service-time vfat exfat nls_cp437 nls_ascii
-nls_utf8 loop bcache dm-snapshot dm-writecache zram""".split()
+nls_utf8 loop bcache dm-snapshot dm-writecache zram xfs""".split()
 # Names of programs and of Debian's packages for them stand in .ci/run.
 TOOLS = """sh bash env setsid nohup flock lsblk blkid mount umount sfdisk losetup swapon swapoff mkswap
-dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs make-bcache""".split()
+dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs make-bcache mkfs.exfat""".split()
 
 INIT = r"""#!/bin/sh
 export DM_DISABLE_UDEV=1 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root LD_LIBRARY_PATH=/usr/lib TERM=dumb
@@ -111,6 +111,17 @@ udevadm trigger --action=add --subsystem-match=block; udevadm settle -t 30
 for p in /sys/class/virtio-ports/*; do
     [ "$(cat $p/name 2>/dev/null)" = lab ] && ln -sf /dev/${p##*/} /run/lab; done
 lab ready >/dev/null
+if [ ! -e /etc/lab.cmd ]; then         # to be saved here, and to go on later with other drives
+    sync; echo 3 >/proc/sys/vm/drop_caches
+    exec 8<>/run/lab; echo job >&8; read -r ok now DISKS bytes <&8
+    dd bs=$bytes count=1 iflag=fullblock <&8 >/etc/lab.cmd 2>/dev/null; exec 8<&-
+    date -s @$now >/dev/null
+    # what the kernel found out when it was booted is another boot's
+    cat /proc/sys/kernel/random/uuid >/run/boot_id; mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
+    there() { there=0; for d in /sys/block/sd* /sys/block/nvme* /sys/block/vd*; do [ -e $d ] && there=$((there+1)); done; }
+    n=0; while there; [ $there -lt "$DISKS" ] && [ $n -lt 500 ]; do n=$((n+1)); usleep 20000; done
+    udevadm settle -t 30
+fi
 # </dev/hvc0: the console that the host shows; the command gets it as its terminal
 setsid /bin/sh -c 'cd /root; stty cols 200 rows 50 2>/dev/null; exec /bin/sh /etc/lab.cmd' <>/dev/hvc0 >&0 2>&1
 rc=$?

@@ -10,6 +10,7 @@ import argparse, ctypes, json, os, queue, re, shutil, signal, socket, stat, subp
 sys.dont_write_bytecode = True
 from drive import OFF, PCI, POWER, Drive, size
 from guest import Cpio, Unavailable, base_initramfs, kernel
+import saved
 
 T0 = time.time()
 MODULES = {"nvme": "nvme", "ns": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_scsi sd_mod", "virtio": "virtio_blk",
@@ -72,6 +73,7 @@ class Lab:
         self.log = open(os.path.join(self.dir, "events.jsonl"), "a")
         self.requests = open(os.path.join(self.dir, "requests.bin"), "wb")
         self.work, self.done, self.qemu = queue.Queue(), threading.Event(), None
+        self.past, self.left, self.job = [], None, threading.Event()
         for spec in a.disk:
             self.drives.append(Drive(self, spec))
         self.by = {d.name: d for d in self.drives}
@@ -87,16 +89,25 @@ class Lab:
         self.log.flush()
 
     # --- triggers: "usb0:32M" (before the write that passes it), "usb0:flush:3" (before its 3rd flush)
-    def wrote(self, drive, n):
+    def wrote(self, drive, n, fua):
+        self.asked(drive, "fua" if fua else "write")
         for t in list(self.at):
             name, _, amount = t[0].partition(":")
             if name == drive.name and "flush" not in amount and drive.written + n >= size(amount):
                 self.fire(t)
 
     def flushing(self, drive):
+        self.asked(drive, "flush")
         for t in list(self.at):
             if t[0] == f"{drive.name}:flush:{drive.flushes}":
                 self.fire(t)
+
+    def asked(self, drive, what):
+        """Counted from `cut-in`, over all drives."""
+        if self.left is not None and not OFF.is_set():
+            self.past.append((drive.name, what))
+            if self.left == len(self.past):
+                self.cut()
 
     def fire(self, t):
         self.at.remove(t)
@@ -153,6 +164,13 @@ class Lab:
                     d.dead = verb == "die"
         elif verb == "cut-at-flush":                         # counted from now
             self.at.append((f"{name}:flush:{d.flushes + int(rest)}", "cut"))
+        elif verb == "cut-in":                               # in place of the Nth request, any drive's; 0: never
+            with POWER:
+                self.past, self.left = [], int(arg)
+                for d in self.drives:
+                    d.reach = 0
+        elif verb == "job":                                  # the guest is ready to be saved
+            self.job.set()
         elif verb == "copy":                                 # its medium as it is now
             with POWER:
                 shutil.copyfile(d.path, os.path.join(self.dir, rest))
@@ -167,14 +185,17 @@ class Lab:
                     d.power_cut()                            # it lost its power too
             return "ok" if gone else "err the guest did not let it go"
         elif verb == "plug":
-            devices = d.devices()
-            for device in devices:
-                self.qmp("device_add", **device)
-            if d.kind in ("usb", "uas"):
-                self.qmp("qom-set", path=f"/machine/peripheral/{devices[0]['id']}", property="attached", value=True)
+            self.plug(d)
         else:
             return "err unknown action: " + text
         return "ok"
+
+    def plug(self, d):
+        devices = d.devices()
+        for device in devices:
+            self.qmp("device_add", **device)
+        if d.kind in ("usb", "uas"):
+            self.qmp("qom-set", path=f"/machine/peripheral/{devices[0]['id']}", property="attached", value=True)
 
     def worker(self):
         while True:
@@ -184,19 +205,17 @@ class Lab:
             except Exception as e:
                 note(text, "-> failed:", e)
 
-    def port(self, path):
+    def port(self, s):
         """Requests of the guest's `lab` program."""
-        s = socket.socket(socket.AF_UNIX)
-        s.connect(path)
         try:
             for line in s.makefile("r"):
                 try:
                     answer = self.act(line)
                 except Exception as e:
                     answer = f"err {e}"
-                if not line.startswith(("ready", "rc ")):
+                if not line.startswith(("ready", "rc ", "job")):
                     note("guest asked:", line.strip(), "->", answer)
-                if not self.done.is_set():
+                if not self.done.is_set() and not line.startswith("job"):
                     s.sendall((answer + "\n").encode())
         except OSError:
             pass                                             # QEMU was killed
@@ -207,60 +226,88 @@ class Lab:
         for item in self.a.copy:
             host, _, guest = item.partition(":")
             extra.file(host, guest)
-        kinds = {d.kind for d in self.drives}
-        load = ["virtio_pci", "virtio_console", "ext4"]
+        fixed = [d for d in self.drives if not self.a.restore or d.kind == "sata"]
+        kinds = saved.KINDS if self.a.restore else {d.kind for d in self.drives}
+        load = ["virtio_pci", "virtio_console", "ext4"] + (saved.MODULES if self.a.restore else [])
         load += [m for kind, ms in MODULES.items() if kind in kinds for m in ms.split()] + self.a.module
-        disks = sum(not d.out for d in self.drives)
+        disks = sum(not d.out for d in fixed)
         conf = f"LOAD='{' '.join(dict.fromkeys(load))}'\nDISKS={disks}\n"
         extra.add("/etc/lab.conf", stat.S_IFREG | 0o644, conf.encode())
-        extra.add("/etc/lab.cmd", stat.S_IFREG | 0o755, self.a.command.encode() + b"\n")
-        path = os.path.join(self.tmp, "initrd")
-        with open(path, "wb") as f:
-            for part in (open(base_initramfs(self.a.cache, root), "rb").read(), extra.done()):
-                f.write(part)
-        return path
+        if not self.a.restore:
+            extra.add("/etc/lab.cmd", stat.S_IFREG | 0o755, self.a.command.encode() + b"\n")
+        return [open(base_initramfs(self.a.cache, root), "rb").read(), extra.done()]
 
-    def qemu_args(self, vmlinux, initrd):
+    def qemu_args(self, vmlinux):
+        """All but the memory, and the drives that are plugged in later."""
         p = lambda s: os.path.join(self.tmp, s)
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", ",".join(["max", "la57=off", *self.a.cpu]), "-m", "768M",
-                "-kernel", vmlinux, "-initrd", initrd, "-append", CMDLINE,
+                "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", ",".join(["max", "la57=off", *self.a.cpu]), "-m", "768M",
+                "-kernel", vmlinux, "-append", CMDLINE,
                 "-serial", "file:" + os.path.join(self.dir, "kernel.log"),
                 "-qmp", f"unix:{p('qmp')},server=on,wait=off", "-device", "virtio-serial-pci",
                 "-chardev", "stdio,id=con,signal=off", "-device", "virtconsole,chardev=con",
                 "-chardev", f"socket,id=lab,path={p('lab')},server=on,wait=off",
                 "-device", "virtserialport,chardev=lab,name=lab", "-device", "virtio-rng-pci"]
-        kinds = {d.kind for d in self.drives}
+        restore = self.a.restore
+        kinds = saved.KINDS if restore else {d.kind for d in self.drives}
         if kinds & {"usb", "uas"}:
             args += ["-device", "qemu-xhci,id=xhci"]
         if "scsi" in kinds:
             args += ["-device", "virtio-scsi-pci,id=hba"]
-        for i, d in enumerate(self.drives):
+        if restore:                                          # its random numbers begin anew
+            args += ["-device", "vmgenid,guid=auto"]
+        for i in range(saved.PORTS) if restore else [d.number for d in self.drives if d.kind in PCI]:
+            args += ["-device", f"pcie-root-port,id=port-{i},bus=pcie.0,chassis={i + 1},slot={i + 1}"]
+        for d in self.drives:
             server = {"type": "unix", "path": d.sock}
             args += ["-blockdev", json.dumps({"driver": "nbd", "node-name": d.name, "discard": "unmap", "server": server})]
-            if d.kind in PCI:
-                args += ["-device", f"pcie-root-port,id=port-{d.name},bus=pcie.0,chassis={i + 1},slot={i + 1}"]
-            for device in [] if d.out else d.devices():
-                args += ["-device", json.dumps(device)]
+            if not restore or d.kind == "sata":
+                for device in [] if d.out else d.devices():
+                    args += ["-device", json.dumps(device)]
         return args
+
+    def start(self, args):
+        self.qemu = subprocess.Popen(args, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                     preexec_fn=lambda: die_with_parent(signal.SIGKILL))
+        self.qmp = Qmp(os.path.join(self.tmp, "qmp"))
+
+    def thread(self, target, *args):
+        threading.Thread(target=target, args=args, daemon=True).start()
 
     def run(self):
         root, vmlinux = kernel(self.a.cache)
         for d in self.drives:
             if d.real is d:
                 d.start()
-        self.qemu = subprocess.Popen(self.qemu_args(vmlinux, self.initramfs(root)), stdout=subprocess.PIPE,
-                                     stdin=subprocess.DEVNULL, preexec_fn=lambda: die_with_parent(signal.SIGKILL))
-        self.qmp = Qmp(os.path.join(self.tmp, "qmp"))
-        for target, args in ((self.worker, ()), (self.port, (os.path.join(self.tmp, "lab"),)), (self.clock, ())):
-            threading.Thread(target=target, args=args, daemon=True).start()
+        args, parts = self.qemu_args(vmlinux), self.initramfs(root)
+        self.thread(self.clock)
+        if self.a.restore:
+            lab = saved.restore(self, args, parts)
+        else:
+            self.start(args + ["-machine", "q35", "-initrd", self.initrd(parts)])
+            lab = self.connect()
+        self.thread(self.worker)
+        self.thread(self.port, lab)
         while chunk := os.read(self.qemu.stdout.fileno(), 65536):
             os.write(1, chunk.replace(b"\r\n", b"\n"))
         self.qemu.wait()
         self.done.set()
         why = self.end or f"guest stopped by itself (QEMU status {self.qemu.returncode}, see kernel.log)"
         note(f"{why}; status {self.rc}")
+        with open(os.path.join(self.dir, "tally.json"), "w") as f:
+            json.dump({"reach": {d.name: d.reach for d in self.drives}, "past": self.past}, f)
         return {"finished": self.rc, "power cut": 137, "timeout": 124}.get(why, 125)
+
+    def initrd(self, parts):
+        path = os.path.join(self.tmp, "initrd")
+        with open(path, "wb") as f:
+            f.writelines(parts)
+        return path
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(os.path.join(self.tmp, "lab"))
+        return s
 
     def clock(self):
         if not self.done.wait(self.a.timeout):
@@ -269,6 +316,7 @@ class Lab:
 
 def run(a):
     lab = Lab(a)
+    a.restore = a.restore and saved.possible(lab)
     try:
         return lab.run()
     finally:
@@ -290,6 +338,7 @@ def main():
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
     r.add_argument("--cpu", action="append", default=[], metavar="-FEATURE", help="a processor without it")
     r.add_argument("--module", action="append", default=[], help="also load this kernel module")
+    r.add_argument("--restore", action="store_true", help="not booted: goes on from a state that was saved once")
     r.add_argument("--timeout", type=float, default=150)
     r.add_argument("command")
     a = p.parse_args()
