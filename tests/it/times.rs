@@ -43,7 +43,7 @@ cases![
     FREEZER => a_frozen_program_gives_the_drive_its_whole_time_again,
     FROZEN_DISK => a_state_disk_that_hangs_is_named_and_never_the_drive,
     FROZEN_DISK => a_state_disk_that_hangs_when_a_wipe_stops_is_named,
-    MACHINE => a_clock_that_is_set_during_a_wipe_changes_no_time_of_it_and_is_said,
+    MACHINE => a_clock_that_is_set_and_a_machine_that_sleeps_change_no_time_of_a_wipe,
     OPENSSL => a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next,
 ];
 
@@ -360,22 +360,26 @@ fn a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next() {
     assert!(!done.stderr.contains("rate"), "{done:?}");
 }
 
-fn a_clock_that_is_set_during_a_wipe_changes_no_time_of_it_and_is_said() {
+fn a_clock_that_is_set_and_a_machine_that_sleeps_change_no_time_of_a_wipe() {
     let mut machine = Machine::new();
-    for kind in ["virtio", "nvme"] {
+    for kind in ["virtio", "nvme", "scsi"] {
         machine = machine.disk(kind, 32 * MIB);
     }
-    // One clock is set back once, the other one to 1970 and far ahead again.
+    // One clock is set back once, the other one to 1970 and far ahead again. The
+    // third wipe is suspended with the machine: all but the firmware's part of it,
+    // for the five seconds of the kernel's own test and those that waking takes.
     let boot = machine.boot(
         &[],
         "start() { wipeit --yes --verify none --rate-limit 4M --checkpoint-every 1M \
-             --state-dir /w $(dev $1) >/tmp/$1.said 2>&1 </dev/null & pid=$!
+             --stall-timeout 5 --state-dir /w $(dev $1) >/tmp/$1.said 2>&1 </dev/null & pid=$!
              until grep -q '\"written\": [1-9]' /w/pending/*.json 2>/dev/null; do sleep .1; done; }
          set_by() { date -s @$(($(date +%s) + $1)) >/dev/null; sleep 1; }
          end() { wait $pid; echo \"code $?\" >>/tmp/$1.said; show \"$1\" /tmp/$1.said; }
          start SN-VIRTIO0; set_by -10800; end SN-VIRTIO0
          start SN-NVME0; now=$(date +%s); date -s @100 >/dev/null; sleep 1
          date -s @$((now + 86400)) >/dev/null; sleep 1; end SN-NVME0
+         start SN-SCSI0; echo core >/sys/power/pm_test; echo mem >/sys/power/state
+         end SN-SCSI0
          show report /w/reports/*.json",
     );
     let boot = boot.finished();
@@ -390,6 +394,10 @@ fn a_clock_that_is_set_during_a_wipe_changes_no_time_of_it_and_is_said() {
         // By seconds that `date` leaves out it may be a minute less than a day.
         &["the clock was set 2 times during this wipe (by +2"],
     );
+    boot.ended("SN-SCSI0", 0, &[" s besides"]);
+    let slept = boot.wiped("SN-SCSI0", &machine.image("scsi0"));
+    assert!(number(&slept["runs"][0], "asleep_ms") >= 4000, "{slept}");
+    assert!(slept.get("findings").is_none(), "{slept}");
     for (serial, drive) in [("SN-VIRTIO0", "virtio0"), ("SN-NVME0", "nvme0")] {
         let report = boot.wiped(serial, &machine.image(drive));
         let active = number(&report, "active_seconds");
