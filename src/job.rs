@@ -142,15 +142,21 @@ fn refuse_doubtful(known: &Known, subject: &str) -> Result<(), Outcome> {
     )))
 }
 
-/// A checkpoint that says nothing any more may have been of this drive.
+/// A checkpoint that says nothing any more may have been of this drive: what
+/// is known of it is no more than that a wipe was begun.
 fn refuse_lost(known: &Known, subject: &str) -> Result<(), Outcome> {
-    let Some(empty) = known.empty.first() else {
+    let Some(first) = known.empty.first() else {
         return Ok(());
     };
+    let more = match known.empty.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
     Err(Outcome::Refused(format!(
-        "{subject}: may have an unfinished wipe, as {} is empty (after a loss of power?); \
-         --restart wipes it from the start, or remove that file; not touched",
-        shown(empty)
+        "{subject}: may have an unfinished wipe: {file}{more} holds nothing, as a loss of power \
+         leaves a file, so not even which drive it was of; rm {file} if it was another, or \
+         --restart to wipe this one from the start; not touched",
+        file = shown(first)
     )))
 }
 

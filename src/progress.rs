@@ -2,6 +2,7 @@
 //! them, keeping records.
 
 mod file;
+mod leftover;
 pub mod place;
 mod ranges;
 mod room;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::file::{replace, sync_file, sync_folder};
+use self::leftover::Beginning;
 use self::room::Room;
 use self::slots::Slots;
 pub use self::store::{LoadError, Pending, Record, Records, StateDir, open};
@@ -124,6 +126,8 @@ pub struct Saver {
     lost_room: Option<io::Error>,
     // where renaming is not durable
     slots: Option<Slots>,
+    // to the first save
+    beginning: Option<Beginning>,
 }
 
 impl Saver {
@@ -154,6 +158,7 @@ impl Saver {
             had_room: false,
             lost_room: None,
             slots: None,
+            beginning: None,
         }
     }
 
@@ -207,9 +212,12 @@ impl Saver {
     pub fn keep_room(&mut self) -> io::Result<()> {
         let json = self.checkpoint.to_json()?.len() as u64;
         // Where there is no folder, the first save will say so.
-        self.dir
-            .create()
-            .map_or(Ok(()), |()| self.room.keep(json, &self.checkpoint.plan))?;
+        if self.dir.create().is_ok() {
+            if self.mark.get().is_none() {
+                self.beginning = leftover::begin(&self.dir);
+            }
+            self.room.keep(json, &self.checkpoint.plan)?;
+        }
         self.had_room |= self.room.is_kept();
         Ok(())
     }
@@ -373,6 +381,7 @@ impl Saver {
             format!("{}: {}", shown(&path), reason(&error))
         })?;
         self.mark.set(&self.checkpoint);
+        self.beginning = None;
         self.supersedes.remove(&path);
         for old in self.supersedes.drain() {
             // A file that stays is found again, and refused by its content.

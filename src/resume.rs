@@ -294,7 +294,10 @@ pub fn unusable(path: &Path, error: &LoadError) -> String {
             )
         }
         LoadError::Empty => {
-            format!("{path}: is empty, as a loss of power leaves a file; it is left as it is")
+            format!(
+                "{path}: holds nothing, as a loss of power leaves a file, and names no drive; rm \
+                 it unless you can put it back from a backup; it is left as it is"
+            )
         }
         LoadError::Invalid { why, .. } => format!("{path}: {why}; it is left as it is"),
     }

@@ -215,7 +215,7 @@ impl StateDir {
 
 /// Whether of a file that is not there a whole copy is. Without one nothing was
 /// ever saved.
-fn is_orphan(path: &Path) -> bool {
+pub(super) fn is_orphan(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Saved::Bytes(_)))
 }
 

@@ -200,15 +200,29 @@ fn beside_an_empty_checkpoint_no_wipe_begins_unless_it_is_told_to() {
         for how in ["--yes", "--yes --ensure", "--yes --resume", "--dry-run"] {
             let run = || scratch.wipe(&image).words(how).code(4);
             let done = unchanged(&[&image, scratch.state().path()], run);
-            let words = ["is empty", "sdb-ZR5A-01234567.json", "not touched"];
-            done.one_line().says(&words);
+            let file = file.display();
+            let says = match how {
+                "--yes --resume" => [format!("{file}: holds nothing"), "rm it unless".into()],
+                _ => [
+                    format!("{file} holds nothing"),
+                    format!("rm {file} if it was another, or --restart to wipe this"),
+                ],
+            };
+            done.one_line().says(&[&says[0], &says[1], "not touched"]);
         }
         // It is found whatever the name that it has.
-        scratch
-            .wipeit()
-            .words("--resume --yes")
-            .code(4)
-            .says(&["is empty"]);
+        scratch.wipeit().words("--resume --yes").code(4).says(&[
+            "holds nothing",
+            "rm it",
+            "left as it is",
+        ]);
+        let listed = scratch.wipeit().arg("--list").code(0);
+        assert!(listed.stdout.contains("holds nothing"), "{listed:?}");
+        let second = pending.join("sdc-01234567.json");
+        std::fs::write(&second, b"").unwrap();
+        let done = scratch.wipe(&image).yes().code(4);
+        done.says(&["sdb-ZR5A-01234567.json (and 1 more) holds nothing"]);
+        std::fs::remove_file(second).unwrap();
         scratch
             .wipe(&image)
             .words("--yes --restart")

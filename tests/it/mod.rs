@@ -14,6 +14,7 @@ mod faulty;
 mod input;
 mod interrupts;
 mod judge;
+mod leftovers;
 mod list;
 mod means;
 mod moved;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         input::cases(),
         interrupts::cases(),
         judge::cases(),
+        leftovers::cases(),
         list::cases(),
         means::cases(),
         natures::cases(),
