@@ -11,9 +11,13 @@
 //! - edges: [`cli`], [`device`], [`writer`], [`progress`], [`card`], [`confirm`],
 //!   [`signal`], [`display`], [`report`], [`list`],
 //!   [`peek`]
+//! - for the test rig, and nothing in what is shipped: `planted`
 //! - top: [`kin`], [`history`],
 //!   [`opening`], [`resume`], [`job`], [`consent`], [`delivery`],
 //!   [`aftercheck`], [`closing`], [`check`], [`session`], [`survey`], and [`run`] here
+
+#[macro_use]
+mod planted;
 
 pub mod aftercheck;
 pub mod bounded;
@@ -143,6 +147,7 @@ mod architecture {
         "means",
         "outcome",
         "lineage",
+        "planted",
     ];
     const CORE: &[&str] = &["guard", "engine", "timekeeper", "tuning"];
     const EDGES: &[&str] = &[

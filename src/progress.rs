@@ -210,6 +210,9 @@ impl Saver {
     /// # Errors
     /// Why there is none; all else works without it.
     pub fn keep_room(&mut self) -> io::Result<()> {
+        if planted!("no-room") {
+            return Ok(());
+        }
         let json = self.checkpoint.to_json()?.len() as u64;
         // Where there is no folder, the first save will say so.
         if self.dir.create().is_ok() {
@@ -331,6 +334,9 @@ impl Saver {
 
     /// Writes a file of the end of a wipe, for which room is kept.
     fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if planted!("record-not-durable") {
+            return std::fs::write(path, bytes);
+        }
         if self.dir.in_slots {
             self.room.free(path);
             return slots::write_once(path, bytes, 0o600);
@@ -360,7 +366,7 @@ impl Saver {
     /// # Errors
     /// The kernel's.
     pub fn withdraw(&mut self) -> io::Result<()> {
-        if !std::mem::take(&mut self.made) {
+        if !std::mem::take(&mut self.made) && !planted!("removed-later") {
             return Ok(());
         }
         self.complete()
@@ -408,6 +414,9 @@ impl Saver {
         if self.dir.in_slots {
             let slots = self.slots.get_or_insert_with(|| Slots::of(path));
             slots.save(&json)?;
+        } else if planted!("in-place") {
+            std::fs::write(path, &json)?;
+            sync_file(path)?;
         } else {
             replace(path, &json)?;
             slots::forget_copies(path)?;

@@ -9,7 +9,31 @@ mod it;
 mod rig;
 mod support;
 
+/// Signals that are ignored here would be in every run of every test: `nohup`
+/// does that, and a shell to what it starts in the background. So the tests begin
+/// anew with none ignored.
+fn reset_signals() {
+    const BEGUN_ANEW: &str = "WIPEIT_TESTS_SIGNALS";
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Rust itself ignores SIGPIPE, and not for those that it starts.
+    let ignored = mask.unwrap_or(0) & !(1 << 12);
+    if ignored == 0 || std::env::var_os(BEGUN_ANEW).is_some() {
+        return;
+    }
+    let mut anew = std::process::Command::new("env");
+    anew.arg("--default-signal")
+        .args(std::env::current_exe())
+        .args(std::env::args_os().skip(1))
+        .env(BEGUN_ANEW, "1");
+    // Comes back only where it could not be started.
+    let error = std::os::unix::process::CommandExt::exec(&mut anew);
+    panic!("signals are ignored, and env --default-signal fails: {error}");
+}
+
 fn main() -> std::process::ExitCode {
+    reset_signals();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "campaign") {
         return rig::ledger::run(&words[1..]);

@@ -151,7 +151,7 @@ pub fn run_step(
             ..state
         };
         let mut owner = Coordinator::new(engine, &gate, requests, state, before.unsaved);
-        if begins == Start::OfRun {
+        if begins == Start::OfRun && !planted!("no-first-save") {
             owner.open();
         }
         owner.run(&messages)
@@ -366,7 +366,9 @@ impl<'a> Coordinator<'a> {
             BadState::Deferred
         };
         self.leftover.any |= !work.again && !result.deferred.is_empty();
-        self.add_bad(result.bad, BadState::Failed);
+        if !planted!("bad-in-silence") {
+            self.add_bad(result.bad, BadState::Failed);
+        }
         self.add_bad(result.deferred, left);
         for difference in result.differences {
             if self.doubtful.explains(difference.extent) {
@@ -395,7 +397,7 @@ impl<'a> Coordinator<'a> {
     /// Joins ranges that are too many to be saved, as far as possible where
     /// nothing more is found: their bytes are then counted exactly.
     fn bound(&mut self) {
-        if !self.bad.is_full() && !self.mismatches.is_full() {
+        if planted!("unbounded-lists") || !self.bad.is_full() && !self.mismatches.is_full() {
             return;
         }
         let mut again = ExtentMap::default();
@@ -556,6 +558,7 @@ impl<'a> Coordinator<'a> {
         }
         // One last cycle for what was done since the one before.
         let more = self.cursor.done() > self.cursor.durable() || self.leftover.tried;
+        let more = more && !planted!("stop-without-save");
         if more && !self.tainted {
             self.start_cycle();
             return None;
@@ -584,6 +587,9 @@ impl<'a> Coordinator<'a> {
     fn rewind(&mut self) {
         self.halt = None;
         self.tainted = false;
+        if planted!("no-rewind") {
+            return;
+        }
         self.cursor.rewind();
         self.ahead.clear();
         // What was good when it was tried again is as unknown.
@@ -619,7 +625,8 @@ impl<'a> Coordinator<'a> {
             // suspended, which was announced.
             u64::MAX
         } else {
-            self.cursor.saved() + self.interval()
+            let times = if planted!("bound-times-3") { 3 } else { 1 };
+            self.cursor.saved() + times * self.interval()
         };
         let now = self.engine.control.now();
         let again = self.next_retry(now);
@@ -751,6 +758,7 @@ impl<'a> Coordinator<'a> {
             (self.engine.plan.after(self.step), 0)
         } else {
             let last = (self.size - 1) / self.engine.target.alignment();
+            let mark = mark + if planted!("64k-ahead") { 64 << 10 } else { 0 };
             (self.step, mark.min(last * self.engine.target.alignment()))
         };
         State {

@@ -35,6 +35,9 @@ pub fn serve(
         if !joined.is_empty() {
             journal.joined(&joined);
         }
+        if planted!("save-before-sync") {
+            let _ = journal.save(&state);
+        }
         let synced = if sync { target.sync() } else { Ok(()) };
         let done = if let Err(error) = synced {
             Done::NotSynced(error)

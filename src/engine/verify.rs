@@ -59,7 +59,9 @@ fn read_back(task: &Task, piece: Extent, work: Work, buffer: &mut [u8], result: 
         let origin = task.strategy.origin(found, at, task.target.size());
         one.first.written_for = origin.filter(|origin| *origin != at);
     }
-    result.differences.extend(differ);
+    if !planted!("no-compare") {
+        result.differences.extend(differ);
+    }
 }
 
 /// The ranges of `data`, read at `offset`, that are not what the strategy

@@ -1,11 +1,11 @@
 //! Power cuts on this host: the rig's short forms.
 
-use crate::rig::campaign::{self, Coverage};
-use crate::rig::kills;
+use crate::rig::campaign::{self, Rig};
 use crate::rig::lab::Fs;
+use crate::rig::{kills, planted, states};
 use crate::support::{Need, cases};
 
-const CUTS: &[Need] = &[
+pub const CUTS: &[Need] = &[
     Need::Root,
     Need::Loop,
     Need::Fuse,
@@ -18,29 +18,49 @@ cases![
     CUTS => cuts_at_random_moments_lose_nothing,
     CUTS => a_cut_at_every_few_events_loses_nothing,
     CUTS => signals_at_random_moments_lose_nothing,
+    CUTS => a_state_directory_that_comes_to_harm_is_told_truly,
 ];
 
-fn cuts_at_random_moments_lose_nothing() {
-    let mut coverage = Coverage::default();
-    for seed in 1..=12 {
-        campaign::random(seed, &mut coverage).unwrap_or_else(|why| panic!("{why}"));
+/// Seeds of a campaign, in which nothing may be wrong.
+fn seeds(campaign: planted::Campaign, seeds: std::ops::Range<u64>) -> Rig {
+    let mut rig = Rig::default();
+    for seed in seeds {
+        campaign(seed, &mut rig).unwrap_or_else(|why| panic!("{why}"));
     }
-    assert!(coverage.cuts() > 10, "{}", coverage.table());
+    rig
+}
+
+fn cuts_at_random_moments_lose_nothing() {
+    let rig = seeds(campaign::random, 1..13);
+    assert!(rig.coverage.cuts() > 10, "{}", rig.coverage.table());
 }
 
 fn a_cut_at_every_few_events_loses_nothing() {
-    let mut coverage = Coverage::default();
+    let mut rig = Rig::default();
     let (_, options, bad) = campaign::kinds()[0].clone();
     let job = campaign::small(Fs::Ext4, options, bad);
     let mut event = 1;
-    while campaign::at(&job, event, &mut coverage).unwrap_or_else(|why| panic!("{why}")) {
+    // There are some 300.
+    while event < 1000 && campaign::at(&job, event, &mut rig).unwrap_or_else(|why| panic!("{why}"))
+    {
         event += 7;
     }
+    let coverage = &rig.coverage;
     assert!(coverage.cuts() > 10, "{}", coverage.table());
+    for step in ["temp written", "temp renamed"] {
+        assert!(
+            coverage.has(step),
+            "no cut after {step}\n{}",
+            coverage.table()
+        );
+    }
 }
 
 fn signals_at_random_moments_lose_nothing() {
-    let hits = (1..=10).map(|seed| kills::random(seed).unwrap_or_else(|why| panic!("{why}")));
-    let hits: u64 = hits.sum();
-    assert!(hits > 10, "{hits} signals hit");
+    let rig = seeds(kills::random, 1..11);
+    assert!(rig.hits > 10, "{} signals hit", rig.hits);
+}
+
+fn a_state_directory_that_comes_to_harm_is_told_truly() {
+    seeds(states::random, 0..12);
 }

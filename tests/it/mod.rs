@@ -21,6 +21,7 @@ mod moved;
 mod natures;
 mod order;
 mod output;
+mod planted;
 mod records;
 mod refusals;
 mod reports;
@@ -64,6 +65,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         moved::cases(),
         order::cases(),
         output::cases(),
+        planted::cases(),
         records::cases(),
         reports::cases(),
         resume::cases(),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::rig::campaign::Coverage;
+use crate::rig::coverage::Coverage;
 use crate::rig::machine::{Cut, Fs, Job, wipe};
 use crate::rig::slots;
 use crate::support::{MIB, NOTHING, Need, cases};

@@ -1,66 +1,27 @@
 //! Wipes that lose their power at moments drawn by a seed, or at every moment in
 //! turn, and are resumed to their end.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::disk::{Asked, Cut, Keep};
+use super::coverage::Coverage;
+use super::disk::{Cut, Keep, Told};
 use super::judge::{Found, Known, Place, judge};
 use super::lab::{DRIVE, Fs, Job, Lab, Plugged};
+use super::{dock, far};
 use crate::support::{Dice, KIB, MIB};
 
-/// How many cuts hit between which two events, on which file system, in which
-/// phase.
+/// What a campaign is made with, and what it has come across.
 #[derive(Default)]
-pub struct Coverage(BTreeMap<(String, String, &'static str, &'static str), u64>);
-
-impl Coverage {
-    /// `events`: up to the one in place of which the power went.
-    fn note(&mut self, events: &[(usize, Asked)], fs: Fs, found: Option<Found>) {
-        let mut last = events.iter().rev();
-        let name = |event: Option<&(usize, Asked)>| match event {
-            None => "start".to_string(),
-            Some((disk, asked)) => {
-                let disk = if *disk == DRIVE { "drive" } else { "state" };
-                format!("{disk} {}", format!("{asked:?}").to_lowercase())
-            }
-        };
-        let (next, before) = (name(last.next()), name(last.next()));
-        self.add((before, next), fs.name(), found);
-    }
-
-    /// `moment`: what was done, and in place of what the power went.
-    pub fn add(&mut self, moment: (String, String), on: &'static str, found: Option<Found>) {
-        let (before, next) = moment;
-        let phase = match found {
-            None => "?",
-            Some(Found::Untouched) => "nothing saved",
-            Some(Found::Unfinished((_, 0, _))) => "write",
-            Some(Found::Unfinished((_, 1, _))) => "verify",
-            Some(Found::Unfinished(_)) => "complete",
-            Some(Found::Finished) => "finished",
-        };
-        *self.0.entry((before, next, on, phase)).or_default() += 1;
-    }
-
-    /// A row for each pair of events, file system and phase.
-    pub fn table(&self) -> String {
-        let mut text = String::from(
-            "done         | cut in place of | on                | phase         | cuts\n",
-        );
-        for ((before, next, fs, phase), count) in &self.0 {
-            let _ = writeln!(
-                text,
-                "{before:<12} | {next:<15} | {fs:<17} | {phase:<13} | {count}"
-            );
-        }
-        text
-    }
-
-    pub fn cuts(&self) -> u64 {
-        self.0.values().sum()
-    }
+pub struct Rig {
+    /// The bug of the build with planted bugs; none: what is shipped.
+    pub bug: Option<&'static str>,
+    pub coverage: Coverage,
+    /// Signals that hit a run.
+    pub hits: u64,
+    /// Where a violation leaves disks and logs.
+    pub keep: Option<PathBuf>,
 }
 
 /// What broke a promise: the settings, and what the judge says.
@@ -70,25 +31,26 @@ pub type Violation = String;
 pub fn wipe(
     job: &Job,
     mut next: impl FnMut(u64) -> Option<Cut>,
-    coverage: &mut Coverage,
+    rig: &mut Rig,
 ) -> Result<(), Violation> {
-    let lab = Lab::new(job);
-    let mut before: Option<Place> = None;
+    let lab = Lab::new(job, rig);
+    let mut before: Option<Place> = job.begun.as_ref().map(|begun| begun.place);
     let mut history = format!("{job:?}\n");
     let mut plugged = lab.plug();
-    for round in 0.. {
+    for round in 0..100 {
         let cut = next(round);
         let _ = writeln!(history, "round {round}: {cut:?}");
         let ended = lab.run(&plugged, before.is_some(), cut);
         let said_wiped = ended.is_some();
         let (reach, events) = {
-            let power = lab.machine.lock();
+            let mut power = lab.machine.lock();
+            power.note_steps();
             (power.disks[DRIVE].reach, power.events.clone())
         };
         if let Some(done) = &ended {
             let good = if job.bad.is_empty() { 0 } else { 3 };
             if done.status.code() != Some(good) {
-                return Err(format!("{history}ended with {done:?}"));
+                return Err(lab.violation(&format!("{history}ended with {done:?}")));
             }
             // What was said must hold from that moment on.
             lab.machine.cut_now(Keep::None, 0);
@@ -96,7 +58,7 @@ pub fn wipe(
         drop(plugged);
         plugged = lab.plug();
         let known = Known {
-            interval: job.interval,
+            interval: job.begun.as_ref().map_or(job.interval, |begun| begun.most),
             before,
             reach,
             bad: job.bad.clone(),
@@ -108,10 +70,11 @@ pub fn wipe(
             judge(&power.disks[DRIVE].memory, &files, &known)
         };
         if cut.is_some() && ended.is_none() {
-            coverage.note(&events, job.fs, verdict.as_ref().ok().copied());
+            let found = verdict.as_ref().ok().copied();
+            rig.coverage.note(&events, job.fs, found);
         }
         match verdict {
-            Err(wrong) => return Err(format!("{history}{}", wrong.join("\n"))),
+            Err(wrong) => return Err(lab.violation(&format!("{history}{}", wrong.join("\n")))),
             Ok(found) => {
                 let _ = writeln!(history, "  {found:?}");
                 match found {
@@ -130,7 +93,7 @@ pub fn wipe(
             }
         }
     }
-    Ok(())
+    Err(lab.violation(&format!("{history}is never finished")))
 }
 
 /// A record is there and its checkpoint too: a resume ends it.
@@ -138,7 +101,7 @@ fn finish(lab: &Lab, plugged: &Plugged, history: &str) -> Result<(), Violation> 
     let done = lab.run(plugged, true, None);
     let code = done.as_ref().and_then(|done| done.status.code());
     if !matches!(code, Some(0 | 3)) || !lab.files().pending.is_empty() {
-        return Err(format!("{history}is not finished by a resume: {done:?}"));
+        return Err(lab.violation(&format!("{history}is not finished by a resume: {done:?}")));
     }
     Ok(())
 }
@@ -163,62 +126,97 @@ pub fn small(fs: Fs, options: &str, bad: Vec<u64>) -> Job {
         options: options.into(),
         bad,
         flush_time: Duration::ZERO,
+        folders: true,
+        begun: None,
     }
 }
 
-/// A wipe with settings and cuts drawn by the seed.
-pub fn random(seed: u64, coverage: &mut Coverage) -> Result<(), Violation> {
+pub const KEEPS: [Keep; 4] = [Keep::None, Keep::Random, Keep::Prefix, Keep::All];
+
+/// One of a list.
+pub fn one_of<T: Clone>(dice: &mut Dice, list: &[T]) -> T {
+    list[usize::try_from(dice.below(list.len() as u64)).unwrap()].clone()
+}
+
+/// The dice of a seed.
+pub fn dice(seed: u64) -> Dice {
     let mut dice = Dice::new(seed);
     for _ in 0..8 {
         dice.below(2);
     }
-    let fs = Fs::ALL[usize::try_from(dice.below(4)).unwrap()];
-    let kinds = kinds();
-    let (_, options, bad) = kinds[usize::try_from(dice.below(5)).unwrap()].clone();
-    let threads = [1, 2, 4, 64][usize::try_from(dice.below(4)).unwrap()];
-    let chunk = [4 * KIB, 64 * KIB, MIB][usize::try_from(dice.below(3)).unwrap()];
+    dice
+}
+
+/// A wipe with settings and cuts drawn by the seed. One in ten is of the
+/// defaults on a large target, one in ten loses the power of its drive alone.
+pub fn random(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
+    match seed % 10 {
+        7 => far::random(seed, rig),
+        3 => dock::random(seed, rig),
+        _ => any(seed, rig),
+    }
+    .map_err(|why| format!("seed {seed}: {why}"))
+}
+
+fn any(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
+    let mut dice = dice(seed);
+    let fs = one_of(&mut dice, &Fs::ALL);
+    let (_, options, bad) = one_of(&mut dice, &kinds());
+    let threads = one_of(&mut dice, &[1, 2, 4, 64]);
+    let chunk = one_of(&mut dice, &[4 * KIB, 64 * KIB, MIB]);
     let job = Job {
-        fs,
         size: 3 * MIB + dice.below(12) * MIB / 2,
-        interval: MIB,
-        options: format!("{options} --threads {threads} --buffer-size {chunk}"),
-        bad,
         flush_time: Duration::from_micros(dice.below(3) * 500),
+        folders: dice.below(4) > 0,
+        ..small(
+            fs,
+            &format!("{options} --threads {threads} --buffer-size {chunk}"),
+            bad,
+        )
     };
     let cuts = 1 + dice.below(5);
-    let keeps = [Keep::None, Keep::Random, Keep::Prefix, Keep::All];
+    // The first may be a drive that says that its flush failed.
+    let fails = dice.below(8) == 0;
     wipe(
         &job,
         |round| {
             (round < cuts).then(|| Cut {
                 at: 1 + dice.below(250),
-                keep: keeps[usize::try_from(dice.below(4)).unwrap()],
-                only: None,
+                keep: one_of(&mut dice, &KEEPS),
+                only: (fails && round == 0).then_some((DRIVE, Told::Fails)),
                 seed: dice.below(u64::MAX),
             })
         },
-        coverage,
+        rig,
     )
-    .map_err(|why| format!("seed {seed}: {why}"))
 }
 
-/// A wipe that is cut at this event, and once more as far into its resume;
-/// whether there was such an event.
-pub fn at(job: &Job, event: u64, coverage: &mut Coverage) -> Result<bool, Violation> {
-    let before = coverage.cuts();
+/// A wipe of each kind on each file system, cut at this event.
+pub fn every_kind_at(event: u64, rig: &mut Rig) -> Result<(), Violation> {
+    for fs in Fs::ALL {
+        for (name, options, bad) in kinds() {
+            at(&small(fs, options, bad), event, rig).map_err(|why| format!("{name}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A wipe of one pass on ext4, cut at this event.
+pub fn one_pass_at(event: u64, rig: &mut Rig) -> Result<(), Violation> {
+    let (_, options, bad) = kinds()[0].clone();
+    at(&small(Fs::Ext4, options, bad), event, rig).map(drop)
+}
+
+/// A wipe that is cut at this event, and its resume at the same one: whether
+/// there was such an event.
+pub fn at(job: &Job, event: u64, rig: &mut Rig) -> Result<bool, Violation> {
+    let before = rig.coverage.cuts();
     let keep = [Keep::None, Keep::Random, Keep::Prefix][usize::try_from(event % 3).unwrap()];
     wipe(
         job,
-        |round| {
-            (round == 0).then_some(Cut {
-                at: event,
-                keep,
-                only: None,
-                seed: event,
-            })
-        },
-        coverage,
+        |round| (round < 2).then_some(Cut::all(event, keep, event)),
+        rig,
     )
     .map_err(|why| format!("event {event}: {why}"))?;
-    Ok(coverage.cuts() > before)
+    Ok(rig.coverage.cuts() > before)
 }

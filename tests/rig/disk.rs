@@ -1,22 +1,13 @@
-//! Disks with a volatile write cache, served as files over FUSE for loop devices
-//! to stand on. A write goes to memory at once, and what it replaced is
+//! Disks with a volatile write cache, for loop devices to stand on (`served`). A write goes to memory at once, and what it replaced is
 //! remembered until a flush that began after it has ended. A cut puts the old
 //! bytes back, for all disks in one instant or for one of them alone.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
-
-use fuser::{
-    Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyWrite, Request, Session, WriteFlags,
-};
+use std::time::{Duration, Instant};
 
 use super::memory::Memory;
+use super::steps::{Step, Steps};
 use crate::support::Dice;
-use crate::support::device::quietly;
 
 /// What survives a cut of what was not flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +29,46 @@ pub enum Asked {
     Flush,
 }
 
+/// What a disk that alone loses its power says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing: it is back at once, and its next flush says OK.
+    Nothing,
+    /// Its next flush fails.
+    Fails,
+}
+
 /// When the power is cut: at this event of all disks, counted from 1, in place
 /// of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
     pub at: u64,
     pub keep: Keep,
-    /// The disk that alone loses power; `None`: all of them.
-    pub only: Option<usize>,
+    /// The disk that alone loses power, at this event or its next write or
+    /// flush; `None`: all of them.
+    pub only: Option<(usize, Told)>,
     pub seed: u64,
+}
+
+impl Cut {
+    /// Of all disks.
+    pub fn all(at: u64, keep: Keep, seed: u64) -> Self {
+        Self {
+            at,
+            keep,
+            only: None,
+            seed,
+        }
+    }
+}
+
+/// What happens on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The disk, and what it was asked for.
+    Asked(usize, Asked),
+    /// The program has done this.
+    Done(Step),
 }
 
 struct Undo {
@@ -66,13 +88,21 @@ pub struct Disk {
     pub reach: u64,
     /// Sectors of 512 bytes that take no write.
     pub bad: Vec<u64>,
+    /// Reads get one wrong byte in each piece of so many bytes.
+    pub lies: Option<u64>,
+    // the next flush fails
+    fails: bool,
 }
 
 /// All disks of one machine, under one lock, so that a cut is one instant.
 pub struct Power {
     pub disks: Vec<Disk>,
-    /// Events since the last start: the disk, and what it was asked for.
-    pub events: Vec<(usize, Asked)>,
+    /// What happened since the last start.
+    pub events: Vec<Event>,
+    /// What disks were asked for since then.
+    pub count: u64,
+    /// Where the state's disk is mounted: what is done there.
+    pub steps: Option<Steps>,
     cut: Option<Cut>,
     /// The cut has happened: nothing changes any disk.
     pub is_off: bool,
@@ -96,11 +126,15 @@ impl Machine {
                 first: 0,
                 reach: 0,
                 bad: Vec::new(),
+                lies: None,
+                fails: false,
             })
             .collect();
         let power = Power {
             disks,
             events: Vec::new(),
+            count: 0,
+            steps: None,
             cut: None,
             is_off: false,
             flush_time: Duration::ZERO,
@@ -117,10 +151,13 @@ impl Machine {
     /// From here on events are counted, to this cut if there is one.
     pub fn arm(&self, cut: Option<Cut>) {
         let mut power = self.lock();
+        power.note_steps();
         power.events.clear();
+        power.count = 0;
         power.cut = cut;
         for disk in &mut power.disks {
             disk.reach = 0;
+            disk.fails = false;
         }
     }
 
@@ -160,16 +197,33 @@ impl Machine {
 
     /// Waits until so many events were counted; whether that was before `done`
     /// said that there is nothing to wait for.
-    pub fn wait_for_event(&self, event: u64, mut done: impl FnMut() -> bool) -> bool {
-        loop {
-            if self.lock().events.len() as u64 >= event {
+    pub fn wait_for_event(&self, event: u64, done: impl FnMut() -> bool) -> bool {
+        self.wait_for(|power| power.count >= event, done)
+    }
+
+    /// Waits until something holds, a few minutes at most; whether that was
+    /// before `done` said that there is nothing to wait for.
+    pub fn wait_for(
+        &self,
+        mut holds: impl FnMut(&Power) -> bool,
+        mut done: impl FnMut() -> bool,
+    ) -> bool {
+        let end = Instant::now() + Duration::from_secs(200);
+        let mut power = self.lock();
+        while Instant::now() < end {
+            if holds(&power) {
                 return true;
             }
             if done() {
                 return false;
             }
-            std::thread::sleep(Duration::from_micros(200));
+            (power, _) = self
+                .power
+                .1
+                .wait_timeout(power, Duration::from_millis(1))
+                .unwrap_or_else(PoisonError::into_inner);
         }
+        false
     }
 
     /// The power comes back; what is in memory is what is on the disks.
@@ -189,11 +243,14 @@ impl Power {
         if self.is_off {
             return true;
         }
-        self.events.push((disk, asked));
+        self.note_steps();
+        self.events.push(Event::Asked(disk, asked));
+        self.count += 1;
         let Some(cut) = self.cut else {
             return false;
         };
-        if self.events.len() as u64 != cut.at {
+        let its = cut.only.is_none_or(|(only, _)| only == disk);
+        if self.count < cut.at || !its {
             return false;
         }
         self.lose(cut);
@@ -201,12 +258,19 @@ impl Power {
         cut.only.is_none()
     }
 
+    /// Notes what was done in the state directory since.
+    pub fn note_steps(&mut self) {
+        let steps = self.steps.as_mut().map(Steps::since).unwrap_or_default();
+        self.events.extend(steps.into_iter().map(Event::Done));
+    }
+
     fn lose(&mut self, cut: Cut) {
         self.cut = None;
         let mut dice = Dice::new(cut.seed);
         for (number, disk) in self.disks.iter_mut().enumerate() {
-            if cut.only.is_none_or(|only| only == number) {
+            if cut.only.is_none_or(|(only, _)| only == number) {
                 disk.lose(cut.keep, &mut dice);
+                disk.fails = cut.only.is_some_and(|(_, told)| told == Told::Fails);
             }
         }
         self.is_off = cut.only.is_none();
@@ -271,71 +335,36 @@ impl Disk {
     }
 }
 
-const TTL: Duration = Duration::from_secs(3600);
-/// Inode of the first disk; the root is 1.
-const FIRST: u64 = 2;
-
-struct Server {
-    machine: Machine,
-}
-
-impl Server {
-    fn number(inode: INodeNo) -> Option<usize> {
-        usize::try_from(u64::from(inode).checked_sub(FIRST)?).ok()
-    }
-
-    fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
-        let (size, kind) = if inode == INodeNo::ROOT {
-            (0, FileType::Directory)
-        } else {
-            let power = self.machine.lock();
-            let disk = power.disks.get(Self::number(inode)?)?;
-            (disk.memory.size, FileType::RegularFile)
-        };
-        Some(FileAttr {
-            ino: inode,
-            size,
-            blocks: size / 512,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind,
-            perm: if kind == FileType::Directory {
-                0o755
-            } else {
-                0o600
-            },
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        })
-    }
-
-    fn write_to(&self, number: usize, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        let mut power = self.machine.lock();
-        if power.goes(number, Asked::Write) {
-            self.machine.power.1.notify_all();
-            // Whoever asked is about to be killed; an error would only be told.
-            return Ok(());
+/// What the host asks of the disks.
+impl Machine {
+    /// Whether the disk took it. After a cut it says so whatever happens: whoever
+    /// asks is about to be killed, and an error would only be told.
+    pub fn write_to(&self, number: usize, offset: u64, data: &[u8]) -> Option<bool> {
+        let mut power = self.lock();
+        let off = power.goes(number, Asked::Write);
+        self.power.1.notify_all();
+        if off {
+            return Some(true);
         }
-        let disk = power.disks.get_mut(number).ok_or(Errno::ENOENT)?;
+        let disk = power.disks.get_mut(number)?;
         if disk.is_bad(offset, data.len()) {
-            return Err(Errno::EIO);
+            return Some(false);
         }
         disk.write(offset, data);
-        Ok(())
+        Some(true)
     }
 
-    fn flush_of(&self, number: usize) {
+    /// Whether the flush succeeded.
+    pub fn flush_of(&self, number: usize) -> bool {
         let (mark, time) = {
-            let mut power = self.machine.lock();
-            if power.goes(number, Asked::Flush) {
-                self.machine.power.1.notify_all();
-                return;
+            let mut power = self.lock();
+            let off = power.goes(number, Asked::Flush);
+            self.power.1.notify_all();
+            if off {
+                return true;
+            }
+            if std::mem::take(&mut power.disks[number].fails) {
+                return false;
             }
             (power.disks[number].mark(), power.flush_time)
         };
@@ -344,135 +373,27 @@ impl Server {
         if !time.is_zero() {
             std::thread::sleep(time);
         }
-        let mut power = self.machine.lock();
+        let mut power = self.lock();
         if !power.is_off {
             power.disks[number].settle(mark);
-        }
-    }
-}
-
-impl Filesystem for Server {
-    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        let _ = config.set_max_write(1 << 20);
-        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
-        Ok(())
-    }
-
-    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let number = {
-            let power = self.machine.lock();
-            power.disks.iter().position(|disk| name == disk.name)
-        };
-        let found = number.and_then(|number| self.attributes(INodeNo(FIRST + number as u64)));
-        match found {
-            Some(attributes) => reply.entry(&TTL, &attributes, Generation(0)),
-            None => reply.error(Errno::ENOENT),
-        }
-    }
-
-    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match self.attributes(inode) {
-            Some(attributes) => reply.attr(&TTL, &attributes),
-            None => reply.error(Errno::ENOENT),
-        }
-    }
-
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        let direct = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
-        reply.opened(FileHandle(0), direct);
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        inode: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        size: u32,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        let power = self.machine.lock();
-        match Self::number(inode).and_then(|number| power.disks.get(number)) {
-            Some(disk) => {
-                let length = u64::from(size).min(disk.memory.size.saturating_sub(offset));
-                reply.data(&disk.memory.read(offset, usize::try_from(length).unwrap()));
+            if number == 0 {
+                power.events.push(Event::Done("drive flushed"));
             }
-            None => reply.error(Errno::ENOENT),
+            self.power.1.notify_all();
         }
+        true
     }
 
-    fn write(
-        &self,
-        _: &Request,
-        inode: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        data: &[u8],
-        _: WriteFlags,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        let number = Self::number(inode).ok_or(Errno::ENOENT);
-        match number.and_then(|number| self.write_to(number, offset, data)) {
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap()),
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn fsync(&self, _: &Request, inode: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        if let Some(number) = Self::number(inode) {
-            self.flush_of(number);
-        }
-        reply.ok();
-    }
-
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        // What close() sends; it flushes nothing.
-        reply.ok();
-    }
-}
-
-/// The disks as files in a folder; gone when dropped.
-pub struct Served {
-    folder: PathBuf,
-    session: Option<fuser::BackgroundSession>,
-}
-
-impl Served {
-    pub fn at(folder: &Path, machine: &Machine) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let server = Server {
-            machine: machine.clone(),
-        };
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("rig".into())];
-        config.n_threads = Some(4);
-        config.clone_fd = true;
-        let session = Session::new(server, folder, &config).unwrap();
-        Self {
-            folder: folder.into(),
-            session: Some(session.spawn().unwrap()),
-        }
-    }
-
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // The kernel lets go of a loop device some time after it was detached, and
-        // until then the mount is busy.
-        for _ in 0..250 {
-            if quietly("umount", &[self.folder.as_os_str()]) {
-                break;
+    pub fn read_from(&self, number: usize, offset: u64, size: u64) -> Option<Vec<u8>> {
+        let power = self.lock();
+        let disk = power.disks.get(number)?;
+        let length = size.min(disk.memory.size.saturating_sub(offset));
+        let mut bytes = disk.memory.read(offset, usize::try_from(length).ok()?);
+        if let Some(piece) = disk.lies {
+            for byte in bytes.iter_mut().step_by(usize::try_from(piece).ok()?) {
+                *byte ^= 1;
             }
-            std::thread::sleep(Duration::from_millis(20));
         }
-        drop(self.session.take());
+        Some(bytes)
     }
 }

@@ -75,15 +75,13 @@ fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -
         return Some(Found::Untouched);
     };
     let field = |name: &str| value.get(name).and_then(Value::as_u64);
-    let plan = value.get("plan").and_then(Value::as_array);
-    let streams: Option<Vec<Stream>> = plan.and_then(|plan| plan.iter().map(Stream::of).collect());
-    let phase = match value.get("phase").and_then(Value::as_str) {
-        Some("write") => Some(0),
-        Some("verify") => Some(1),
-        Some("complete") => Some(2),
-        _ => None,
-    };
-    let numbers = [field("pass"), field("written"), field("verified"), phase];
+    let streams = streams(value);
+    let numbers = [
+        field("pass"),
+        field("written"),
+        field("verified"),
+        phase(value),
+    ];
     let (Some(streams), [Some(pass @ 1..), Some(written), Some(verified), Some(phase)]) =
         (streams, numbers)
     else {
@@ -126,6 +124,53 @@ fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -
     })
 }
 
+/// What each pass writes.
+fn streams(value: &Value) -> Option<Vec<Stream>> {
+    let plan = value.get("plan").and_then(Value::as_array)?;
+    plan.iter().map(Stream::of).collect()
+}
+
+fn phase(value: &Value) -> Option<u64> {
+    match value.get("phase").and_then(Value::as_str) {
+        Some("write") => Some(0),
+        Some("verify") => Some(1),
+        Some("complete") => Some(2),
+        _ => None,
+    }
+}
+
+/// Where a checkpoint or record stands.
+pub fn place(value: &Value) -> Option<Place> {
+    let field = |name: &str| value.get(name).and_then(Value::as_u64);
+    let (pass, phase) = (field("pass")?.checked_sub(1)?, phase(value)?);
+    let position = if phase == 1 { "verified" } else { "written" };
+    Some((pass, phase, field(position)?))
+}
+
+/// The sectors that are not what was written, of all that a checkpoint or record
+/// says is.
+pub fn wrong_sectors(drive: &Memory, value: &Value, (pass, phase, position): Place) -> Vec<u64> {
+    let streams = streams(value).unwrap_or_default();
+    let Some(stream) = streams.get(usize::try_from(pass).unwrap()) else {
+        return Vec::new();
+    };
+    let end = if phase == 0 { position } else { drive.size };
+    let mut wrong = Vec::new();
+    let mut at = 0;
+    while at < end {
+        let length = usize::try_from(STEP.min(end - at)).unwrap();
+        let (found, wanted) = (drive.read(at, length), stream.bytes(at, length));
+        let sectors = found.chunks(512).zip(wanted.chunks(512));
+        let bad = (at..)
+            .step_by(512)
+            .zip(sectors)
+            .filter(|(_, (a, b))| a != b);
+        wrong.extend(bad.map(|(at, _)| at));
+        at += STEP;
+    }
+    wrong
+}
+
 fn read(file: Option<&(String, Vec<u8>)>, wrong: &mut Vec<String>) -> Option<Value> {
     let (name, bytes) = file?;
     match serde_json::from_slice(bytes) {
@@ -141,30 +186,31 @@ fn untouched(drive: &Memory, known: &Known, wrong: &mut Vec<String>) {
     if let Some(before) = known.before {
         wrong.push(format!("nothing is left of what was saved at {before:?}"));
     }
-    let fresh = Memory::new(drive.size, super::memory::Before::Tags);
-    if let Some(at) = first_difference(drive, &fresh) {
+    if let Some(at) = first_change(drive) {
         wrong.push(format!("byte {at} was written, and no checkpoint says so"));
     }
 }
 
-fn first_difference(drive: &Memory, other: &Memory) -> Option<u64> {
-    let mut at = 0;
-    while at < drive.size {
-        let length = usize::try_from(STEP.min(drive.size - at)).unwrap();
-        if drive.is_touched(at, length) {
-            let (a, b) = (drive.read(at, length), other.read(at, length));
-            if let Some(place) = a.iter().zip(&b).position(|(a, b)| a != b) {
-                return Some(at + place as u64);
-            }
-        }
-        at += STEP;
-    }
-    None
+fn first_change(drive: &Memory) -> Option<u64> {
+    drive.pieces().find_map(|(at, piece)| {
+        let before = drive.original(at, piece.len());
+        let place = piece.iter().zip(&before).position(|(a, b)| a != b)?;
+        Some(at + place as u64)
+    })
 }
 
 /// The ranges that are given up.
 fn bad(value: &Value) -> Vec<(u64, u64)> {
-    let list = value.get("bad").and_then(Value::as_array);
+    ranges(value, "bad")
+}
+
+/// The ranges that were read back different.
+pub fn mismatches(value: &Value) -> Vec<(u64, u64)> {
+    ranges(value, "mismatches")
+}
+
+fn ranges(value: &Value, name: &str) -> Vec<(u64, u64)> {
+    let list = value.get(name).and_then(Value::as_array);
     list.into_iter()
         .flatten()
         .filter_map(|entry| {
@@ -213,9 +259,17 @@ fn compare(
     let mut at = 0;
     while at < drive.size && wrong.len() < 5 {
         let length = usize::try_from(STEP.min(drive.size - at)).unwrap();
-        // Of a first pass far ahead, where nothing ever was: nothing to read.
-        if at >= done && earlier.is_none() && !drive.is_touched(at, length) {
-            at += STEP;
+        // Of a first pass far ahead, or far below where it was resumed, where
+        // nothing was written: nothing to read.
+        let known = at >= done || (at > 0 && at + STEP <= drive.written_before());
+        if known && earlier.is_none() && !drive.is_touched(at, length) {
+            let next = drive.next_touched(at).unwrap_or(drive.size);
+            let end = if at >= done {
+                drive.size
+            } else {
+                drive.written_before().min(done)
+            };
+            at = (next.min(end) / STEP * STEP).max(at + STEP);
             continue;
         }
         let found = drive.read(at, length);
@@ -226,7 +280,7 @@ fn compare(
         }
         let old = match earlier {
             Some(earlier) => earlier.bytes(at, length),
-            None => crate::support::content::tags(at, length),
+            None => drive.original(at, length),
         };
         for (number, found) in found.chunks(512).enumerate() {
             let place = at + number as u64 * 512;

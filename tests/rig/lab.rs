@@ -7,15 +7,24 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::disk::{Cut, Machine, Served};
+use super::campaign::{Rig, Violation};
+use super::disk::{Cut, Machine};
+use super::far::Begun;
 use super::judge::Files;
+use super::keep;
 use super::memory::{Before, Memory};
+use super::planted;
+use super::served::Served;
+use super::steps::Steps;
 use crate::support::device::{Loop, Mount};
 use crate::support::run::{Done, Running, Wipe};
 use crate::support::{MIB, Scratch, sh};
 
 /// The number of the drive among the disks; the other is that of the state.
 pub const DRIVE: usize = 0;
+
+/// The interval between checkpoints where nothing else is asked for.
+pub const DEFAULT: u64 = 100 * MIB;
 
 /// What the state directory stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,12 +108,18 @@ pub struct Job {
     /// Sectors of 512 bytes that take no write.
     pub bad: Vec<u64>,
     pub flush_time: Duration,
+    /// The folders of the state directory are there before.
+    pub folders: bool,
+    /// Instead of a fresh wipe, one that has got far already.
+    pub begun: Option<Begun>,
 }
 
 pub struct Lab {
     pub machine: Machine,
     served: Served,
-    job: Job,
+    pub job: Job,
+    bug: Option<&'static str>,
+    keep: Option<PathBuf>,
     // dropped last: the disks are mounted in it
     scratch: Scratch,
 }
@@ -115,11 +130,11 @@ pub struct Plugged {
     // dropped in this order
     _mount: Mount,
     _state: Loop,
-    drive: Loop,
+    pub drive: Loop,
 }
 
 impl Lab {
-    pub fn new(job: &Job) -> Self {
+    pub fn new(job: &Job, rig: &Rig) -> Self {
         let scratch = Scratch::new();
         let state = job.fs.fresh(&scratch);
         let drive = Memory::new(job.size, Before::Tags);
@@ -130,15 +145,40 @@ impl Lab {
             power.flush_time = job.flush_time;
         }
         let served = Served::at(&scratch.join("disks"), &machine);
-        Self {
+        let lab = Self {
             machine,
             served,
             job: job.clone(),
+            bug: rig.bug,
+            keep: rig.keep.clone(),
             scratch,
+        };
+        if job.folders || job.begun.is_some() {
+            let plugged = lab.plug();
+            for folder in ["state/pending", "state/reports"] {
+                std::fs::create_dir_all(lab.point().join(folder)).unwrap();
+            }
+            if let Some(begun) = &job.begun {
+                begun.make(&lab, &plugged);
+            }
+        }
+        lab
+    }
+
+    /// Something that broke a promise: disks and logs are kept, where that is
+    /// asked for.
+    pub fn violation(&self, story: &str) -> Violation {
+        match &self.keep {
+            Some(folder) => {
+                let kept = keep::all(folder, &self.machine, self.scratch.path(), story);
+                format!("{story}\nkept in {}", kept.display())
+            }
+            None => story.into(),
         }
     }
 
-    fn point(&self) -> PathBuf {
+    /// Where the state's disk is mounted.
+    pub fn point(&self) -> PathBuf {
         self.scratch.join("mnt")
     }
 
@@ -147,6 +187,7 @@ impl Lab {
         let drive = Loop::with(&self.served.file("drive"), &["--direct-io=on"]);
         let state = Loop::with(&self.served.file("state"), &["--direct-io=on"]);
         let mount = Mount::with(state.path(), self.point(), self.job.fs.options());
+        self.machine.lock().steps = Steps::of(&self.point().join("state"));
         Plugged {
             _mount: mount,
             _state: state,
@@ -156,39 +197,40 @@ impl Lab {
 
     /// What the state directory holds.
     pub fn files(&self) -> Files {
-        Files {
-            pending: read(&self.point().join("state/pending")),
-            reports: read(&self.point().join("state/reports")),
-        }
+        files_of(&self.point().join("state"))
     }
 
-    fn wipe(&self) -> Wipe {
-        self.scratch
+    /// A run with this lab's state directory and settings, without a target.
+    pub fn wipe(&self) -> Wipe {
+        let wipe = self
+            .scratch
             .wipeit()
             .state(&self.point().join("state"))
             .under(["env", "--default-signal"])
             .arg("--yes")
-            .arg(format!("--checkpoint-every={}", self.job.interval))
-            .limit(300)
+            .limit(300);
+        let wipe = if self.job.interval == DEFAULT {
+            wipe
+        } else {
+            wipe.arg(format!("--checkpoint-every={}", self.job.interval))
+        };
+        planted::chosen(wipe, self.bug)
     }
 
-    fn start(&self, plugged: &Plugged, resume: bool) -> Running {
+    /// Starts or resumes the wipe.
+    pub fn start(&self, plugged: &Plugged, resume: bool) -> Running {
+        self.machine.arm(None);
+        self.start_armed(plugged, resume)
+    }
+
+    /// The same where a cut waits already.
+    pub fn start_armed(&self, plugged: &Plugged, resume: bool) -> Running {
         let wipe = if resume {
-            self.wipe().arg("--resume")
+            self.wipe().arg("--resume").words(&self.job.again())
         } else {
             self.wipe().words(&self.job.options)
         };
         wipe.arg(plugged.drive.path()).start()
-    }
-
-    /// Starts or resumes the wipe and sends it a signal at this event.
-    pub fn killed(&self, plugged: &Plugged, resume: bool, event: u64, signal: Signal) -> Done {
-        self.machine.arm(None);
-        let mut running = self.start(plugged, resume);
-        if self.machine.wait_for_event(event, || !running.is_running()) {
-            running.signal(signal);
-        }
-        running.wait()
     }
 
     /// Starts or resumes the wipe, until it ends or the power is cut; how it
@@ -196,15 +238,34 @@ impl Lab {
     pub fn run(&self, plugged: &Plugged, resume: bool, cut: Option<Cut>) -> Option<Done> {
         let alone = cut.is_some_and(|cut| cut.only.is_some());
         self.machine.arm(cut);
-        let mut running = self.start(plugged, resume);
+        let mut running = self.start_armed(plugged, resume);
         let limit = Duration::from_secs(300);
         let is_cut = self.machine.wait_for_cut(|| !running.is_running(), limit);
         if is_cut && !alone {
-            running.signal(Signal::SIGKILL);
+            running.nudge(Signal::SIGKILL);
             running.wait();
             return None;
         }
         Some(running.wait())
+    }
+}
+
+impl Job {
+    /// The options that a resume takes as well.
+    fn again(&self) -> String {
+        let words: Vec<&str> = self.options.split(' ').collect();
+        let kept = words
+            .windows(2)
+            .filter(|pair| matches!(pair[0], "--threads" | "--buffer-size" | "--rate-limit"));
+        kept.flatten().copied().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What a state directory holds.
+pub fn files_of(state: &Path) -> Files {
+    Files {
+        pending: read(&state.join("pending")),
+        reports: read(&state.join("reports")),
     }
 }
 

@@ -12,78 +12,111 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::campaign::{self, Coverage};
-use super::kills;
-use super::lab::Fs;
-use super::machine;
+use super::campaign::Rig;
+use super::planted::{self, CAMPAIGNS, Campaign};
 use crate::support::run::PROGRAM;
 use crate::support::sh;
 
 const USAGE: &str = "campaign NAME FROM..TO [LEDGER]
-  cuts   wipes that lose their power at moments drawn by the seed
-  sweep  one wipe of each kind on each file system, cut at its event FROM..TO
-  kills  wipes that get signals at moments drawn by the seed
-  machine  cuts on real drivers, in the virtual machine";
+  cuts         wipes that lose their power at moments drawn by the seed
+  sweep        one wipe of each kind on each file system, cut at its event FROM..TO
+  one-pass     the same of one pass on ext4
+  kills        wipes that get signals at moments drawn by the seed
+  after-flush  wipes that are killed while a checkpoint is saved
+  dock         wipes whose drive alone loses its power
+  states       state directories that are full, tiny, removed, read-only or shared
+  crowd        more wrong bytes than anybody can list
+  machine      cuts on real drivers, in the virtual machine
+campaign planted [LEDGER]
+  whether every planted bug is found, and nothing without it";
 
 /// Runs what the words ask for, one seed after the other.
 pub fn run(words: &[String]) -> ExitCode {
-    let (name, range, ledger) = match words {
-        [name, range] => (name, range, None),
-        [name, range, ledger] => (name, range, Some(PathBuf::from(ledger))),
-        _ => return usage(),
-    };
-    let Some((from, to)) = range.split_once("..") else {
-        return usage();
-    };
-    let (Ok(from), Ok(to)) = (from.parse::<u64>(), to.parse::<u64>()) else {
-        return usage();
-    };
-    let one: fn(u64, &mut Coverage) -> Result<(), String> = match name.as_str() {
-        "cuts" => campaign::random,
-        "sweep" => every_kind_at,
-        "machine" => machine::random,
-        "kills" => |seed, _| kills::random(seed).map(drop),
-        _ => return usage(),
-    };
+    match words {
+        [name] if name == "planted" => Some(all_planted(None)),
+        [name, ledger] if name == "planted" => Some(all_planted(Some(Path::new(ledger)))),
+        [name, range] => seeds(name, range, None),
+        [name, range, ledger] => seeds(name, range, Some(Path::new(ledger))),
+        _ => None,
+    }
+    .unwrap_or_else(|| {
+        eprintln!("{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+fn seeds(name: &str, range: &str, ledger: Option<&Path>) -> Option<ExitCode> {
+    let (from, to) = range.split_once("..")?;
+    let (from, to) = (from.parse::<u64>().ok()?, to.parse::<u64>().ok()?);
+    let one: Campaign = CAMPAIGNS.iter().find(|(known, _)| *known == name)?.1;
     let program = Program::here();
-    let done = ledger.as_deref().map(|file| program.done(file, name));
+    let done = ledger.map(|file| program.done(file, name));
     let done = done.unwrap_or_default();
-    let (mut coverage, mut violations) = (Coverage::default(), 0);
+    let mut rig = Rig {
+        keep: ledger.map(|file| file.with_extension("kept")),
+        ..Rig::default()
+    };
+    let mut violations = 0;
     for seed in (from..to).filter(|seed| !done.contains(seed)) {
-        let before = coverage.cuts();
-        let result = one(seed, &mut coverage);
-        let cuts = coverage.cuts() - before;
+        let before = (rig.coverage.cuts(), rig.hits);
+        let result = one(seed, &mut rig);
+        let made = (rig.coverage.cuts() - before.0, rig.hits - before.1);
         if let Err(why) = &result {
             violations += 1;
-            eprintln!("seed {seed}: {why}");
+            eprintln!("{name}, seed {seed}: {why}");
         }
-        if let Some(file) = &ledger {
-            program.note(file, name, (seed, cuts), result);
-        }
-    }
-    println!("{}", coverage.table());
-    println!("{} cuts, {violations} violations", coverage.cuts());
-    ExitCode::from(u8::from(violations > 0))
-}
-
-fn usage() -> ExitCode {
-    eprintln!("{USAGE}");
-    ExitCode::from(2)
-}
-
-fn every_kind_at(event: u64, coverage: &mut Coverage) -> Result<(), String> {
-    for fs in Fs::ALL {
-        for (name, options, bad) in campaign::kinds() {
-            let job = campaign::small(fs, options, bad);
-            campaign::at(&job, event, coverage).map_err(|why| format!("{name}: {why}"))?;
+        if let Some(file) = ledger {
+            program.note(file, name, (seed, made), result);
         }
     }
-    Ok(())
+    println!("{}", rig.coverage.table());
+    println!(
+        "{name} {range}: {} cuts, {} signals and other harm, {violations} violations",
+        rig.coverage.cuts(),
+        rig.hits
+    );
+    Some(ExitCode::from(u8::from(violations > 0)))
+}
+
+/// Looks for every planted bug, and for what is found without them.
+fn all_planted(ledger: Option<&Path>) -> ExitCode {
+    let mut wrong = 0;
+    println!("bug                    campaign     seeds    found at  seconds  without it");
+    for planted in planted::ALL {
+        let found = planted.hunt();
+        let control = planted.control(found.map_or(planted.seeds.end - 1, |(seed, _)| seed));
+        wrong += u32::from(found.is_none() || control.is_err());
+        let (seed, time) = found.map_or(("-".into(), 0.0), |(seed, time)| {
+            (seed.to_string(), time.as_secs_f64())
+        });
+        let range = format!("{}..{}", planted.seeds.start, planted.seeds.end);
+        println!(
+            "{:<22} {:<12} {range:<8} {seed:>8} {time:>8.1}  {}",
+            planted.bug,
+            planted.campaign,
+            if control.is_ok() {
+                "nothing"
+            } else {
+                "a violation"
+            }
+        );
+        if let Err(why) = &control {
+            eprintln!("{}: without it: {why}", planted.bug);
+        }
+        if let Some(file) = ledger {
+            let line = json!({
+                "bug": planted.bug, "campaign": planted.campaign, "seeds": range,
+                "found_at": seed, "seconds": time, "control": control.err(),
+            });
+            Program::here().append(file, line);
+        }
+    }
+    ExitCode::from(u8::from(wrong > 0))
 }
 
 /// The program under test.
@@ -116,13 +149,19 @@ impl Program {
         &self,
         ledger: &Path,
         campaign: &str,
-        (seed, cuts): (u64, u64),
+        (seed, (cuts, hits)): (u64, (u64, u64)),
         result: Result<(), String>,
     ) {
         let line = json!({
-            "commit": self.commit, "program": self.sha256, "campaign": campaign,
-            "seed": seed, "cuts": cuts, "violation": result.err(),
+            "campaign": campaign, "seed": seed, "cuts": cuts, "hits": hits,
+            "violation": result.err(),
         });
+        self.append(ledger, line);
+    }
+
+    fn append(&self, ledger: &Path, mut line: Value) {
+        line["commit"] = self.commit.as_str().into();
+        line["program"] = self.sha256.as_str().into();
         let mut file: File = OpenOptions::new()
             .create(true)
             .append(true)

@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::campaign::{Coverage, Violation, kinds};
+use super::campaign::{Violation, kinds};
+use super::coverage::Coverage;
 use super::judge::{Files, Found, Known, judge};
 use super::memory::{Before, Memory};
 use super::slots;

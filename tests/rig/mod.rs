@@ -4,12 +4,20 @@
 //! its end.
 
 pub mod campaign;
+pub mod coverage;
 pub mod disk;
+pub mod dock;
+pub mod far;
 pub mod judge;
+pub mod keep;
 pub mod kills;
 pub mod lab;
 pub mod ledger;
 pub mod machine;
 pub mod memory;
+pub mod planted;
+pub mod served;
 pub mod slots;
+pub mod states;
+pub mod steps;
 pub mod stream;

@@ -17,6 +17,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wipeit");
 
 /// A run to be started: no terminal, nothing on stdin, a clean environment.
 pub struct Wipe {
+    program: PathBuf,
     wrapper: Vec<OsString>,
     args: Vec<OsString>,
     home: PathBuf,
@@ -33,6 +34,7 @@ impl Wipe {
     /// In a scratch folder.
     pub fn new(home: &Path) -> Self {
         Self {
+            program: PROGRAM.into(),
             wrapper: Vec::new(),
             args: Vec::new(),
             home: home.into(),
@@ -80,6 +82,12 @@ impl Wipe {
     /// These words instead of the program and its arguments.
     pub fn only<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.args = words.into_iter().map(|word| word.as_ref().into()).collect();
+        self
+    }
+
+    /// Another build of the program.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -140,7 +148,7 @@ impl Wipe {
         command
             .args(&self.session[1..])
             .args(&self.wrapper)
-            .arg(PROGRAM)
+            .arg(&self.program)
             .args(&self.args)
             .env_clear()
             .env("PATH", super::path_variable())
@@ -202,6 +210,13 @@ impl Running {
 
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
+    }
+
+    /// The same, unless it has ended.
+    pub fn nudge(&mut self, signal: Signal) {
+        if self.is_running() {
+            self.signal(signal);
+        }
     }
 
     /// What was written to stderr up to now.
