@@ -64,10 +64,11 @@ fn the_judge_takes_no_copy_that_is_not_whole() {
     };
     let whole = slot(digest);
     let torn = slot(&digest.replace('c', "d"));
+    let json = b"{\n \"a\": 1}".to_vec();
     let of = |bytes: &[u8]| vec![(name.clone(), bytes.to_vec())];
-    assert_eq!(found(b"", &whole), of(&whole));
-    assert_eq!(found(&torn, &whole), of(&whole));
-    assert_eq!(found(&whole, &torn), of(&whole));
+    assert_eq!(found(b"", &whole), of(&json));
+    assert_eq!(found(&torn, &whole), of(&json));
+    assert_eq!(found(&whole, &torn), of(&json));
     // Nothing to go by: the judge is given what is torn.
     assert_eq!(found(&torn[..40], &torn), of(&torn[..40]));
     assert_eq!(found(&torn[..40], b""), of(&torn[..40]));

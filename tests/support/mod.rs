@@ -36,8 +36,6 @@ pub enum Need {
     Zram,
     /// A guest with emulated drives.
     Machine,
-    /// Many minutes, which not every run has.
-    Time,
     /// Something that the program does not do yet: what.
     NotYet(&'static str),
     /// Bytes of free space below the target directory.
@@ -87,9 +85,6 @@ impl Need {
                 .then(|| "no zram in this kernel".into()),
             Self::Machine => vm::missing(),
             Self::NotYet(what) => Some(format!("fails as yet: {what}")),
-            Self::Time => std::env::var_os("WIPEIT_LONG_TESTS")
-                .is_none()
-                .then(|| "takes many minutes; set WIPEIT_LONG_TESTS=1".into()),
             Self::Space(bytes) => {
                 let free = nix::sys::statvfs::statvfs(Path::new(env!("CARGO_TARGET_TMPDIR")))
                     .map_or(0, |fs| fs.blocks_available() * fs.fragment_size());

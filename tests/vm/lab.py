@@ -174,6 +174,9 @@ class Lab:
         elif verb == "copy":                                 # its medium as it is now
             with POWER:
                 shutil.copyfile(d.path, os.path.join(self.dir, rest))
+        elif verb == "load":                                 # its medium is now the Nth in DIR/NAME.media
+            with POWER, open(os.path.join(self.dir, name + ".media"), "rb") as f:
+                os.pwrite(d.fd, os.pread(f.fileno(), d.size, int(rest) * d.size), 0)
         elif verb == "unplug":
             top = d.devices()[0]["id"]
             if d.kind in ("usb", "uas"):                     # first the cable: QEMU's UAS dies of requests in flight
