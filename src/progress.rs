@@ -673,8 +673,8 @@ mod tests {
 
     #[test]
     fn a_step_has_at_most_two_hundred_samples_however_often_it_is_saved() {
-        let saves: Vec<_> = (0..=9_999)
-            .map(|i| Some((i * 10, WRITE, i * 100)))
+        let saves: Vec<_> = (0..=1_999)
+            .map(|i| Some((i * 50, WRITE, i * 500)))
             .chain([Some((100_000, COMPLETE, 0))])
             .collect();
         let found = samples(plan(Verify::None), 1_000_000, &saves);
