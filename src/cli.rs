@@ -2,6 +2,8 @@
 //!
 //! Nothing else reads the arguments, and they are read once.
 
+mod mistake;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +38,7 @@ struct Args {
     #[arg(value_name = "TARGET", hide_short_help = true)]
     targets: Vec<OsString>,
 
-    /// What is written [default: random]
+    /// Write random, zero or pattern [default: random]
     #[arg(
         short,
         long,
@@ -46,7 +48,7 @@ struct Args {
     )]
     strategy: Option<Strategy>,
 
-    /// Bytes to repeat, as 55aa or 0x924924
+    /// Bytes to repeat, as 55aa or 0x924924; ff for ones
     #[arg(
         long,
         value_name = "HEX",
@@ -64,7 +66,7 @@ struct Args {
     )]
     passes: Option<String>,
 
-    /// A named list of passes; `help` shows them all
+    /// A named list of passes, as dod-short; `help` shows them all
     #[arg(
         long,
         value_name = "NAME",
@@ -335,7 +337,7 @@ pub enum Parsed {
 }
 
 /// Reads the arguments, the program's name first. `environment` is the state
-/// directory from the environment; `terminal`: whether somebody looks.
+/// directory from the environment; `terminal`: whether somebody types and looks.
 #[must_use]
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
@@ -364,10 +366,21 @@ pub fn parse(
         }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
-            _ => Parsed::Usage(one_line(&error)),
+            _ => Parsed::Usage(mistake::told(&error)),
         },
     }
 }
+
+/// What people come for, one line each.
+const EXAMPLES: &str = "\
+Examples:
+  wipeit --list                      which disks are here, and what is on them
+  wipeit -n /dev/sdX                 what would be done; nothing is written
+  wipeit -s zero /dev/sdX            zeros instead of random data
+  wipeit --serial ZR5A1B2C /dev/sdX  no question, but only if it is this drive
+  wipeit --resume                    go on, under whatever name the drive has now
+  wipeit --check /dev/sdX            prove it afterwards: read all of it back
+";
 
 fn command() -> clap::Command {
     let codes: Vec<String> = EXIT_CODES
@@ -377,21 +390,13 @@ fn command() -> clap::Command {
     let codes = format!("Exit codes:\n{}\n", codes.join("\n"));
     let short = format!("{codes}There is no --force. More: wipeit --help");
     let long = format!(
-        "{codes}\nSizes: K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000.\n\
+        "{codes}\n{EXAMPLES}\nSizes: K, M, G, T are powers of 1024; KB, MB, GB, TB of 1000.\n\
          A disk in use is always refused; there is no --force."
     );
     Args::command()
         .after_help(short)
         .after_long_help(long)
         .help_template("{usage-heading} {usage}\n\n{all-args}{after-help}")
-}
-
-/// The first line of clap's message, which has several.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let fact = first.strip_prefix("error: ").unwrap_or(first);
-    format!("usage: {}; see wipeit --help", clean(fact))
 }
 
 /// The state directory that was said, on the command line before elsewhere.
@@ -418,7 +423,8 @@ fn list(args: Args, environment: Option<PathBuf>) -> Result<Parsed, String> {
     })
 }
 
-const NO_FORCE: &str = "--force: there is no --force: a disk in use is always refused";
+const NO_FORCE: &str =
+    "--force: there is no --force, a disk in use is always refused; end what uses it";
 
 fn check_state_dir(args: &Args) -> Result<(), String> {
     if args.state_dir.as_ref().is_some_and(|dir| dir.is_empty()) {
@@ -450,12 +456,7 @@ fn wish(args: &Args) -> Result<Wish, String> {
     };
     let scheme = match &args.scheme {
         None => None,
-        Some(name) => Some(Scheme::named(name).ok_or_else(|| {
-            format!(
-                "--scheme: '{}' is not known; --scheme help lists them",
-                clean(name)
-            )
-        })?),
+        Some(name) => Some(Scheme::named(name).ok_or_else(|| mistake::scheme(name))?),
     };
     let verify = args.verify.map(ReadBack::from);
     if let (Some(scheme), Some(how)) = (scheme, verify) {
@@ -540,9 +541,14 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
 }
 
 fn targets(args: &Args) -> Result<Vec<PathBuf>, String> {
-    const MISSING: &str = "usage: no TARGET; did a variable expand to nothing? see wipeit --help";
+    const MISSING: &str = "no TARGET; did a variable expand to nothing? (--list lists disks)";
     match args.targets.as_slice() {
         [] if args.resume => Ok(Vec::new()),
+        [] if !args.serial.is_empty() => Err(
+            "--serial: names the drive that TARGET must be, and selects none; no TARGET; did a \
+             variable expand to nothing? (--list lists disks)"
+                .into(),
+        ),
         [] => Err(MISSING.into()),
         all if all.iter().any(|target| target.is_empty()) => Err(MISSING.into()),
         [one] => Ok(vec![one.into()]),

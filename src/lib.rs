@@ -96,8 +96,10 @@ impl Exit {
 pub fn run() -> Exit {
     let _ = signal::survive_early();
     let environment = std::env::var_os("WIPEIT_STATE_DIR").map(PathBuf::from);
-    let looked_at = io::stdout().is_terminal();
-    let outcome = match cli::parse(std::env::args_os(), environment, looked_at) {
+    // Where a script called it with nothing, nothing must not look like success.
+    let somebody =
+        io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let outcome = match cli::parse(std::env::args_os(), environment, somebody) {
         Parsed::Show(text) => {
             // A closed pipe (`wipeit -h | head`) is no failure.
             delivery::told(&display::text(&text), Outcome::Nothing)

@@ -37,6 +37,7 @@ mod vm_natures;
 mod vm_paths;
 mod weak;
 mod wiping;
+mod words;
 
 /// All of them.
 pub fn all() -> Vec<libtest_mimic::Trial> {
@@ -70,6 +71,7 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         reports::cases(),
         resume::cases(),
         weak::cases(),
+        words::cases(),
         faults::cases(),
         faulty::cases(),
         // Last: they wait for each other, and would keep the rest waiting.
