@@ -116,7 +116,7 @@ impl After<'_> {
         let now = self.host.used_now(device, &fd, self.state_dir)?;
         let mut refusals = guard::check(now).err().unwrap_or_default();
         // No use of it, and nothing that passes by itself.
-        refusals.retain(|refusal| !matches!(refusal, Refusal::Cached(_) | Refusal::Unseen(_)));
+        refusals.retain(|refusal| !matches!(refusal, Refusal::Cached(_) | Refusal::Unseen { .. }));
         Ok(refusals.first().map(|refusal| Since(refusal).to_string()))
     }
 

@@ -70,7 +70,12 @@ pub enum Refusal {
     /// A cache below it keeps what is written from the disk.
     Cached(Cache),
     /// Who else writes to it may stay unseen, and nobody named it by its serial.
-    Unseen(Unseen),
+    Unseen {
+        /// Why.
+        why: Unseen,
+        /// Whether it has one.
+        has_serial: bool,
+    },
     /// Its zones must be written in order.
     HostManaged,
     /// It cannot be written.
@@ -141,12 +146,19 @@ impl fmt::Display for Refusal {
                  use the drive's own sanitize",
             ),
             Self::Cached(cache) => cached(f, cache),
-            Self::Unseen(why) => write!(
-                f,
-                "processes that write to it cannot be seen ({}), so it counts as in use; run as \
-                 root of the machine, or add --serial to take that on you",
-                unseen(*why)
-            ),
+            Self::Unseen { why, has_serial } => {
+                let (fact, remedy) = unseen(*why);
+                let or = if *has_serial {
+                    ", or add --serial to take that on you"
+                } else {
+                    "; it has no serial by which you could take that on you"
+                };
+                write!(
+                    f,
+                    "processes that write to it cannot be seen ({fact}), so it counts as in use; \
+                     {remedy}{or}"
+                )
+            }
             Self::CarriesState => f.write_str(
                 "it carries wipeit's state directory; use --state-dir on another drive",
             ),
@@ -221,12 +233,21 @@ fn cached(f: &mut fmt::Formatter<'_>, Cache { name, state }: &Cache) -> fmt::Res
     }
 }
 
-/// Why processes stay unseen.
-fn unseen(why: Unseen) -> &'static str {
+/// Why processes stay unseen, and what shows them.
+fn unseen(why: Unseen) -> (&'static str, &'static str) {
     match why {
-        Unseen::Denied => "those of other users may not be looked at",
-        Unseen::Hidden => "/proc hides them: hidepid",
-        Unseen::Namespace => "this is a PID namespace of its own, as of a container",
+        Unseen::Denied => (
+            "those of other users may not be looked at",
+            "run as root of the machine, with CAP_SYS_PTRACE",
+        ),
+        Unseen::Hidden => (
+            "/proc hides them: hidepid",
+            "run as root of the machine, or mount a /proc without hidepid",
+        ),
+        Unseen::Namespace => (
+            "this is a PID namespace of its own, as of a container",
+            "run in the machine's own (for a container: --pid=host)",
+        ),
     }
 }
 
@@ -283,7 +304,8 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
 pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
     let mut refusals = refusals(&device);
     // Who else writes matters to what is written.
-    refusals.retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. } | Refusal::Unseen(_)));
+    refusals
+        .retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. } | Refusal::Unseen { .. }));
     if refusals.is_empty() {
         Ok(device)
     } else {
@@ -335,7 +357,8 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     // What was found is told; only that nothing could be found stops the run.
     let _ = known(&usage.leftovers, &mut unread);
     if let (Some(why), Node::Block { .. }, false) = (usage.unseen, &device.node, device.named) {
-        found.push(Refusal::Unseen(why));
+        let has_serial = device.identity.serial.is_some();
+        found.push(Refusal::Unseen { why, has_serial });
     }
     if let Some(inside) = known(&usage.extended, &mut unread).flatten() {
         found.push(Refusal::Extended(inside));

@@ -172,7 +172,7 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
             Refusal::CarriesState => "wipeit's state".into(),
             Refusal::Extended(_) => "extended partition".into(),
             Refusal::Cached(_) => "write-back cache".into(),
-            Refusal::Unseen(_) => {
+            Refusal::Unseen { .. } => {
                 unread.push(if disk.denied {
                     "no permission".into()
                 } else {

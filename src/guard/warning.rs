@@ -40,11 +40,8 @@ impl fmt::Display for Warning {
             }
             Self::Left(finding) => return f.write_str(&clean(&finding.to_string())),
             Self::Unseen(why) => {
-                return write!(
-                    f,
-                    "processes that write to it cannot be seen ({})",
-                    super::unseen(*why)
-                );
+                let (fact, _) = super::unseen(*why);
+                return write!(f, "processes that write to it cannot be seen ({fact})");
             }
         };
         let name = visible(name);

@@ -364,21 +364,30 @@ fn give_back(device: &Loop) {
     std::os::unix::fs::chown(device.path(), Some(0), Some(6)).unwrap();
 }
 
-fn refused_unseen(open: &Open, device: &Loop, wrapper: &[&str], why: &str) {
+/// A loop device has no serial: `--serial` is no remedy.
+fn refused_unseen(open: &Open, device: &Loop, wrapper: &[&str], why: &str, remedy: &str) {
     let done = unchanged(&[device.path()], || {
         open.run(wrapper, &[&"--yes", &device.path()])
     });
     give_back(device);
     let done = done.code(4).one_line();
-    for said in ["cannot be seen", why, "--serial", "not touched"] {
+    for said in [
+        "cannot be seen",
+        why,
+        remedy,
+        "it has no serial",
+        "not touched",
+    ] {
         assert!(done.stderr.contains(said), "no {said:?} in {done:?}");
     }
+    assert!(!done.stderr.contains("--serial"), "{done:?}");
 }
 
 fn an_ordinary_user_sees_no_writers_and_wipes_no_device() {
     let (open, scratch) = (Open::new(), Scratch::new());
     let device = device(&scratch);
-    refused_unseen(&open, &device, &NOBODY, "may not be looked at");
+    let why = "may not be looked at";
+    refused_unseen(&open, &device, &NOBODY, why, "run as root of the machine");
 }
 
 fn an_ordinary_user_is_warned_of_an_image() {
@@ -394,7 +403,7 @@ fn a_pid_namespace_sees_no_writers_and_wipes_no_device() {
     let (open, scratch) = (Open::new(), Scratch::new());
     let device = device(&scratch);
     let apart = ["unshare", "--pid", "--fork", "--mount-proc"];
-    refused_unseen(&open, &device, &apart, "PID namespace");
+    refused_unseen(&open, &device, &apart, "PID namespace", "--pid=host");
     // One that sees all processes, as its /proc is the machine's.
     let device = Loop::over(&scratch.tagged("two.img", MIB));
     let done = open.run(&["unshare", "--pid", "--fork"], &[&"--yes", &device.path()]);
@@ -409,7 +418,13 @@ fn root_that_may_not_look_at_others_wipes_no_device() {
         "--bounding-set=-sys_ptrace",
         "--inh-caps=-sys_ptrace",
     ];
-    refused_unseen(&open, &device, &less, "may not be looked at");
+    refused_unseen(
+        &open,
+        &device,
+        &less,
+        "may not be looked at",
+        "CAP_SYS_PTRACE",
+    );
 }
 
 fn hidepid_is_found_out() {
@@ -425,5 +440,5 @@ fn hidepid_is_found_out() {
          exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"",
         "bash",
     ];
-    refused_unseen(&open, &device, &hidden, "hidepid");
+    refused_unseen(&open, &device, &hidden, "hidepid", "without hidepid");
 }
