@@ -112,7 +112,8 @@ impl Consent<'_> {
         }
         let own = device.identity.serial.as_deref();
         let shares = |rival: &&Attached| own.is_some_and(|own| rival.identity.has_serial(own));
-        match opened.kin().rivals.iter().find(shares) {
+        let kin = opened.kin();
+        match kin.rivals.iter().chain(&kin.alike).find(shares) {
             Some(rival) => Err(refused(format!(
                 "{} has the same serial, which so names neither; detach one",
                 shown(&rival.path)
@@ -147,6 +148,10 @@ impl Consent<'_> {
         if now.is_some() && (cryptographic || (matches && named && now == then && self.request.yes))
         {
             return Ok(false);
+        }
+        // Nothing but the user's word says which of two that look the same.
+        if continued.has_double && matches && named {
+            return Ok(!self.request.yes);
         }
         // As for a fresh wipe: the drive was named, or is known by its
         // identifiers, and next to nothing was written.

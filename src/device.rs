@@ -36,6 +36,7 @@ mod survey;
 mod sysfs;
 mod unseen;
 mod usage;
+mod vpd;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -203,6 +203,8 @@ impl Identity {
         recorded: &Self,
         others: impl Iterator<Item = &'a Self>,
     ) -> Comparison {
+        let map = recorded.of_map().map(|wwid| self.named_by(recorded, wwid));
+        let recorded = map.as_ref().unwrap_or(recorded);
         let fields = [
             ("kind", self.kind == recorded.kind),
             ("size", self.size == recorded.size),
@@ -241,6 +243,47 @@ impl Identity {
             Comparison::Same
         } else {
             Comparison::Unprovable
+        }
+    }
+
+    /// Whether version 0.1.0 recorded it for a multipath map, by the name of
+    /// that: it says nothing of the drive.
+    #[must_use]
+    pub fn is_of_old_map(&self) -> bool {
+        self.of_map().is_some()
+    }
+
+    /// The WWID in the name of a multipath map, which version 0.1.0 recorded
+    /// for the drive's own.
+    fn of_map(&self) -> Option<&str> {
+        let uuid = self.wwn.as_deref()?;
+        uuid.strip_prefix("mpath-")
+            .filter(|_| self.transport == Transport::Dm)
+    }
+
+    /// What was recorded as a map, in the words of this drive, where it is its
+    /// WWID: the WWN as it is or in hex after a digit for its kind, or what ends
+    /// in the serial.
+    fn named_by(&self, recorded: &Self, wwid: &str) -> Self {
+        let bare = |wwn: &str| wwn.split_once('.').map_or(wwn, |(_, id)| id).to_lowercase();
+        let after_kind = wwid.strip_prefix(['1', '2', '3']).map(str::to_lowercase);
+        let is_wwn = |wwn: &&String| {
+            **wwn == wwid || after_kind.as_deref().is_some_and(|id| id == bare(wwn))
+        };
+        let is_serial = |serial: &&str| {
+            let before = wwid.strip_suffix(serial.trim());
+            before.is_some_and(|before| before.ends_with(['_', ' ']))
+        };
+        let wwn = self.wwn.as_ref().filter(is_wwn);
+        let serial = self.good_serial().filter(is_serial);
+        if wwn.is_none() && serial.is_none() {
+            return recorded.clone();
+        }
+        Self {
+            model: self.model.clone(),
+            wwn: wwn.cloned(),
+            serial: serial.map(str::to_string),
+            ..recorded.clone()
         }
     }
 
@@ -501,6 +544,46 @@ mod tests {
             ..disk()
         };
         assert_eq!(other.compare(&disk()), Comparison::Same);
+    }
+
+    #[test]
+    fn what_was_recorded_as_a_multipath_map_is_the_drive_below_it() {
+        let map = |uuid: &str| Identity {
+            transport: Transport::Dm,
+            model: Some("mpatha".into()),
+            serial: None,
+            wwn: Some(uuid.into()),
+            firmware: None,
+            ..disk()
+        };
+        for uuid in ["mpath-35000c500d1a2b3c4", "mpath-ST1000_ZR5A1B2C"] {
+            assert_eq!(disk().compare(&map(uuid)), Comparison::Same, "{uuid}");
+        }
+        let nvme = Identity {
+            wwn: Some("eui.0025385b71b0a3d1".into()),
+            ..disk()
+        };
+        let judged = nvme.compare(&map("mpath-eui.0025385b71b0a3d1"));
+        assert_eq!(judged, Comparison::Same);
+        let mut others = vec![map("mpath-35000c500d1a2b3c5"), map("mpath-ST1000_R5A1B2C")];
+        others.extend([map("part1-mpath-35000c500d1a2b3c4"), map("LVM-abc")]);
+        others.push(Identity {
+            transport: Transport::Scsi,
+            ..map("mpath-35000c500d1a2b3c4")
+        });
+        for other in others {
+            let judged = disk().compare(&other);
+            assert_eq!(judged, Comparison::Different("model"), "{other:?}");
+        }
+        let resized = Identity {
+            size: 5,
+            ..map("mpath-35000c500d1a2b3c4")
+        };
+        assert_eq!(disk().compare(&resized), Comparison::Different("size"));
+        // Of two with that name it proves nothing.
+        let twin = disk();
+        let judged = disk().compare_beside(&map("mpath-35000c500d1a2b3c4"), [&twin].into_iter());
+        assert_eq!(judged, Comparison::Unprovable);
     }
 
     #[test]

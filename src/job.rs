@@ -368,7 +368,7 @@ fn refuse_one_of_several(
     let others = host.beside(device).into_iter().filter(is_like);
     let others = others.map(|other| other.path);
     let holding: Vec<String> = others
-        .filter(|path| !kin.paths.contains(path) && holds(path))
+        .filter(|path| !kin.nodes().contains(path) && holds(path))
         .map(|path| shown(&path))
         .collect();
     if holding.is_empty() {
@@ -461,15 +461,23 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
                 contradiction.option, contradiction.begun
             ))
         })?;
-    let plan = if checkpoint.read_again {
+    // What looks the same may be another drive, on which something else stands
+    // between the samples.
+    let may_be_its_double = continued.has_double && !continued.proof.is_cryptographic();
+    let plan = if checkpoint.read_again || may_be_its_double {
         // Whatever was asked: something could write to it since.
         plan.with_read_back(ReadBack::Full, usize::MAX, seed)
     } else {
         plan
     };
+    let mut state = State::of(checkpoint, &plan);
+    let is_last = state.step.pass + 1 == plan.passes().len();
+    if may_be_its_double && state.step.phase != Phase::Write && is_last {
+        (state.step.phase, state.position) = (Phase::Verify, 0);
+    }
     Ok(Job {
         scheme: checkpoint.scheme.clone(),
-        state: State::of(checkpoint, &plan),
+        state,
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
         supersedes: files_of(known),

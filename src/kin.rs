@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Host, Node};
 use crate::engine::{self, State};
 use crate::identity::{Comparison, Identity, Kind};
-use crate::peek::{self, Peek};
+use crate::peek::{self, Peek, Shown};
 use crate::resume::draw;
 
 /// What else of this machine may be the drive at hand.
@@ -17,6 +17,10 @@ pub struct Kin {
     pub paths: Vec<PathBuf>,
     /// What a multipath map is made of.
     pub below: Vec<PathBuf>,
+    /// Of the same name, and all that was looked at is the same, but nothing
+    /// tells whether it is this drive by another path or another one: both are
+    /// blank, or full of zeros.
+    pub alike: Vec<Attached>,
     /// Other drives that report the same WWN or serial, so that neither names
     /// one of them.
     pub rivals: Vec<Attached>,
@@ -49,27 +53,37 @@ impl Kin {
             if !shares(&other) {
                 continue;
             }
-            if other.identity.is_other_path_to(identity) && show_the_same(whole_path, &other.path) {
-                kin.paths.push(other.path);
-            } else {
-                kin.rivals.push(other);
+            match kinship(host, whole_path, identity, &other) {
+                Kinship::Path => kin.paths.push(other.path),
+                Kinship::Alike => kin.alike.push(other),
+                Kinship::Rival => kin.rivals.push(other),
             }
         }
         kin
     }
 
-    /// Every node that leads to the drive besides its own.
+    /// Every node that leads, or may lead, to the drive besides its own.
     #[must_use]
     pub fn nodes(&self) -> Vec<PathBuf> {
-        [self.paths.as_slice(), &self.below].concat()
+        let alike = self.alike.iter().map(|other| &other.path);
+        let sure = self.paths.iter().chain(&self.below);
+        sure.chain(alike).cloned().collect()
+    }
+
+    /// Whether it is what was recorded, if what looks like it is it, too: for a
+    /// user who named it.
+    #[must_use]
+    pub fn is_it_or_its_double(&self, identity: &Identity, recorded: &Identity) -> bool {
+        let others = self.rivals.iter().map(|rival| &rival.identity);
+        !self.alike.is_empty() && identity.compare_beside(recorded, others) == Comparison::Same
     }
 
     /// Compares the drive with what was recorded; what another one reports as
     /// well proves nothing.
     #[must_use]
     pub fn compare(&self, identity: &Identity, recorded: &Identity) -> Comparison {
-        let others = self.rivals.iter().map(|rival| &rival.identity);
-        identity.compare_beside(recorded, others)
+        let others = self.rivals.iter().chain(&self.alike);
+        identity.compare_beside(recorded, others.map(|other| &other.identity))
     }
 
     /// Whether it is what was recorded, but for its size.
@@ -83,15 +97,30 @@ impl Kin {
     }
 }
 
-/// Whether two disks with one name and size are one. What cannot be read is not
-/// proved to be.
-#[must_use]
-pub fn show_the_same(one: &Path, other: &Path) -> bool {
-    let both = || {
-        let (one, other) = (Peek::open(one)?, Peek::open(other)?);
-        peek::show_the_same(&one, &other, &mut draw)
+/// What a disk that reports the same WWN or serial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    Path,
+    Alike,
+    Rival,
+}
+
+/// Looks at what both show, and where that tells nothing at what they say of
+/// their ports. What cannot be read is not proved to be the same.
+fn kinship(host: &Host, path: &Path, identity: &Identity, other: &Attached) -> Kinship {
+    if !other.identity.is_other_path_to(identity) {
+        return Kinship::Rival;
+    }
+    let shown = || {
+        let (one, other) = (Peek::open(path)?, Peek::open(&other.path)?);
+        peek::compare(&one, &other, &mut draw)
     };
-    both().unwrap_or(false)
+    match shown() {
+        Ok(Shown::Same) => Kinship::Path,
+        Ok(Shown::Alike) if host.are_two_ports(path, &other.path) => Kinship::Path,
+        Ok(Shown::Alike) => Kinship::Alike,
+        Ok(Shown::Different) | Err(_) => Kinship::Rival,
+    }
 }
 
 /// Whether what is at this path holds the keystream of a wipe. What cannot be
@@ -119,32 +148,57 @@ fn matches(peek: &Peek, checkpoint: &Checkpoint) -> bool {
         .is_ok_and(engine::Proof::is_cryptographic)
 }
 
-/// Of several disks that may be the drive of a checkpoint the one that is: by its
-/// keystream, or as all are paths to one drive; `None` where that is not proved.
+/// Which of several disks is the drive of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// This one: by its keystream, or as all are paths to one drive.
+    One(PathBuf),
+    /// Nothing tells whether they are paths to one drive or several that look
+    /// the same; who names one continues that.
+    Doubles,
+    /// They are several, of which one may be a copy of the other.
+    Several,
+    /// No identifier and no content tells.
+    Unknown,
+}
+
+/// Looks which of several disks it is.
 #[must_use]
-pub fn the_one(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Option<PathBuf> {
+pub fn which(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Which {
     let holding: Vec<&PathBuf> = of.iter().filter(|path| holds(path, checkpoint)).collect();
-    let candidates = if holding.is_empty() {
-        of.iter().collect()
-    } else {
+    let is_held = !holding.is_empty();
+    let candidates = if is_held {
         holding
+    } else {
+        of.iter().collect()
     };
-    let (first, others) = candidates.split_first()?;
+    let Some((first, others)) = candidates.split_first() else {
+        return Which::Unknown;
+    };
+    if others.is_empty() && !is_held {
+        return Which::Unknown;
+    }
     let attached = host.attached();
-    let identity = |path: &Path| {
-        let mut all = attached.iter();
-        all.find(|other| other.path == path)
-            .map(|found| &found.identity)
-    };
-    let is_path = |other: &&PathBuf| {
-        let (one, other_one) = (identity(first), identity(other));
-        let may_be = one
-            .zip(other_one)
-            .is_some_and(|(one, other)| one.is_other_path_to(other));
-        may_be && show_the_same(first, other)
-    };
-    let proved = candidates.len() < of.len() || !others.is_empty();
-    (proved && others.iter().all(is_path)).then(|| (*first).clone())
+    let found = |path: &Path| attached.iter().find(|other| other.path == path);
+    let kinships = others.iter().filter_map(|other| {
+        let (one, other) = found(first).zip(found(other))?;
+        let shares = one.identity.shares_id_with(&other.identity);
+        shares.then(|| match kinship(host, first, &one.identity, other) {
+            // The keystream is on both.
+            Kinship::Alike if is_held => Kinship::Path,
+            kinship => kinship,
+        })
+    });
+    let kinships: Vec<Kinship> = kinships.collect();
+    if kinships.contains(&Kinship::Rival) || (is_held && kinships.len() < others.len()) {
+        Which::Several
+    } else if kinships.len() < others.len() {
+        Which::Unknown
+    } else if kinships.contains(&Kinship::Alike) {
+        Which::Doubles
+    } else {
+        Which::One((*first).clone())
+    }
 }
 
 #[cfg(test)]
@@ -188,8 +242,13 @@ mod tests {
             machine(&telling(3), &telling(5)),
             machine(&vec![0; 1 << 18], &vec![0; 1 << 18]),
         ] {
-            let kin = kin(&other, "sdx");
+            let mut kin = kin(&other, "sdx");
             assert!(kin.paths.is_empty());
+            // Blank ones may be one, and are locked as one.
+            let alike = kin.alike.iter().map(|other| other.path.clone());
+            assert_eq!(kin.nodes(), alike.collect::<Vec<_>>());
+            let alike = std::mem::take(&mut kin.alike);
+            kin.rivals.extend(alike);
             assert_eq!(names(&kin), ["sdy"]);
             let identity = other.look("sdx").identity;
             assert_eq!(identity.compare(&identity), Comparison::Same);

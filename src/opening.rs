@@ -55,6 +55,13 @@ impl Opened {
         self.kin.compare(&self.device.identity, recorded)
     }
 
+    /// Whether it is what was recorded, or one that looks just like it.
+    #[must_use]
+    pub fn has_double(&self, recorded: &Identity) -> bool {
+        let identity = &self.device.identity;
+        self.kin.is_it_or_its_double(identity, recorded)
+    }
+
     /// Whether it was looked at so long ago that it has to be again.
     #[must_use]
     pub fn is_stale(&self, now: Instant) -> bool {

@@ -1,6 +1,7 @@
 //! Reads a part of a file or device that may be a target, beside the target:
 //! whether it shows the same bytes. Takes no lock and never writes.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
@@ -98,20 +99,33 @@ const LOOKED_AT: usize = 1024;
 /// A block that repeats after so many bytes may stand on many drives.
 const PERIOD: usize = 512;
 
-/// Whether two disks of one name and size are one drive: both show the same
-/// first and last MiB and the same blocks at 64 random places, none of which is
-/// constant or repeats. Blank drives are never proved to be one.
+/// What two disks of one name and size show of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// They are one drive: the first and last MiB are equal, and the same blocks
+    /// at 64 random places, none of which is constant or repeats.
+    Same,
+    /// All that was looked at is equal, but so it is on any two drives that are
+    /// blank or full of zeros.
+    Alike,
+    /// Something is not equal.
+    Different,
+}
+
+/// Compares two disks of one name. What a wipe left constant tells nothing, and
+/// what it has not come to yet lies at the end: every second place is drawn from
+/// a part there, down to the last blocks.
 ///
 /// # Errors
 /// The kernel's.
-pub fn show_the_same(
+pub fn compare(
     one: &dyn Target,
     other: &dyn Target,
     draw: &mut dyn FnMut(u64) -> u64,
-) -> io::Result<bool> {
+) -> io::Result<Shown> {
     let blocks = one.size() / MIN_CHUNK;
     if one.size() != other.size() || blocks == 0 {
-        return Ok(false);
+        return Ok(Shown::Different);
     }
     let end = blocks * MIN_CHUNK;
     let ends = [
@@ -129,23 +143,33 @@ pub fn show_the_same(
     };
     for place in ends.into_iter().flatten() {
         if equal(place)?.is_none() {
-            return Ok(false);
+            return Ok(Shown::Different);
         }
     }
-    let mut telling = 0;
-    for _ in 0..LOOKED_AT {
-        let Some(place) = Extent::new(draw(blocks) * MIN_CHUNK, MIN_CHUNK) else {
-            return Ok(false);
+    let halvings = u64::from(blocks.ilog2()) + 1;
+    let mut telling = HashSet::new();
+    for number in 0..LOOKED_AT {
+        let span = if number % 2 == 0 {
+            blocks
+        } else {
+            blocks >> draw(halvings)
+        };
+        let block = blocks - 1 - draw(span);
+        let Some(place) = Extent::new(block * MIN_CHUNK, MIN_CHUNK) else {
+            return Ok(Shown::Alike);
         };
         match equal(place)? {
-            None => return Ok(false),
-            Some(tells) => telling += usize::from(tells),
+            None => return Ok(Shown::Different),
+            Some(false) => {}
+            Some(true) => {
+                telling.insert(block);
+            }
         }
-        if telling == TELLING {
-            return Ok(true);
+        if telling.len() == TELLING {
+            return Ok(Shown::Same);
         }
     }
-    Ok(false)
+    Ok(Shown::Alike)
 }
 
 /// Whether a block is neither constant nor repeats a short pattern.
@@ -191,30 +215,42 @@ mod tests {
         file
     }
 
-    fn are_one(one: &tempfile::NamedTempFile, other: &tempfile::NamedTempFile) -> bool {
+    fn shown(one: &tempfile::NamedTempFile, other: &tempfile::NamedTempFile) -> Shown {
         let open = |file: &tempfile::NamedTempFile| Peek::open(file.path()).unwrap();
         let mut dice = 7_u64;
         let mut draw = |below: u64| {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (dice >> 33) % below
         };
-        show_the_same(&open(one), &open(other), &mut draw).unwrap()
+        compare(&open(one), &open(other), &mut draw).unwrap()
     }
 
     #[test]
     fn two_disks_are_one_only_if_what_they_show_tells_something() {
+        use Shown::{Alike, Different, Same};
         let all = disk(1024, |_| true);
-        assert!(are_one(&all, &disk(1024, |_| true)));
-        assert!(!are_one(&all, &disk(1023, |_| true)));
+        assert_eq!(shown(&all, &disk(1024, |_| true)), Same);
+        assert_eq!(shown(&all, &disk(1023, |_| true)), Different);
         // The first block, the last, one in ten.
-        assert!(!are_one(&all, &disk(1024, |block| block > 0)));
-        assert!(!are_one(&all, &disk(1024, |block| block < 1023)));
-        assert!(!are_one(&all, &disk(1024, |block| block % 10 > 0)));
+        let other = |telling: fn(u64) -> bool| shown(&all, &disk(1024, telling));
+        assert_eq!(other(|block| block > 0), Different);
+        assert_eq!(other(|block| block < 1023), Different);
+        assert_eq!(other(|block| block % 10 > 0), Different);
         // Blank drives look alike.
         let blank = disk(1024, |_| false);
-        assert!(!are_one(&blank, &disk(1024, |_| false)));
+        assert_eq!(shown(&blank, &disk(1024, |_| false)), Alike);
         let half = |block| block < 512;
-        assert!(are_one(&disk(1024, half), &disk(1024, half)));
+        assert_eq!(shown(&disk(1024, half), &disk(1024, half)), Same);
+        // The same few blocks, looked at again and again, are not 64.
+        let few = |block| block >= 16_384 - 63;
+        assert_eq!(shown(&disk(16_384, few), &disk(16_384, few)), Alike);
+    }
+
+    #[test]
+    fn what_a_wipe_has_not_come_to_yet_tells() {
+        // 1.2 % of 64 MiB are left.
+        let rest = |block| block >= 16_384 - 200;
+        assert_eq!(shown(&disk(16_384, rest), &disk(16_384, rest)), Shown::Same);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use nix::unistd::User;
 use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Host, Place};
 use crate::engine::{self, Proof, State, Target};
-use crate::identity::{self, Comparison, Identity, Kind};
-use crate::kin;
+use crate::identity::{self, Comparison, Identity, Kind, Transport};
+use crate::kin::{self, Which};
 use crate::lineage;
 use crate::opening::Opened;
 use crate::outcome::Outcome;
@@ -28,6 +28,9 @@ pub struct Unfinished {
     /// Whether a strong identifier says that it is the same drive; otherwise
     /// nothing says that it is not.
     pub same_identity: bool,
+    /// Whether one says so, but another attached disk reports it as well and
+    /// looks the same, so that only who names this one can tell.
+    pub has_double: bool,
     /// What the drive's content says.
     pub proof: Proof,
     /// Of an image that is elsewhere than it was: what is in its place, where
@@ -77,7 +80,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
     let device = opened.device();
     let mut known = Known::default();
     for Pending { path, checkpoint } in pending(state)? {
-        let checkpoint = match checkpoint {
+        let mut checkpoint = match checkpoint {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
                 let text = unusable(&path, &error);
@@ -102,9 +105,14 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             }
             continue;
         }
+        let has_double = opened.has_double(&checkpoint.device_id);
+        if checkpoint.device_id.is_of_old_map() && device.identity.transport != Transport::Dm {
+            checkpoint.device_id = device.identity.clone();
+        }
         let proof = prove(&checkpoint, &opened.writer, subject)?;
         let mut unfinished = Unfinished {
             same_identity: comparison == Comparison::Same,
+            has_double,
             file: path,
             checkpoint,
             proof,
@@ -384,14 +392,17 @@ fn place(
             ))
         }
         Place::AnyOf(several) => {
-            if let Some(one) = kin::the_one(host, &several, checkpoint) {
-                return Ok(one);
-            }
             let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
-            Err(format!(
-                "could be of any of {}; name the one that it is of",
-                names.join(", ")
-            ))
+            let remedy = match kin::which(host, &several, checkpoint) {
+                Which::One(path) => return Ok(path),
+                Which::Doubles => format!(
+                    ", which report and show the same; name the drive: --resume {}",
+                    names.first().map_or("TARGET", String::as_str)
+                ),
+                Which::Several => "; detach the others".to_string(),
+                Which::Unknown => "; name the one that it is of".to_string(),
+            };
+            Err(format!("could be of any of {}{remedy}", names.join(", ")))
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn look(
         .into_iter()
         .map(|disk| {
             let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
-            let past = past(&disk, &here, &records);
+            let past = past(host, &disk, &here, &records);
             let state = list::state(&disk, begun.as_deref(), past.as_ref(), now);
             Row { disk, state }
         })
@@ -198,13 +198,16 @@ fn part(disk: &Disk, place: &Place) -> Option<String> {
 
 /// Of the records that are surely of this disk and that none of them supersedes
 /// the one that ended worst. `here`: what is attached.
-fn past(disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
+fn past(host: &Host, disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
     let identity = disk.identity.as_ref()?;
-    // What another drive reports as well names none; another path is no other
-    // drive, as far as can be told without reading.
+    // What another drive reports as well names none. Another path is no other
+    // drive, where that can be told without reading.
+    let is_path = |other: &&Attached| {
+        other.identity.is_other_path_to(identity) && host.are_two_ports(&disk.path, &other.path)
+    };
     let others: Vec<&Identity> = sharing_id(&disk.path, identity, here)
+        .filter(|other| !is_path(other))
         .map(|other| &other.identity)
-        .filter(|other| !other.is_other_path_to(identity))
         .collect();
     let of_it = |record: &&Record| {
         identity.compare_beside(&record.checkpoint.device_id, others.iter().copied())

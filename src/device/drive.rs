@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sysfs::{Block, Found, LoopFile, attribute, base_name, clean, list, number};
-use super::{Host, Medium, made};
+use super::{Host, Medium, made, vpd};
 use crate::identity::{Backing, Identity, Kind, Slice, Transport, is_junk, path_to_text};
 use crate::nature::Nature;
 
@@ -181,7 +181,7 @@ impl Ids {
                     vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
                     model: get("device/model"),
                     serial: better(usb_serial, scsi_serial(dir)),
-                    wwn: get("device/wwid").or_else(|| scsi_name(dir)),
+                    wwn: get("device/wwid").or_else(|| vpd::name(dir)),
                     firmware: get("device/rev"),
                 }
             }
@@ -240,45 +240,8 @@ fn nvme_serial(dir: &Path) -> Option<String> {
     }
 }
 
-/// The payload of a page of vital product data: SPC-4, 7.8.1.
-pub(super) fn vpd_page(dir: &Path, code: u8) -> Option<Vec<u8>> {
-    let page = std::fs::read(dir.join(format!("device/vpd_pg{code:02x}"))).ok()?;
-    let (header, payload) = page.split_at_checked(4)?;
-    if header[1] != code {
-        return None;
-    }
-    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    Some(payload[..length.min(payload.len())].to_vec())
-}
-
 fn scsi_serial(dir: &Path) -> Option<String> {
-    clean(&vpd_page(dir, 0x80)?)
-}
-
-/// The world-wide name of the logical unit from page 83 (SPC-4, 7.8.6), in the
-/// form of the `wwid` attribute, which older kernels lack.
-fn scsi_name(dir: &Path) -> Option<String> {
-    let page = vpd_page(dir, 0x83)?;
-    let mut rest = page.as_slice();
-    let mut best: Option<(u8, String)> = None;
-    while let Some((header, tail)) = rest.split_at_checked(4) {
-        let (id, tail) = tail.split_at_checked(usize::from(header[3]))?;
-        rest = tail;
-        let of_unit = header[1] & 0x30 == 0;
-        let (rank, prefix) = match header[1] & 0x0f {
-            3 => (2, "naa"),
-            2 => (1, "eui"),
-            _ => continue,
-        };
-        if of_unit && !id.is_empty() && best.as_ref().is_none_or(|(have, _)| *have < rank) {
-            let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('?');
-            let hex = id
-                .iter()
-                .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-            best = Some((rank, format!("{prefix}.{}", hex.collect::<String>())));
-        }
-    }
-    best.map(|(_, name)| name)
+    clean(&vpd::page(dir, 0x80)?)
 }
 
 /// What the bits are kept on.

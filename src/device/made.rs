@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::drive::{Ids, vpd_page};
+use super::drive::Ids;
 use super::sysfs::{Block, Found, attribute, base_name, list};
+use super::vpd;
 use crate::identity::Transport;
 use crate::nature::{Nature, Signs};
 
@@ -76,7 +77,7 @@ fn answers_as_drive(dir: &Path) -> bool {
         dir.iter()
             .any(|part| part.to_string_lossy().starts_with("end_device-"))
     };
-    own || on_sas() || vpd_page(dir, 0x89).is_some()
+    own || on_sas() || vpd::page(dir, 0x89).is_some()
 }
 
 /// The number of an `NVMe` namespace, and how many its drive has. They lie side

@@ -143,8 +143,10 @@ impl Stack {
     }
 
     /// A drive that is attached through two cables or ports is two disks to the
-    /// kernel: who uses one of them, uses the other. `held`: disks that the
-    /// target is made of, whose use is its own.
+    /// kernel: who uses one of them, uses the other. By its name alone: what is
+    /// in use changes while it is read, so that different bytes prove nothing,
+    /// and a drive that is taken for another one is only refused. `held`: disks
+    /// that the target is made of, whose use is its own.
     fn put_paths(&mut self, host: &Host, target: &Block, held: &[Block]) -> Result<(), String> {
         let drive = drive::identity(&target.whole()?)?;
         if !drive.can_have_paths() {
@@ -199,7 +201,7 @@ impl Stack {
     fn name(&self, block: &Block) -> String {
         let name = block.name();
         if self.paths.contains(&block.dev) {
-            format!("{name} (another path to the same drive)")
+            format!("{name} (another path to the same drive, by its WWN)")
         } else {
             name
         }

@@ -6,12 +6,9 @@ use crate::support::vm::{MACHINE, Machine};
 use crate::support::{MIB, Need, cases};
 
 const MULTIPATH: &[Need] = &[Need::Machine, Need::Tool("openssl"), Need::Tool("dmsetup")];
-const PATHS: &[Need] = &[Need::NotYet(
-    "--resume without TARGET does not find a wipe of zeros by two paths",
-)];
-
 cases![
-    PATHS => a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both,
+    MACHINE => a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both,
+    MACHINE => paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_named,
     MACHINE => of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed,
     MACHINE => two_drives_with_one_name_that_look_alike_are_told_apart_by_the_keystream,
     MULTIPATH => a_multipath_map_is_the_drive_that_its_paths_lead_to,
@@ -29,6 +26,17 @@ begin() { began=$1; shift
     $during
     kill -TERM $pid; wait $pid; echo "code $?" >>/out; show "$began" /out; show "pending $began" /w/pending/*.json; }
 during=
+"#;
+
+/// `old FILE`: as version 0.1.0 wrote a checkpoint or record of a map.
+const OLD: &str = r#"
+old() {
+    sed -Ei '/"device_id"/,/"slice"/ {
+        s/"transport": "scsi"/"transport": "dm"/; s/"model": .*/"model": "mp",/
+        s/"(vendor|serial|firmware)": .*/"\1": null,/
+        s/"wwn": .*/"wwn": "mpath-35000c500a1b20000",/ }
+        s/"backing": null,/"backing": null/; /"nature": \{/,/\}/d' $1
+}
 "#;
 
 fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
@@ -49,7 +57,10 @@ fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
                      try serial wipeit --serial DUAL --state-dir /w $a
                      during=; begin second $b {options}
                      try looked-for wipeit --resume --yes --state-dir /w
-                     for d in $a $b; do try \"check $d\" wipeit --check --state-dir /w $d; done"
+                     for d in $a $b; do try \"check $d\" wipeit --check --state-dir /w $d; done
+                     echo before $(lab requests scsi0)
+                     for d in $a $b; do try \"ensure $d\" wipeit --ensure --yes {options} --state-dir /w $d; done
+                     echo after $(lab requests scsi0)"
                 ),
             )
             .finished();
@@ -69,8 +80,85 @@ fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
         boot.ended("looked-for", 0, &["WIPED ", "continues at"]);
         for path in [a, b] {
             boot.ended(&format!("check {path}"), 0, &["CHECKED "]);
+            boot.ended(
+                &format!("ensure {path}"),
+                0,
+                &["WIPED ", "nothing was written"],
+            );
         }
+        // `ok READS WRITES`: nothing was written again.
+        let writes = |key: &str| boot.value(key).rsplit(' ').next().unwrap().to_string();
+        assert_eq!(writes("before"), writes("after"));
     }
+}
+
+fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_named() {
+    // Blank, and silent about its ports.
+    let machine = Machine::new()
+        .blank("scsi,serial=DUAL,no-ports", SIZE)
+        .path("scsi,path-to=scsi0,no-ports")
+        // Two drives with a copied name, which look the same.
+        .blank("scsi,serial=TWIN", SIZE)
+        .blank("scsi,serial=TWIN,wwn-of=scsi2", SIZE);
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{BEGIN}
+                 set -- $(dev DUAL); echo a $1; echo b $2; a=$1; b=$2
+                 busy() {{ try 'other path' wipeit --resume --yes --state-dir /w $b; }}
+                 begin zero $a -s zero --verify none
+                 try looked-for wipeit --resume --yes --state-dir /w
+                 try unasked wipeit --resume --state-dir /w $b
+                 # What stands between the samples comes to light.
+                 (wipeit --resume --yes --rate-limit 2M -b 64K --state-dir /w $a </dev/null >/out 2>&1
+                  echo \"code $?\" >>/out) & n=0
+                 until grep -q continues /out || [ $n = 300 ]; do n=$((n+1)); sleep .1; done
+                 busy; wait; show resume /out
+                 show report /w/reports/*.json
+                 try ensure wipeit --ensure -s zero --yes --state-dir /w $b
+                 rm -rf /w; begin random $a
+                 try 'random looked-for' wipeit --resume --yes --state-dir /w
+                 rm -rf /w; set -- $(dev TWIN); echo twins $1, $2
+                 begin twin $1 -s zero
+                 try 'twin looked-for' wipeit --resume --yes --state-dir /w
+                 try 'twin ensure begun' wipeit --ensure -s zero --yes --state-dir /w $1
+                 try 'twin named' wipeit --resume --yes --state-dir /w $1
+                 try 'twin check' wipeit --check --state-dir /w $2
+                 try 'twin serial' wipeit --serial TWIN --state-dir /w $2
+                 try list wipeit --list --json --state-dir /w
+                 try 'twin ensure' wipeit --ensure -s zero --yes --state-dir /w $2"
+            ),
+        )
+        .finished();
+    let (a, b) = (boot.value("a"), boot.value("b"));
+    boot.ended("zero", 143, &[]);
+    let hint = format!("could be of any of {a}, {b}, which report and show the same");
+    boot.ended("looked-for", 4, &[&hint, &format!("--resume {a}")]);
+    boot.ended("unasked", 4, &["no terminal to ask on; add --yes"]);
+    boot.ended("other path", 6, &["lock"]);
+    // It was not asked for, but what was written may have been so elsewhere.
+    let words = ["WIPED ", "continues at", "read-back full, 0 differ"];
+    boot.ended("resume", 0, &words);
+    assert!(boot.json_of("report", "DUAL").is_some());
+    // Zeros on a drive that nothing identifies prove nothing.
+    boot.ended("ensure", 0, &["WIPED ", "zeros and patterns do not prove"]);
+    // A keystream on both does.
+    boot.ended("random looked-for", 0, &["WIPED ", "continues at"]);
+    let twins = format!("could be of any of {}", boot.value("twins"));
+    boot.ended("twin looked-for", 4, &[&twins, "report and show the same"]);
+    boot.ended("twin ensure begun", 4, &["nothing proves", "not touched"]);
+    boot.ended("twin named", 0, &["WIPED ", "continues at"]);
+    // The other one is not taken for wiped.
+    boot.ended("twin check", 4, &["no record here is of this drive"]);
+    boot.ended("twin serial", 4, &["has the same serial"]);
+    let list = boot.excerpt("list");
+    assert!(!list.contains("\"state\": \"wiped\""), "{list}");
+    boot.ended(
+        "twin ensure",
+        0,
+        &["WIPED ", "zeros and patterns do not prove"],
+    );
 }
 
 fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
@@ -174,7 +262,7 @@ fn a_multipath_map_is_the_drive_that_its_paths_lead_to() {
         .boot(
             &[],
             &format!(
-                "{BEGIN}
+                "{BEGIN}{OLD}
                  set -- $(dev DUAL); a=$1; b=$2
                  begin path $a
                  echo \"0 $(blockdev --getsz $a) multipath 0 0 1 1 service-time 0 2 1 $a 1 $b 1\" |
@@ -182,9 +270,14 @@ fn a_multipath_map_is_the_drive_that_its_paths_lead_to() {
                  udevadm settle; m=/dev/dm-0; echo map $m
                  try list wipeit --list --json --state-dir /w
                  try held wipeit --resume --yes --state-dir /w $a
+                 # A checkpoint and a record as 0.1.0 wrote them for a map.
+                 old /w/pending/*.json; show old /w/pending/*.json
                  try look wipeit --resume --yes --state-dir /w
                  try check wipeit --check --state-dir /w $m
                  show report /w/reports/*.json
+                 old /w/reports/*.json
+                 try check-old wipeit --check --state-dir /w $m
+                 try ensure-old wipeit --ensure --yes --state-dir /w $m
                  begin map $m
                  dmsetup remove mp; udevadm settle
                  try path-again wipeit --resume --yes --state-dir /w $b
@@ -196,8 +289,11 @@ fn a_multipath_map_is_the_drive_that_its_paths_lead_to() {
     boot.ended("held", 4, &["is held by multipath"]);
     let line = format!("WIPED {map} DUAL {SIZE} bytes");
     boot.ended("look", 0, &[&line, "continues at"]);
-    boot.ended("check", 0, &["CHECKED "]);
-    let report = boot.json_of("report", "DUAL").unwrap();
+    for check in ["check", "check-old"] {
+        boot.ended(check, 0, &["CHECKED "]);
+    }
+    boot.ended("ensure-old", 0, &["WIPED ", "nothing was written"]);
+    let report: serde_json::Value = serde_json::from_str(boot.excerpt("report")).unwrap();
     let begun = boot.json_of("pending path", "DUAL").unwrap();
     assert_eq!(report["run_id"], begun["run_id"]);
     boot.ended("map", 143, &[]);

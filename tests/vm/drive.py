@@ -39,6 +39,8 @@ class Drive(threading.Thread):
         self.logs = "log" in self.opt                        # every write and flush, for all cuts at once
         named = lambda option: lab.drive(self.opt[option]) if option in self.opt else None
         self.wwn = (named("wwn-of") or named("path-to") or self).number
+        # Which port of its own this is; 0: it does not say.
+        self.port = 0 if "no-ports" in self.opt else 1 + ("path-to" in self.opt)
         # Another path to a drive is no drive: the other one serves it.
         self.real = named("path-to") or self
         if self.real is not self:
@@ -48,7 +50,10 @@ class Drive(threading.Thread):
         self.fd = os.open(self.path, os.O_RDWR)
         fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.size = os.fstat(self.fd).st_size
-        self.sock = os.path.join(lab.tmp, self.name + ".nbd")
+        self.listen()
+
+    def listen(self):
+        self.sock = os.path.join(self.lab.tmp, self.name + ".nbd")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.sock)
         self.listener.listen(4)
@@ -267,7 +272,11 @@ class Drive(threading.Thread):
             "virtio": lambda: [{**disk, "driver": "virtio-blk-pci", "bus": slot, "serial": self.serial}],
             "sata": lambda: [{**disk, "driver": "ide-hd", "bus": f"ide.{self.index}", "serial": self.serial,
                               "wwn": wwn, "model": "LAB SATA DISK", "rotation_rate": 7200}],
-            "scsi": lambda: [{**scsi, "bus": "hba.0", "scsi-id": self.index, "wwn": wwn, "dpofua": True}],
+            "scsi": lambda: [{**scsi, "bus": "hba.0", "scsi-id": self.index, "wwn": wwn, "dpofua": True,
+                              **({"port_index": self.port, "port_wwn": wwn + (self.port << 16)} if self.port else {})}],
+            "mptsas": lambda: [{**scsi, "bus": "sas.0", "scsi-id": self.index, "wwn": wwn}],
+            "raid": lambda: [{**scsi, "bus": "raid.0", "scsi-id": self.index}],
+            "jbod": lambda: [{**scsi, "bus": "jbod.0", "scsi-id": self.index, "wwn": wwn}],
             "usb": lambda: self.usb("usb-bot", scsi),
             "uas": lambda: self.usb("usb-uas", scsi),
             "sd": lambda: [{"driver": "sdhci-pci", "id": n + "-host"},

@@ -249,7 +249,7 @@ fn a_path_of_a_multipath_drive_is_refused_also_while_it_is_not_claimed() {
     machine.hold("sda", "dm-3");
     let held = "held by multipath dm-3 (mpath a); run `multipath -f 'mpath a'` first";
     assert_eq!(machine.said("sda"), [format!("sda is {held}")]);
-    let other = "(another path to the same drive)";
+    let other = "(another path to the same drive, by its WWN)";
     assert_eq!(machine.said("sdaa"), [format!("sda {other} is {held}")]);
     assert_eq!(machine.said("sdaa1"), [format!("sda {other} is {held}")]);
     // A mount by one path, without a multipath daemon.
@@ -331,7 +331,7 @@ fn what_uses_the_drive_below_past_the_target_is_seen() {
     machine.mapped("dm-4", 4, "vg0-data", "LVM-abc");
     machine.hold("dm-3", "dm-4");
     machine.mounts_besides_root("2 1 1008:1 / /lun rw - ext4 /dev/sda1 rw\n");
-    let other = "(another path to the same drive)";
+    let other = "(another path to the same drive, by its WWN)";
     let lun = format!("sda1 {other} is mounted at /lun; run `umount /lun` first");
     assert_eq!(machine.said("dm-4"), std::slice::from_ref(&lun));
     assert_eq!(machine.said("dm-3")[0], lun);
