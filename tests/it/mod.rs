@@ -33,8 +33,10 @@ mod vm;
 mod vm_cuts;
 mod vm_fat;
 mod vm_faults;
+mod vm_layers;
 mod vm_natures;
 mod vm_paths;
+mod vm_served;
 mod weak;
 mod wiping;
 mod words;
@@ -81,6 +83,8 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         vm_faults::cases(),
         vm_paths::cases(),
         vm_natures::cases(),
+        vm_layers::cases(),
+        vm_served::cases(),
     ]
     .into_iter()
     .flatten()

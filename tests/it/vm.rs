@@ -417,9 +417,9 @@ const IN_USE: [Stack; 6] = [
              p=$(ls $1?*); cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 $p /key
              cryptsetup open --key-file /key $p secret
              pvcreate -q /dev/mapper/secret; vgcreate -q vg0 /dev/mapper/secret
-             lvcreate -q -an -Zn -l 4 -n home vg0; lvchange -ay vg0/home",
+             lvcreate -q -an -Zn -Wn -l 4 -n home vg0; lvchange -ay vg0/home",
         off: "vgchange -q -an vg0; cryptsetup close secret",
-        words: &["is held by dm-", "secret"],
+        words: &["is held by dm-", "secret", "vg0-home"],
         warning: &["Warning", "LUKS"],
     },
     Stack {
@@ -466,7 +466,9 @@ fn what_is_in_use_is_refused_until_it_is_released() {
         "raid1",
         "btrfs",
     ]);
-    let mut script = vec!["exec 2>&1".to_string()];
+    // A tool that is missing, or fails, fails the test.
+    let must = "must() { [ $3 = 0 ] || { echo \"$2$1 failed: $3\"; exit 1; }; }";
+    let mut script = vec![format!("exec 2>&1; {must}")];
     for (number, stack) in IN_USE.iter().enumerate() {
         for serial in stack.disks {
             machine = machine.blank(&format!("scsi,serial={serial}"), 128 * MIB);
@@ -479,8 +481,9 @@ fn what_is_in_use_is_refused_until_it_is_released() {
             stack.disks.iter().map(run).collect::<String>()
         };
         script.push(format!(
-            "on{number}() {{ {}\n}}\noff{number}() {{ {}\n}}\n\
-             on{number} {nodes}\nudevadm settle\n{}{}off{number} {nodes}\nudevadm settle\n{}",
+            "on{number}() ( set -e; {}\n)\noff{number}() ( set -e; {}\n)\n\
+             on{number} {nodes}; must {number} on $?; udevadm settle\n{}{}\
+             off{number} {nodes}; must {number} off $?; udevadm settle\n{}",
             stack.on,
             stack.off,
             runs("active", "--yes"),

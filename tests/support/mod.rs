@@ -36,8 +36,8 @@ pub enum Need {
     Zram,
     /// A guest with emulated drives.
     Machine,
-    /// Something that the program does not do yet: what.
-    NotYet(&'static str),
+    /// What makes a guest reach drives over iSCSI.
+    Initiator,
     /// Bytes of free space below the target directory.
     Space(u64),
 }
@@ -84,7 +84,7 @@ impl Need {
             Self::Zram => (!Path::new("/sys/class/zram-control/hot_add").exists())
                 .then(|| "no zram in this kernel".into()),
             Self::Machine => vm::missing(),
-            Self::NotYet(what) => Some(format!("fails as yet: {what}")),
+            Self::Initiator => vm::no_initiator(),
             Self::Space(bytes) => {
                 let free = nix::sys::statvfs::statvfs(Path::new(env!("CARGO_TARGET_TMPDIR")))
                     .map_or(0, |fs| fs.blocks_available() * fs.fragment_size());

@@ -72,16 +72,27 @@ pub fn missing() -> Option<String> {
                 }
             }
             std::fs::create_dir_all(cache()).unwrap();
-            let out = lab().arg("prepare").output().unwrap();
-            let why = String::from_utf8_lossy(&out.stdout).trim().to_string();
-            assert!(
-                out.status.success() || !why.is_empty(),
-                "{}",
-                String::from_utf8_lossy(&out.stderr)
-            );
-            (!out.status.success()).then_some(why)
+            unavailable("prepare")
         })
         .clone()
+}
+
+/// Why no guest can reach drives over iSCSI; looked at once.
+pub fn no_initiator() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    MISSING.get_or_init(|| unavailable("initiator")).clone()
+}
+
+/// Why a part of the machine is not to be had.
+fn unavailable(part: &str) -> Option<String> {
+    let out = lab().arg(part).output().unwrap();
+    let why = String::from_utf8_lossy(&out.stdout).trim().to_string();
+    assert!(
+        out.status.success() || !why.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    (!out.status.success()).then_some(why)
 }
 
 /// A machine that is off; its drives live as long as it.
@@ -134,6 +145,17 @@ impl Machine {
     pub fn path(mut self, spec: &str) -> Self {
         self.disks.push(spec.to_string());
         self
+    }
+
+    /// Serves a folder over 9p, in which an image of old data is; see `tests/vm`.
+    pub fn serving(mut self, name: &str, size: u64) -> (Self, PathBuf) {
+        let folder = self.scratch.join("served");
+        std::fs::create_dir_all(&folder).unwrap();
+        let image = folder.join(name);
+        fill_with_tags(&image, size);
+        let option = ["--serve".to_string(), folder.display().to_string()];
+        self.options.extend(option);
+        (self, image)
     }
 
     fn name_of_last(&self) -> String {

@@ -24,20 +24,42 @@ def kernel(cache):
     return root, vmlinux
 
 
+def apt(folder, *words):
+    try:
+        return subprocess.run(words, cwd=folder, text=True, capture_output=True, timeout=240)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise Unavailable(f"{' '.join(words[:2])}: {e}")
+
+
 def download(folder):
-    def apt(*words):
-        try:
-            return subprocess.run(words, cwd=folder, text=True, capture_output=True, timeout=240)
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise Unavailable(f"{' '.join(words[:2])}: {e}")
-    found = re.search(r"Depends: (linux-image-\S+)", apt("apt-cache", "depends", "linux-image-amd64").stdout)
+    found = re.search(r"Depends: (linux-image-\S+)", apt(folder, "apt-cache", "depends", "linux-image-amd64").stdout)
     if not found:
         raise Unavailable("apt knows no linux-image-amd64, Debian's kernel for the guest")
-    got = apt("apt-get", "download", found[1], "udev")
+    return fetched(folder, "the guest's kernel", found[1], "udev")
+
+
+def fetched(folder, what, *packages):
+    got = apt(folder, "apt-get", "download", *packages)
     if got.returncode:
         why = got.stderr.strip().splitlines() or ["?"]
-        raise Unavailable(f"apt-get cannot download the guest's kernel: {why[-1]}")
+        raise Unavailable(f"apt-get cannot download {what}: {why[-1]}")
     return glob.glob(folder + "/*.deb")
+
+
+def initiator(cache, archive):
+    """Puts Debian's open-iscsi (half a megabyte, fetched once) into an archive."""
+    tree = os.path.join(cache, "iscsi")
+    if not os.path.exists(tree):
+        with tempfile.TemporaryDirectory(dir=cache) as tmp:
+            unpacked = os.path.join(tmp, "tree")
+            for deb in fetched(tmp, "the guest's iSCSI initiator", "open-iscsi", "libopeniscsiusr", "libisns0"):
+                subprocess.run(["dpkg", "-x", deb, unpacked], check=True)
+            os.rename(unpacked, tree)
+    for tool in ("iscsid", "iscsiadm"):
+        found = next(p for p in (f"{tree}/sbin/{tool}", f"{tree}/usr/sbin/{tool}") if os.path.exists(p))
+        archive.file(found, "/usr/bin/" + tool, tree + "/usr/lib/x86_64-linux-gnu:" + tree + "/lib/x86_64-linux-gnu")
+    archive.add("/etc/iscsi/iscsid.conf", stat.S_IFREG | 0o644, ISCSID_CONF.encode())
+    archive.add("/etc/iscsi/initiatorname.iscsi", stat.S_IFREG | 0o644, b"InitiatorName=iqn.2024-01.lab.wipeit:guest\n")
 
 
 def bare(image):
@@ -93,10 +115,13 @@ class Cpio:
 MODULES = """virtio_pci virtio_console nvme ahci sd_mod virtio_scsi virtio_blk usb-storage uas xhci-pci
 sdhci-pci mmc_block ext4 crc32c_generic dm-mod dm-crypt xts ecb aes_generic sha256_generic sha1_generic
 algif_skcipher algif_hash raid1 btrfs dm-multipath dm-service-time vfat exfat nls_cp437 nls_ascii
-nls_utf8 loop bcache dm-snapshot dm-writecache zram xfs""".split()
+nls_utf8 loop bcache dm-snapshot dm-writecache zram mptsas megaraid_sas virtio_net iscsi_tcp 9p 9pnet_fd xfs""".split()
 # Names of programs and of Debian's packages for them stand in .ci/run.
 TOOLS = """sh bash env setsid nohup flock lsblk blkid mount umount sfdisk losetup swapon swapoff mkswap
-dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs make-bcache mkfs.exfat""".split()
+dmsetup mke2fs mkfs.ext4 dd sync lvm cryptsetup mdadm btrfs mkfs.btrfs make-bcache
+mkfs.exfat unshare setpriv""".split()
+# Other names of lvm, which it looks at.
+LVM = "pvcreate vgcreate vgchange lvcreate lvchange lvconvert lvremove".split()
 
 INIT = r"""#!/bin/sh
 export DM_DISABLE_UDEV=1 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root LD_LIBRARY_PATH=/usr/lib TERM=dumb
@@ -105,6 +130,7 @@ mkdir -p /run /tmp /mnt /root /dev/pts /dev/shm; mount -t devpts pts /dev/pts; m
 . /etc/lab.conf                        # LOAD (modules), DISKS (how many to wait for)
 for m in $LOAD; do modprobe $m; done
 /usr/lib/systemd/systemd-udevd --daemon 2>/dev/null
+. /etc/lab.attach                      # connects the drives that QEMU does not know of
 n=0; while [ "$(ls /sys/block | grep -cE '^(sd|nvme|vd|mmcblk[0-9]*$)')" -lt "$DISKS" ] && [ $n -lt 300 ]; do
     n=$((n+1)); usleep 100000; done
 udevadm trigger --action=add --subsystem-match=block; udevadm settle -t 30
@@ -127,6 +153,16 @@ setsid /bin/sh -c 'cd /root; stty cols 200 rows 50 2>/dev/null; exec /bin/sh /et
 rc=$?
 lab rc $rc >/dev/null
 sleep 1000
+"""
+ISCSID_CONF = """iscsid.startup = /usr/bin/iscsid
+node.startup = manual
+node.session.timeo.replacement_timeout = 120
+node.conn[0].timeo.noop_out_interval = 15
+node.conn[0].timeo.noop_out_timeout = 30
+node.session.iscsi.InitialR2T = Yes
+node.session.iscsi.ImmediateData = No
+node.session.iscsi.MaxBurstLength = 1048576
+node.session.scan = auto
 """
 LAB = r"""#!/bin/sh
 # lab WORDS...: ask the machine to do something now: unplug usb0, plug usb0, cut, ...
@@ -195,6 +231,8 @@ def base_initramfs(cache, root):
     for tool, host in tools.items():                          # real programs first ...
         if host:
             a.file(os.path.realpath(host), "/usr/bin/" + tool)
+    for name in LVM if tools["lvm"] else ():
+        a.link("/usr/bin/" + name, "lvm")
     busybox = shutil.which("busybox")                         # ... busybox for the rest
     a.file(busybox, "/usr/bin/busybox")
     for name in subprocess.run([busybox, "--list"], text=True, capture_output=True).stdout.split():

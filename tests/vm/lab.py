@@ -9,11 +9,14 @@ import argparse, ctypes, json, os, queue, re, shutil, signal, socket, stat, subp
 
 sys.dont_write_bytecode = True
 from drive import OFF, PCI, POWER, Drive, size
-from guest import Cpio, Unavailable, base_initramfs, kernel
+from guest import Cpio, Unavailable, base_initramfs, initiator, kernel
+from p9 import Server
+from scsi_disk import ScsiDrive
 import saved
 
 T0 = time.time()
 MODULES = {"nvme": "nvme", "ns": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_scsi sd_mod", "virtio": "virtio_blk",
+           "mptsas": "mptsas sd_mod", "raid": "megaraid_sas sd_mod", "jbod": "megaraid_sas sd_mod", "iscsi": "virtio_net iscsi_tcp sd_mod",
            "usb": "xhci-pci usb-storage sd_mod", "uas": "xhci-pci uas sd_mod", "sd": "sdhci-pci mmc_block"}
 CMDLINE = ("console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr audit=0 no_timer_check "
            "usb_storage.delay_use=0 cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on")
@@ -75,8 +78,9 @@ class Lab:
         self.work, self.done, self.qemu = queue.Queue(), threading.Event(), None
         self.past, self.left, self.job = [], None, threading.Event()
         for spec in a.disk:
-            self.drives.append(Drive(self, spec))
+            self.drives.append((ScsiDrive if spec.split(",")[0] == "iscsi" else Drive)(self, spec))
         self.by = {d.name: d for d in self.drives}
+        self.served = Server(self, a.serve) if a.serve else None
         self.at = [tuple(text.partition("=")[::2]) for text in a.at]
         for text in a.bad:
             self.act("bad " + text)
@@ -171,6 +175,12 @@ class Lab:
                     d.reach = 0
         elif verb == "job":                                  # the guest is ready to be saved
             self.job.set()
+        elif verb == "serve":                                # the folder: until so many bytes more, or again
+            if arg == "again":
+                self.served.go()
+                self.served.listen(self.served.port)
+            else:
+                self.served.until = self.served.written + size(arg)
         elif verb == "copy":                                 # its medium as it is now
             with POWER:
                 shutil.copyfile(d.path, os.path.join(self.dir, rest))
@@ -223,6 +233,9 @@ class Lab:
         except OSError:
             pass                                             # QEMU was killed
 
+    def on_network(self):
+        return self.served is not None or any(d.kind == "iscsi" for d in self.drives)
+
     # --- one run
     def initramfs(self, root):
         extra = Cpio()
@@ -233,9 +246,18 @@ class Lab:
         kinds = saved.KINDS if self.a.restore else {d.kind for d in self.drives}
         load = ["virtio_pci", "virtio_console", "ext4"] + (saved.MODULES if self.a.restore else [])
         load += [m for kind, ms in MODULES.items() if kind in kinds for m in ms.split()] + self.a.module
+        load += ["virtio_net", "9p", "9pnet_fd"] if self.served else []
         disks = sum(not d.out for d in fixed)
         conf = f"LOAD='{' '.join(dict.fromkeys(load))}'\nDISKS={disks}\n"
+        if self.served:
+            conf += f"export P9=trans=tcp,port={self.served.port},version=9p2000.L\n"
         extra.add("/etc/lab.conf", stat.S_IFREG | 0o644, conf.encode())
+        models = [d for d in self.drives if d.kind == "iscsi"]
+        if models:
+            initiator(self.a.cache, extra)
+        attach = ["ifconfig eth0 10.0.2.15 up\n"] * self.on_network()
+        attach = "".join(attach + [ScsiDrive.before] * bool(models) + [d.attach() for d in models])
+        extra.add("/etc/lab.attach", stat.S_IFREG | 0o755, attach.encode())
         if not self.a.restore:
             extra.add("/etc/lab.cmd", stat.S_IFREG | 0o755, self.a.command.encode() + b"\n")
         return [open(base_initramfs(self.a.cache, root), "rb").read(), extra.done()]
@@ -257,11 +279,21 @@ class Lab:
             args += ["-device", "qemu-xhci,id=xhci"]
         if "scsi" in kinds:
             args += ["-device", "virtio-scsi-pci,id=hba"]
+        if "mptsas" in kinds:
+            args += ["-device", "mptsas1068,id=sas"]
+        if "raid" in kinds:
+            args += ["-device", "megasas,id=raid"]
+        if "jbod" in kinds:
+            args += ["-device", "megasas,id=jbod,use_jbod=on"]
+        if self.on_network():
+            args += ["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="]
         if restore:                                          # its random numbers begin anew
             args += ["-device", "vmgenid,guid=auto"]
         for i in range(saved.PORTS) if restore else [d.number for d in self.drives if d.kind in PCI]:
             args += ["-device", f"pcie-root-port,id=port-{i},bus=pcie.0,chassis={i + 1},slot={i + 1}"]
         for d in self.drives:
+            if d.kind == "iscsi":
+                continue                                     # by the guest's network
             server = {"type": "unix", "path": d.sock}
             args += ["-blockdev", json.dumps({"driver": "nbd", "node-name": d.name, "discard": "unmap", "server": server})]
             if not restore or d.kind == "sata":
@@ -333,21 +365,26 @@ def main():
     p.add_argument("--cache", required=True, help="where the guest's kernel is kept")
     sub = p.add_subparsers(dest="cmd", required=True)
     sub.add_parser("prepare", help="fetch the guest's kernel; status 1 and the reason when that cannot be done")
+    sub.add_parser("initiator", help="fetch the guest's iSCSI initiator; the same")
     r = sub.add_parser("run")
     r.add_argument("--dir", required=True, help="where the images and logs are")
-    r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme ns sata scsi usb uas virtio sd")
+    r.add_argument("--disk", action="append", default=[], help="KIND[,opt=value]: nvme ns sata scsi mptsas raid jbod usb uas virtio sd iscsi")
     r.add_argument("--copy", action="append", default=[], metavar="HOST:GUEST")
     r.add_argument("--bad", action="append", default=[], metavar="NAME:START-END[:r|w|rw|f][:times=N][:lie|flip|hang|slow=MS]")
     r.add_argument("--at", action="append", default=[], metavar="WHEN=ACTION")
     r.add_argument("--cpu", action="append", default=[], metavar="-FEATURE", help="a processor without it")
     r.add_argument("--module", action="append", default=[], help="also load this kernel module")
     r.add_argument("--restore", action="store_true", help="not booted: goes on from a state that was saved once")
+    r.add_argument("--serve", metavar="FOLDER", help="over 9p: mount -t 9p -o $P9 10.0.2.2 /mnt")
     r.add_argument("--timeout", type=float, default=150)
     r.add_argument("command")
     a = p.parse_args()
     try:
         if a.cmd == "prepare":
             base_initramfs(a.cache, kernel(a.cache)[0])
+            return 0
+        if a.cmd == "initiator":
+            initiator(a.cache, Cpio())
             return 0
         return run(a)
     except Unavailable as why:

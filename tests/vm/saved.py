@@ -9,9 +9,9 @@ KEPT = 6                                                     # states in the cac
 
 
 def possible(lab):
-    """QEMU plugs in neither namespaces nor SD cards; a SATA drive cannot come or go."""
-    return all(d.kind in KINDS and not (d.kind == "sata" and d.out) and (d.number < PORTS or d.kind not in ("nvme", "virtio"))
-               for d in lab.drives)
+    """QEMU plugs in neither namespaces nor SD cards; a SATA drive cannot come or go; a network is there from the start."""
+    fits = lambda d: d.kind in KINDS and not (d.kind == "sata" and d.out) and (d.number < PORTS or d.kind not in ("nvme", "virtio"))
+    return not lab.on_network() and all(map(fits, lab.drives))
 
 
 def machine(args, ram, share):
