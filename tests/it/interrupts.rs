@@ -12,7 +12,7 @@ use crate::support::device::Loop;
 use crate::support::pty::Terminal;
 use crate::support::run::{Running, Wipe};
 use crate::support::state::{State, Watcher, number};
-use crate::support::{Dice, LOOP, MIB, NOTHING, OPENSSL, Scratch, cases};
+use crate::support::{Dice, LOOP, MIB, NOTHING, OPENSSL, Scratch, cases, wait_until};
 
 cases![
     OPENSSL => fifty_signals_to_an_image_lose_nothing,
@@ -112,20 +112,24 @@ fn interrupt(on_device: bool, count: usize, signals: &[Signal], slack: u64) {
     let mut dice = Dice::new(count as u64 + slack + u64::from(on_device));
     let mut hits = 0;
     let mut phases = std::collections::BTreeMap::<String, usize>::new();
+    let mut starts = 0;
     while hits < count {
         let mut victim = Victim::new(on_device);
         let state = victim.scratch.state();
         let watcher = Watcher::of(&state);
         loop {
+            starts += 1;
+            let many = 20 + 10 * count;
+            assert!(starts < many, "{hits} signals hit in {starts} runs");
             let runs = || state.try_checkpoint().map_or(0, |it| runs(&it));
             let before = runs();
             let mut run = victim.run().start();
             if hits < count {
                 // Mostly while it works; now and then before that.
                 if dice.below(5) > 0 {
-                    while runs() == before && run.is_running() {
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
+                    wait_until("a checkpoint or the end", Duration::from_secs(60), || {
+                        runs() != before || !run.is_running()
+                    });
                 }
                 let wait = Duration::from_micros(dice.below(140_000));
                 std::thread::sleep(wait);

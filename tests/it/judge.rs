@@ -82,16 +82,25 @@ fn what_keeps_the_promise_passes() {
     let found = Scene::half_way().verdict();
     assert_eq!(found, Ok(Found::Unfinished((0, 0, WRITTEN))));
     assert_eq!(Scene::finished().verdict(), Ok(Found::Finished));
+    let mut again = Scene::finished();
+    again.files.pending = std::mem::take(&mut again.files.reports);
+    again.known.said_wiped = false;
+    again.known.before = Some((0, 2, SIZE));
+    again.checkpoint["phase"] = "verify".into();
+    again.checkpoint["read_again"] = true.into();
+    again.save();
+    assert_eq!(again.verdict(), Ok(Found::Unfinished((0, 1, 0))));
     let mut untouched = Scene::half_way();
     untouched.drive = Memory::new(SIZE, Before::Tags);
     untouched.files = Files::default();
     untouched.known.before = None;
+    untouched.known.reach = 0;
     assert_eq!(untouched.verdict(), Ok(Found::Untouched));
 }
 
 fn everything_that_breaks_the_promise_is_objected_to() {
     type Spoil = fn(&mut Scene);
-    let spoils: [(&str, Spoil); 14] = [
+    let spoils: [(&str, Spoil); 15] = [
         ("below what is saved", |s| {
             s.drive.write(WRITTEN - 512, &[1]);
         }),
@@ -105,6 +114,11 @@ fn everything_that_breaks_the_promise_is_objected_to() {
         ("is torn", |s| s.files.pending[0].1.truncate(100)),
         ("is torn, 0 bytes", |s| s.files.pending[0].1.clear()),
         ("nothing is left", |s| s.files = Files::default()),
+        ("before any checkpoint was saved", |s| {
+            s.drive = Memory::new(SIZE, Before::Tags);
+            s.files = Files::default();
+            s.known.before = None;
+        }),
         ("no checkpoint says so", |s| {
             s.files = Files::default();
             s.known.before = None;
@@ -131,9 +145,23 @@ fn everything_that_breaks_the_promise_is_objected_to() {
         let wrong = scene.verdict().expect_err(objection).join("\n");
         assert!(wrong.contains(objection), "{objection}: {wrong}");
     }
-    let spoils: [(&str, Spoil); 3] = [
+    let spoils: [(&str, Spoil); 5] = [
         ("there is no record", |s| s.files.reports.clear()),
         ("below what is saved", |s| s.drive.write(SIZE - 1, &[1])),
+        ("backwards", |s| {
+            s.known.before = Some((0, 2, SIZE));
+            s.known.said_wiped = false;
+            s.checkpoint["phase"] = "verify".into();
+            s.save();
+            s.files.reports.clear();
+        }),
+        ("backwards", |s| {
+            // The checkpoint beside the record is of long ago.
+            s.known.before = Some((0, 0, WRITTEN));
+            s.checkpoint["phase"] = "write".into();
+            s.checkpoint["written"] = (WRITTEN - MIB).into();
+            s.save();
+        }),
         ("a record of what is not complete", |s| {
             s.checkpoint["phase"] = "verify".into();
             s.checkpoint["verified"] = SIZE.into();

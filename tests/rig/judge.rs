@@ -70,10 +70,27 @@ fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -
     if known.said_wiped && record.is_none() {
         wrong.push("WIPED was said, and there is no record".into());
     }
-    let Some(value) = record.as_ref().or(checkpoint.as_ref()) else {
+    if record.is_none() && checkpoint.is_none() {
         untouched(drive, known, wrong);
         return Some(Found::Untouched);
-    };
+    }
+    // Where both are there both are true.
+    let checkpoint = checkpoint.and_then(|value| claimed(drive, &value, false, known, wrong));
+    let record = record.and_then(|value| claimed(drive, &value, true, known, wrong));
+    match (record, checkpoint) {
+        (Some(_), _) => Some(Found::Finished),
+        (None, checkpoint) => checkpoint.map(Found::Unfinished),
+    }
+}
+
+/// Whether what a checkpoint or record claims is so; where it stands.
+fn claimed(
+    drive: &Memory,
+    value: &Value,
+    is_record: bool,
+    known: &Known,
+    wrong: &mut Vec<String>,
+) -> Option<Place> {
     let field = |name: &str| value.get(name).and_then(Value::as_u64);
     let streams = streams(value);
     let numbers = [
@@ -95,10 +112,15 @@ fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -
     let bad = bad(value);
     bad_is_true(&bad, known, written, phase, wrong);
     let place = (pass - 1, phase, if phase == 1 { verified } else { written });
-    if record.is_some() && (phase != 2 || pass != streams.len() as u64) {
+    if is_record && (phase != 2 || pass != streams.len() as u64) {
         wrong.push(format!("a record of what is not complete: {place:?}"));
     }
-    if known.before.is_some_and(|before| place < before) {
+    // What was written in full before anybody looked again is read back once more.
+    let again = value.get("read_again").and_then(Value::as_bool) == Some(true)
+        && known
+            .before
+            .is_some_and(|before| (before.0, before.1) == (place.0, 2));
+    if known.before.is_some_and(|before| place < before) && !(again && phase == 1) {
         wrong.push(format!(
             "backwards: {:?} was saved, and now {place:?}",
             known.before
@@ -117,11 +139,7 @@ fn look(drive: &Memory, files: &Files, known: &Known, wrong: &mut Vec<String>) -
     let earlier = earlier.map(|earlier| &streams[earlier]);
     let done = if phase == 0 { written } else { drive.size };
     compare(drive, (current, earlier), (done, most), &bad, wrong);
-    Some(if record.is_some() {
-        Found::Finished
-    } else {
-        Found::Unfinished(place)
-    })
+    Some(place)
 }
 
 /// What each pass writes.
@@ -185,6 +203,12 @@ fn read(file: Option<&(String, Vec<u8>)>, wrong: &mut Vec<String>) -> Option<Val
 fn untouched(drive: &Memory, known: &Known, wrong: &mut Vec<String>) {
     if let Some(before) = known.before {
         wrong.push(format!("nothing is left of what was saved at {before:?}"));
+    }
+    if known.reach > 0 {
+        wrong.push(format!(
+            "written up to {} before any checkpoint was saved",
+            known.reach
+        ));
     }
     if let Some(at) = first_change(drive) {
         wrong.push(format!("byte {at} was written, and no checkpoint says so"));

@@ -26,10 +26,18 @@ pub fn all(folder: &Path, machine: &Machine, scratch: &Path, story: &str) -> Pat
         }
     }
     fs::write(kept.join("events"), format!("{:#?}", power.events)).unwrap();
-    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_file() {
-            let _ = fs::copy(&path, kept.join(entry.file_name()));
+    drop(power);
+    // The logs, and the state directory as programs see it.
+    for folder in ["", "mnt/state/pending", "mnt/state/reports"] {
+        for entry in fs::read_dir(scratch.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_file() {
+                let _ = fs::copy(&path, kept.join(entry.file_name()));
+            }
         }
     }
     kept

@@ -35,7 +35,7 @@ const DIES: [Signal; 15] = [
     Signal::SIGFPE,
 ];
 /// They change nothing; those that stop the process are followed by CONT.
-const NOTHING: [Signal; 12] = [
+const NOTHING: [Signal; 11] = [
     Signal::SIGUSR1,
     Signal::SIGPIPE,
     Signal::SIGWINCH,
@@ -47,8 +47,6 @@ const NOTHING: [Signal; 12] = [
     Signal::SIGTSTP,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
-    // Rust's own handler takes one that no fault made.
-    Signal::SIGSEGV,
 ];
 
 /// A wipe whose runs get signals, and what is known of it.

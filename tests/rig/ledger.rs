@@ -29,6 +29,7 @@ const USAGE: &str = "campaign NAME FROM..TO [LEDGER]
   kills        wipes that get signals at moments drawn by the seed
   after-flush  wipes that are killed while a checkpoint is saved
   dock         wipes whose drive alone loses its power
+  far          large targets at the defaults, near their end
   states       state directories that are full, tiny, removed, read-only or shared
   crowd        more wrong bytes than anybody can list
   machine      cuts on real drivers, in the virtual machine

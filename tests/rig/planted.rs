@@ -7,20 +7,21 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::campaign::{self, Rig, Violation};
-use super::{dock, kills, machine, states};
+use super::{dock, far, kills, machine, states};
 use crate::support::run::Wipe;
 
 /// A campaign, one seed of it.
 pub type Campaign = fn(u64, &mut Rig) -> Result<(), Violation>;
 
 /// All of them.
-pub const CAMPAIGNS: [(&str, Campaign); 9] = [
+pub const CAMPAIGNS: [(&str, Campaign); 10] = [
     ("cuts", campaign::random),
     ("sweep", campaign::every_kind_at),
     ("one-pass", campaign::one_pass_at),
     ("kills", kills::random),
     ("after-flush", kills::after_a_flush),
     ("dock", dock::random),
+    ("far", far::random),
     ("states", states::random),
     ("crowd", states::crowd),
     ("machine", |seed, rig| {
@@ -71,6 +72,7 @@ pub const ALL: &[Planted] = &[
     // What was never wrong, and is not to be.
     by("stop-without-save", "kills", 1..20, true),
     by("bad-in-silence", "cuts", 1..40, true),
+    by("no-time-trigger", "far", 1..40, false),
     by("no-rewind", "cuts", 1..80, false),
     by("no-proof", "dock", 1..60, false),
     by("no-compare", "dock", 1..60, true),
