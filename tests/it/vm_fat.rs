@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::rig::machine::Fs;
+use crate::rig::coverage::Coverage;
+use crate::rig::machine::{Cut, Fs, Job, wipe};
 use crate::rig::slots;
 use crate::support::state::number;
 use crate::support::vm::Machine;
@@ -23,6 +24,11 @@ const FAT: &[Need] = &[
 cases![
     FAT => on_vfat_the_checkpoint_is_there_whenever_the_power_is_cut,
     FAT => on_exfat_the_checkpoint_is_there_whenever_the_power_is_cut,
+    FAT => on_vfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes,
+    FAT => on_exfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes,
+    FAT => on_vfat_a_state_directory_does_all_that_it_does_elsewhere,
+    FAT => on_exfat_a_state_directory_does_all_that_it_does_elsewhere,
+    FAT => an_unfinished_wipe_moves_from_vfat_to_ext4_and_on_to_exfat,
 ];
 
 const STATE: u64 = MIB;
@@ -40,6 +46,168 @@ fn on_vfat_the_checkpoint_is_there_whenever_the_power_is_cut() {
 
 fn on_exfat_the_checkpoint_is_there_whenever_the_power_is_cut() {
     sweep(Fs::Exfat);
+}
+
+fn on_vfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes() {
+    // While its first files are made; in two resumes; late; in a last resume.
+    goes_on(Fs::Vfat, (512, 512), &[5, 24, 9, 6, 33, 14]);
+}
+
+fn on_exfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes() {
+    goes_on(Fs::Exfat, (512, 4096), &[9, 31, 7, 11, 26, 5]);
+}
+
+fn goes_on(fs: Fs, blocks: (u64, u64), cuts: &[u64]) {
+    let job = Job {
+        kind: "virtio",
+        size: 4 * MIB,
+        blocks,
+        fs,
+        options: "--buffer-size 64K".into(),
+        bad: Vec::new(),
+    };
+    let mut coverage = Coverage::default();
+    let cut = |round| {
+        let at = *cuts.get(usize::try_from(round).unwrap())?;
+        let keep = ["none", "random"][usize::try_from(round % 2).unwrap()];
+        Some(Cut { at, keep, seed: at })
+    };
+    wipe(&job, cut, &mut coverage).unwrap_or_else(|why| panic!("{why}"));
+    let made = coverage.cuts();
+    assert_eq!(made, cuts.len() as u64, "{}", coverage.table());
+}
+
+/// Shell functions.
+const RUNS: &str = r#"
+A=$(dev SN-SCSI0) B=$(dev SN-SCSI1)
+# stop DIR BYTE OPTION...: starts a wipe of A, and presses Ctrl+C while it writes there
+stop() { dir=$1; lab bad scsi0:$(($2 / 512)):w:hang >/dev/null; shift 2
+    env --default-signal=INT wipeit --yes -b 64K --checkpoint-every 1M --state-dir $dir "$@" $A \
+        >/tmp/said 2>&1 </dev/null & pid=$!
+    while [ -e /proc/$pid/exe ] && ! lab held scsi0 w >/dev/null; do sleep .1; done; kill -INT $pid
+    while [ -e /proc/$pid/exe ] && ! grep -q ' stopping' /tmp/said; do sleep .1; done
+    lab free scsi0 w >/dev/null; wait $pid; echo "stopped $?"
+}
+# leave KIB: fills the file system but for so much
+leave() {
+    rm -f /s/fill; sync; free=$(df -k /s | awk 'NR == 2 { print $4 }')
+    dd if=/dev/zero of=/s/fill bs=1k count=$((free - $1)) 2>/dev/null; sync
+}
+"#;
+
+fn on_vfat_a_state_directory_does_all_that_it_does_elsewhere() {
+    does_all(Fs::Vfat);
+}
+
+fn on_exfat_a_state_directory_does_all_that_it_does_elsewhere() {
+    does_all(Fs::Exfat);
+}
+
+fn does_all(fs: Fs) {
+    let machine = Machine::new()
+        .restored()
+        .blank("virtio,name=state,serial=STATE", STATE)
+        .disk("scsi", 4 * MIB)
+        .disk("scsi", 4 * MIB);
+    fs.make(&machine.image("state"), 512);
+    let kind = fs.name();
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{RUNS}\nmkdir /s; mount -t {kind} $(dev STATE) /s
+                 w=\"wipeit --yes -s zero --state-dir /s/w\"
+                 try A $w $A & try B $w $B & wait
+                 stop /s/w 3145728 --restart; show stopped /s/w/pending/*.json
+                 echo \"{{\" >/s/w/pending/.sdz-0.json.a; : >/s/w/pending/.sdz-0.json.room
+                 try again $w --restart $A; echo left $(ls -A /s/w/pending | wc -l)
+                 umount /s; mount -t {kind} $(dev STATE) /s
+                 try check wipeit --check --state-dir /s/w $A
+                 : >/s/w/pending/sdz-01234567.json; try lost $w --restart $B
+                 try empty $w $B; rm /s/w/pending/sdz-01234567.json
+                 try report wipeit --yes --restart -s zero --state-dir /w --report /s/r/ $B
+                 show record /s/r/*.json
+                 grep -q $(sha256sum /s/r/*.json | cut -c 1-64) /s/r/*.html && echo tied yes
+                 leave 0; try full $w --restart $B; echo \"left full\" $(ls -A /s/w/pending | wc -l)
+                 leave 24; try tight $w --restart $B
+                 show reports /s/w/reports/*.json; echo \"left tight\" $(ls -A /s/w/pending | wc -l)
+                 sync; mount -o remount,ro /s; try locked $w --restart $B
+                 try checked wipeit --check --state-dir /s/w $A"
+            ),
+        )
+        .finished();
+    let keys = format!("{kind} keeps no file modes: who can read it has the keys");
+    for name in ["A", "B", "again"] {
+        boot.ended(name, 0, &["WIPED", "survives a reboot", &keys]);
+    }
+    assert_eq!(boot.value("stopped"), "130");
+    let stopped = boot.json_of("stopped", "SN-SCSI0").unwrap();
+    assert!(number(&stopped, "written") >= 2 * MIB, "{stopped}");
+    assert_eq!(boot.value("left"), "0");
+    boot.ended("check", 0, &["CHECKED"]);
+    boot.ended("lost", 0, &["WIPED"]);
+    let rm = "rm /s/w/pending/sdz-01234567.json if it was another";
+    boot.ended(
+        "empty",
+        4,
+        &["holds nothing", rm, "--restart", "not touched"],
+    );
+    boot.ended("report", 0, &["WIPED", "/s/r/"]);
+    let record: Value = serde_json::from_str(boot.excerpt("record")).unwrap();
+    assert_eq!(record["outcome"], "WIPED", "{record}");
+    assert_eq!(boot.value("tied"), "yes");
+    let full = ["no space left on device", "nothing was written"];
+    boot.ended("full", 4, &full);
+    assert_eq!(boot.value("left full"), "0");
+    boot.ended("tight", 0, &["no room can be kept for the record", "WIPED"]);
+    assert_eq!(boot.value("left tight"), "0");
+    // Twice A, and thrice B; each is whole.
+    let reports = boot.excerpts("reports");
+    assert_eq!(reports.len(), 5, "{reports:?}");
+    for report in reports {
+        let report: Value = serde_json::from_str(report).unwrap();
+        assert_eq!(report["outcome"], "WIPED", "{report}");
+    }
+    boot.ended("locked", 4, &["read-only file system", "not touched"]);
+    boot.ended("checked", 0, &["CHECKED"]);
+}
+
+fn an_unfinished_wipe_moves_from_vfat_to_ext4_and_on_to_exfat() {
+    let machine = Machine::new()
+        .restored()
+        .blank("virtio,name=fat,serial=FAT", STATE)
+        .blank("virtio,name=ext,serial=EXT", 16 * MIB)
+        .blank("virtio,name=exfat,serial=EXFAT", STATE)
+        .disk("scsi", TARGET);
+    Fs::Vfat.make(&machine.image("fat"), 512);
+    Fs::Ext4.make(&machine.image("ext"), 512);
+    Fs::Exfat.make(&machine.image("exfat"), 512);
+    let boot = machine
+        .boot(
+            &[],
+            &format!(
+                "{RUNS}\nmkdir /f /e /x; mount -t vfat $(dev FAT) /f; mount $(dev EXT) /e
+                 mount -t exfat $(dev EXFAT) /x
+                 stop /f/w 3145728; show first /f/w/pending/*.json
+                 cp -r /f/w /e/w; stop /e/w 9437184 --resume; show second /e/w/pending/*.json
+                 echo there $(ls -A /e/w/pending | grep -vc room)
+                 # The file itself is enough.
+                 mkdir -p /x/w/pending; cp /e/w/pending/*.json /x/w/pending
+                 try last wipeit --resume --yes --state-dir /x/w $A
+                 show report /x/w/reports/*.json; echo left $(ls -A /x/w/pending | wc -l)"
+            ),
+        )
+        .finished();
+    let first: Value = serde_json::from_str(boot.excerpt("first")).unwrap();
+    let second: Value = serde_json::from_str(boot.excerpt("second")).unwrap();
+    assert!(first.get("slot").is_some() && second.get("slot").is_none());
+    assert!(number(&first, "written") < number(&second, "written"));
+    // Its copy of FAT is of no use there.
+    assert_eq!(boot.value("there"), "1");
+    boot.ended("last", 0, &["WIPED"]);
+    let report = boot.wiped("SN-SCSI0", &machine.image("scsi0"));
+    assert_eq!(report["runs"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(boot.value("left"), "0");
 }
 
 /// A request of a drive.
@@ -69,7 +237,7 @@ fn requests(file: &Path) -> Vec<Request> {
 
 /// What is on the state's drive after a cut, and what was asked of the target
 /// up to then.
-struct Cut {
+struct Left {
     medium: Vec<u8>,
     /// Where the writes to the target end.
     begun: u64,
@@ -86,11 +254,11 @@ fn put(medium: &mut [u8], offset: u64, data: &[u8]) {
 
 /// Every cut before a request of the state's drive (the first one) and at the
 /// end: with nothing, all, and some of what was not flushed.
-fn cuts(base: Vec<u8>, requests: &[Request]) -> Vec<Cut> {
+fn cuts(base: Vec<u8>, requests: &[Request]) -> Vec<Left> {
     let mut dice = Dice::new(9);
     let (mut medium, mut unflushed) = (base, Vec::<(u64, &[u8])>::new());
     let (mut begun, mut flushed) = (0, 0);
-    let mut all: Vec<Cut> = Vec::new();
+    let mut all: Vec<Left> = Vec::new();
     for (at, request) in requests.iter().enumerate() {
         let end = request.offset + request.data.len() as u64;
         if request.drive != 0 {
@@ -126,7 +294,7 @@ fn cuts(base: Vec<u8>, requests: &[Request]) -> Vec<Cut> {
             kinds.push(some);
         }
         for medium in kinds {
-            let cut = Cut {
+            let cut = Left {
                 medium,
                 begun,
                 flushed,
@@ -192,7 +360,7 @@ type Judged = [usize; 4];
 
 /// What the program finds on each of these media: the guest's drivers read the
 /// files, and the program looks at them here.
-fn look(kind: &str, cuts: &[Cut]) -> Judged {
+fn look(kind: &str, cuts: &[Left]) -> Judged {
     let machine = Machine::new()
         .restored()
         .blank("virtio,name=state,serial=STATE", STATE)
@@ -230,7 +398,7 @@ fn look(kind: &str, cuts: &[Cut]) -> Judged {
 }
 
 /// The place in [`Judged`].
-fn judge(scratch: &Scratch, dir: &Path, cut: &Cut) -> usize {
+fn judge(scratch: &Scratch, dir: &Path, cut: &Left) -> usize {
     let done = scratch.wipeit().words("--list --json").state(dir).run();
     let files = || {
         sh!(
