@@ -96,6 +96,10 @@ impl Target for Peek {
 const TELLING: usize = 64;
 /// So many are looked at for those.
 const LOOKED_AT: usize = 1024;
+/// The smallest part at the end that places are drawn from, as a power of one
+/// half: what RAID controllers and partition tables keep there, which drives may
+/// have in common, is less.
+const NEAREST: u64 = 8;
 /// A block that repeats after so many bytes may stand on many drives.
 const PERIOD: usize = 512;
 
@@ -114,7 +118,7 @@ pub enum Shown {
 
 /// Compares two disks of one name. What a wipe left constant tells nothing, and
 /// what it has not come to yet lies at the end: every second place is drawn from
-/// a part there, down to the last blocks.
+/// a part there.
 ///
 /// # Errors
 /// The kernel's.
@@ -146,13 +150,12 @@ pub fn compare(
             return Ok(Shown::Different);
         }
     }
-    let halvings = u64::from(blocks.ilog2()) + 1;
     let mut telling = HashSet::new();
     for number in 0..LOOKED_AT {
         let span = if number % 2 == 0 {
             blocks
         } else {
-            blocks >> draw(halvings)
+            (blocks >> draw(NEAREST + 1)).max(1)
         };
         let block = blocks - 1 - draw(span);
         let Some(place) = Extent::new(block * MIN_CHUNK, MIN_CHUNK) else {
@@ -244,6 +247,20 @@ mod tests {
         // The same few blocks, looked at again and again, are not 64.
         let few = |block| block >= 16_384 - 63;
         assert_eq!(shown(&disk(16_384, few), &disk(16_384, few)), Alike);
+    }
+
+    #[test]
+    fn what_a_controller_keeps_at_the_end_does_not_tell() {
+        use std::os::unix::fs::FileExt;
+        // 4 GiB, of which the last 800 KiB are metadata as on each member.
+        let member = || {
+            let metadata = std::fs::read(disk(200, |_| true).path()).unwrap();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let at = 1_000_000 * MIN_CHUNK;
+            file.as_file().write_all_at(&metadata, at).unwrap();
+            file
+        };
+        assert_eq!(shown(&member(), &member()), Shown::Alike);
     }
 
     #[test]

@@ -209,9 +209,7 @@ fn what_tells_no_capacity_or_is_behind_a_controller_is_known_for_what_it_is() {
                      d=$(node $s); echo \"node $s $d\"; echo \"size $s $(cat /sys/block/${{d##*/}}/size)\"
                      dmesg | grep \"\\[${{d##*/}}\\]\" >/tmp/log; show \"log $s\" /tmp/log
                      try \"wipe $s\" wipeit --yes --state-dir /w $d
-                     try \"named $s\" wipeit --serial $s --state-dir /w $d
                      try \"check $s\" wipeit --check --state-dir /w $d
-                     try \"resume $s\" wipeit --resume --yes --state-dir /w $d
                  done
                  for s in {shown}; do
                      try \"card $s\" wipeit --dry-run --state-dir /w $(node $s)
@@ -275,7 +273,7 @@ fn without_a_capacity(machine: &Machine, boot: &Boot) {
             "sg_format",
             &look,
         ];
-        for run in ["wipe", "named", "check", "resume"] {
+        for run in ["wipe", "check"] {
             let run = format!("{run} {serial}");
             boot.ended(&run, 4, &words);
             boot.ended(&run, 4, &[&format!("REFUSED {node} "), "nothing written"]);

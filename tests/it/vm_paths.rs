@@ -42,6 +42,7 @@ old() {
 fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
     for options in ["", "-s zero"] {
         let machine = Machine::new()
+            .restored()
             .disk("scsi,serial=DUAL", SIZE)
             .path("scsi,path-to=scsi0");
         let boot = machine
@@ -95,6 +96,7 @@ fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
 fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_named() {
     // Blank, and silent about its ports.
     let machine = Machine::new()
+        .restored()
         .blank("scsi,serial=DUAL,no-ports", SIZE)
         .path("scsi,path-to=scsi0,no-ports")
         // Two drives with a copied name, which look the same.
@@ -163,6 +165,7 @@ fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_name
 
 fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
     let machine = Machine::new()
+        .restored()
         .disk("scsi,serial=TWIN", SIZE)
         .blank("scsi,serial=TWIN,wwn-of=scsi0", SIZE);
     let boot = machine
@@ -190,7 +193,11 @@ fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
                  try 'check b' wipeit --check --state-dir /w $b
                  try 'ensure b' wipeit --ensure --yes --state-dir /w $b
                  try 'serial' wipeit --serial TWIN --state-dir /w $b
-                 show report /w/reports/*.json"
+                 show report /w/reports/*.json
+                 lab copy scsi1 scsi1.copy
+                 # By its name the other one may be in use.
+                 mkdir /m; mkfs.ext4 -q $b; mount $b /m
+                 try 'in use' wipeit --yes --restart --state-dir /w $a; umount /m"
             ),
         )
         .finished();
@@ -209,14 +216,18 @@ fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
     boot.ended("check b", 4, &["no record here is of this drive"]);
     boot.ended("ensure b", 4, &["--restart"]);
     boot.ended("serial", 4, &["has the same serial"]);
+    let words = ["(another path to the same drive, by its WWN) is mounted at /m"];
+    boot.ended("in use", 4, &words)
+        .ended("in use", 4, &["not touched"]);
     let report = boot.json_of("report", "TWIN").unwrap();
     check(&machine.image("scsi0"), 0, SIZE, &Content::of(&report, 1));
-    check(&machine.image("scsi1"), 0, SIZE, &Content::Zero);
+    check(&machine.copy("scsi1"), 0, SIZE, &Content::Zero);
 }
 
 fn two_drives_with_one_name_that_look_alike_are_told_apart_by_the_keystream() {
     // Cloned from one master.
     let machine = Machine::new()
+        .restored()
         .disk("scsi,serial=TWIN", SIZE)
         .disk("scsi,serial=TWIN,wwn-of=scsi0", SIZE)
         .disk("usb,serial=DOCK", SIZE)
