@@ -56,18 +56,18 @@ const fn by(
 pub const ALL: &[Planted] = &[
     // The nine of issue 10.
     by("no-device-sync", "cuts", 1..20, true),
-    by("save-before-sync", "one-pass", 1..100, true),
-    by("no-file-sync", "cuts", 1..60, true),
+    by("save-before-sync", "one-pass", 20..100, true),
+    by("no-file-sync", "cuts", 2..60, true),
     by("no-folder-sync", "cuts", 1..40, true),
     by("no-first-save", "one-pass", 1..100, true),
-    by("bound-times-3", "one-pass", 1..100, true),
+    by("bound-times-3", "one-pass", 15..100, true),
     by("64k-ahead", "kills", 1..20, true),
-    by("in-place", "after-flush", 1..200, false),
+    by("in-place", "after-flush", 1..100, true),
     by("removed-before-record", "one-pass", 60..110, true),
     // What issue 9 mended, as far as this rig can see it.
     by("record-not-durable", "one-pass", 60..110, true),
-    by("no-room", "states", 1..40, true),
-    by("removed-later", "states", 1..60, true),
+    by("no-room", "states", 7..40, true),
+    by("removed-later", "states", 6..60, true),
     by("unbounded-lists", "crowd", 1..2, true),
     // What was never wrong, and is not to be.
     by("stop-without-save", "kills", 1..20, true),

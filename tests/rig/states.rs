@@ -380,7 +380,7 @@ fn memory_of(image: &Path, size: u64) -> Memory {
 pub fn crowd(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     const LARGEST: usize = 8 << 20;
     let mut job = small(Fs::Xfs, "--verify full", vec![]);
-    (job.size, job.interval) = (48 * MIB, 16 * MIB);
+    (job.size, job.interval) = (96 * MIB, 16 * MIB);
     let lab = Lab::new(&job, rig);
     let plugged = lab.plug();
     lab.machine.lock().disks[DRIVE].lies = Some(1024);
