@@ -18,6 +18,8 @@ cases![
     CUTS => cuts_at_random_moments_lose_nothing,
     CUTS => a_cut_at_every_few_events_loses_nothing,
     CUTS => signals_at_random_moments_lose_nothing,
+    CUTS => kills_while_a_checkpoint_is_saved_lose_nothing,
+    CUTS => more_wrong_bytes_than_can_be_listed_are_saved_and_read,
     CUTS => a_state_directory_that_comes_to_harm_is_told_truly,
 ];
 
@@ -63,4 +65,13 @@ fn signals_at_random_moments_lose_nothing() {
 
 fn a_state_directory_that_comes_to_harm_is_told_truly() {
     seeds(states::random, 0..12);
+}
+
+fn kills_while_a_checkpoint_is_saved_lose_nothing() {
+    let rig = seeds(kills::after_a_flush, 1..3);
+    assert!(rig.hits > 10, "{} signals hit", rig.hits);
+}
+
+fn more_wrong_bytes_than_can_be_listed_are_saved_and_read() {
+    seeds(states::crowd, 1..2);
 }

@@ -153,12 +153,17 @@ pub fn random(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     match seed % 10 {
         7 => far::random(seed, rig),
         3 => dock::random(seed, rig),
-        _ => any(seed, rig),
+        _ => any(seed, rig, false),
     }
     .map_err(|why| format!("seed {seed}: {why}"))
 }
 
-fn any(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
+/// The same, where a flush of the drive fails first and its cache is lost.
+pub fn failing(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
+    any(seed, rig, true).map_err(|why| format!("seed {seed}: {why}"))
+}
+
+fn any(seed: u64, rig: &mut Rig, fails: bool) -> Result<(), Violation> {
     let mut dice = dice(seed);
     let fs = one_of(&mut dice, &Fs::ALL);
     let (_, options, bad) = one_of(&mut dice, &kinds());
@@ -176,7 +181,7 @@ fn any(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     };
     let cuts = 1 + dice.below(5);
     // The first may be a drive that says that its flush failed.
-    let fails = dice.below(8) == 0;
+    let fails = dice.below(8) == 0 || fails;
     wipe(
         &job,
         |round| {

@@ -24,6 +24,7 @@ use crate::support::sh;
 
 const USAGE: &str = "campaign NAME FROM..TO [LEDGER]
   cuts         wipes that lose their power at moments drawn by the seed
+  fails        the same, where a flush of the drive fails first
   sweep        one wipe of each kind on each file system, cut at its event FROM..TO
   one-pass     the same of one pass on ext4
   kills        wipes that get signals at moments drawn by the seed

@@ -14,8 +14,9 @@ use crate::support::run::Wipe;
 pub type Campaign = fn(u64, &mut Rig) -> Result<(), Violation>;
 
 /// All of them.
-pub const CAMPAIGNS: [(&str, Campaign); 10] = [
+pub const CAMPAIGNS: [(&str, Campaign); 11] = [
     ("cuts", campaign::random),
+    ("fails", campaign::failing),
     ("sweep", campaign::every_kind_at),
     ("one-pass", campaign::one_pass_at),
     ("kills", kills::random),
@@ -73,7 +74,7 @@ pub const ALL: &[Planted] = &[
     by("stop-without-save", "kills", 1..20, true),
     by("bad-in-silence", "cuts", 1..40, true),
     by("no-time-trigger", "far", 1..40, false),
-    by("no-rewind", "cuts", 1..80, false),
+    by("no-rewind", "fails", 1..40, true),
     by("no-proof", "dock", 1..60, false),
     by("no-compare", "dock", 1..60, true),
 ];
