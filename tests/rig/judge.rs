@@ -166,27 +166,24 @@ pub fn place(value: &Value) -> Option<Place> {
 }
 
 /// The sectors that are not what was written, of all that a checkpoint or record
-/// says is.
+/// says is: by its pass, and beyond the position of a later one by that or the
+/// pass before.
 pub fn wrong_sectors(drive: &Memory, value: &Value, (pass, phase, position): Place) -> Vec<u64> {
     let streams = streams(value).unwrap_or_default();
     let Some(stream) = streams.get(usize::try_from(pass).unwrap()) else {
         return Vec::new();
     };
-    let end = if phase == 0 { position } else { drive.size };
-    let mut wrong = Vec::new();
-    let mut at = 0;
-    while at < end {
-        let length = usize::try_from(STEP.min(end - at)).unwrap();
-        let (found, wanted) = (drive.read(at, length), stream.bytes(at, length));
-        let sectors = found.chunks(512).zip(wanted.chunks(512));
-        let bad = (at..)
-            .step_by(512)
-            .zip(sectors)
-            .filter(|(_, (a, b))| a != b);
-        wrong.extend(bad.map(|(at, _)| at));
-        at += STEP;
-    }
-    wrong
+    let earlier = pass.checked_sub(1).filter(|_| phase == 0);
+    let earlier = earlier.and_then(|pass| streams.get(usize::try_from(pass).unwrap()));
+    let done = if phase == 0 { position } else { drive.size };
+    let end = if earlier.is_some() { drive.size } else { done };
+    let is_right = |at: u64| {
+        let length = usize::try_from(512.min(end - at)).unwrap();
+        let found = drive.read(at, length);
+        let by = |stream: &Stream| found == stream.bytes(at, length);
+        by(stream) || (at >= done && earlier.is_some_and(by))
+    };
+    (0..end).step_by(512).filter(|at| !is_right(*at)).collect()
 }
 
 fn read(file: Option<&(String, Vec<u8>)>, wrong: &mut Vec<String>) -> Option<Value> {

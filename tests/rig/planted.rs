@@ -72,11 +72,11 @@ pub const ALL: &[Planted] = &[
     by("unbounded-lists", "crowd", 1..2, true),
     // What was never wrong, and is not to be.
     by("stop-without-save", "kills", 1..20, true),
-    by("bad-in-silence", "cuts", 1..40, true),
+    by("bad-in-silence", "cuts", 8..60, true),
     by("no-time-trigger", "far", 1..40, false),
     by("no-rewind", "fails", 1..40, true),
-    by("no-proof", "dock", 1..60, false),
-    by("no-compare", "dock", 1..60, true),
+    by("no-proof", "dock", 30..90, false),
+    by("no-compare", "dock", 15..60, true),
 ];
 
 /// The build with planted bugs; made once.
