@@ -411,7 +411,7 @@ impl Saver {
     fn try_write(&mut self, path: &Path) -> io::Result<u64> {
         let json = self.checkpoint.to_json()?;
         self.dir.create()?;
-        if self.dir.in_slots {
+        if self.dir.in_slots && !planted!("renamed-on-fat") {
             let slots = self.slots.get_or_insert_with(|| Slots::of(path));
             slots.save(&json)?;
         } else if planted!("in-place") {

@@ -40,6 +40,7 @@ fn a_cut_loses_nothing_on_any_kind_of_drive_nor_on_any_file_system_of_the_state(
             fs,
             options: "--buffer-size 64K".into(),
             bad: Vec::new(),
+            bug: None,
         };
         let cut = |round| (round == 0).then_some(Cut { at, keep, seed: at });
         wipe(&job, cut, &mut coverage).unwrap_or_else(|why| panic!("{why}"));

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::rig::coverage::Coverage;
 use crate::rig::machine::{Cut, Fs, Job, wipe};
-use crate::rig::slots;
+use crate::rig::{planted, slots};
 use crate::support::state::number;
 use crate::support::vm::Machine;
 use crate::support::{Dice, MIB, Need, Scratch, cases, sh};
@@ -24,6 +24,7 @@ const FAT: &[Need] = &[
 cases![
     FAT => on_vfat_the_checkpoint_is_there_whenever_the_power_is_cut,
     FAT => on_exfat_the_checkpoint_is_there_whenever_the_power_is_cut,
+    FAT => the_same_finds_a_build_that_renames_its_checkpoints_on_fat,
     FAT => on_vfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes,
     FAT => on_exfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes,
     FAT => on_vfat_a_state_directory_does_all_that_it_does_elsewhere,
@@ -41,11 +42,11 @@ const NOTE: usize = 800;
 const FIRST: u64 = 4096;
 
 fn on_vfat_the_checkpoint_is_there_whenever_the_power_is_cut() {
-    sweep(Fs::Vfat);
+    holds(Fs::Vfat);
 }
 
 fn on_exfat_the_checkpoint_is_there_whenever_the_power_is_cut() {
-    sweep(Fs::Exfat);
+    holds(Fs::Exfat);
 }
 
 fn on_vfat_a_wipe_goes_on_after_power_cuts_and_after_cuts_of_its_resumes() {
@@ -65,6 +66,7 @@ fn goes_on(fs: Fs, blocks: (u64, u64), cuts: &[u64]) {
         fs,
         options: "--buffer-size 64K".into(),
         bad: Vec::new(),
+        bug: None,
     };
     let mut coverage = Coverage::default();
     let cut = |round| {
@@ -325,9 +327,23 @@ fn cuts(base: Vec<u8>, requests: &[Request]) -> Vec<Left> {
     all
 }
 
-/// A wipe is recorded once; then the medium of every cut is looked at.
-fn sweep(fs: Fs) {
-    let machine = Machine::new()
+fn holds(fs: Fs) {
+    let judged = sweep(Machine::new(), "", fs).unwrap_or_else(|why| panic!("{why}"));
+    // Of each there are some, and a larger pair of files was made on the way.
+    assert!(judged.iter().all(|count| *count > 0), "{judged:?}");
+}
+
+fn the_same_finds_a_build_that_renames_its_checkpoints_on_fat() {
+    let machine = Machine::new().program(planted::program());
+    let plant = "export WIPEIT_PLANTED=renamed-on-fat";
+    let why = sweep(machine, plant, Fs::Vfat).unwrap_err();
+    assert!(why.contains("it is lost") || why.contains("torn"), "{why}");
+}
+
+/// A wipe is recorded once; then the medium of every cut is looked at. Gives
+/// what is wrong with the first that is wrong.
+fn sweep(machine: Machine, before: &str, fs: Fs) -> Result<Judged, String> {
+    let machine = machine
         .restored()
         .blank("virtio,name=state,serial=STATE,log", STATE)
         .disk("virtio,name=target,serial=TARGET,log", TARGET);
@@ -339,7 +355,7 @@ fn sweep(fs: Fs) {
         .boot(
             &[],
             &format!(
-                "mkdir /s; mount -t {kind} $(dev STATE) /s
+                "{before}\nmkdir /s; mount -t {kind} $(dev STATE) /s
                  try wipe wipeit --yes -s zero --verify none --threads 1 -b 64K --note {note} \
                      --checkpoint-every {EVERY} --state-dir /s/w $(dev TARGET)"
             ),
@@ -349,9 +365,7 @@ fn sweep(fs: Fs) {
     let log = requests(&image.with_file_name("requests.bin"));
     let cuts = cuts(base, &log);
     assert!(cuts.len() > 100, "{}", cuts.len());
-    let judged = look(kind, &cuts);
-    // Of each there are some, and a larger pair of files was made on the way.
-    assert!(judged.iter().all(|count| *count > 0), "{judged:?}");
+    look(kind, &cuts)
 }
 
 /// How often nothing was found, a checkpoint in the first pair of files, one in
@@ -360,7 +374,7 @@ type Judged = [usize; 4];
 
 /// What the program finds on each of these media: the guest's drivers read the
 /// files, and the program looks at them here.
-fn look(kind: &str, cuts: &[Left]) -> Judged {
+fn look(kind: &str, cuts: &[Left]) -> Result<Judged, String> {
     let machine = Machine::new()
         .restored()
         .blank("virtio,name=state,serial=STATE", STATE)
@@ -392,13 +406,14 @@ fn look(kind: &str, cuts: &[Left]) -> Judged {
     sh!("tar", "xf", archive, "-C", scratch.path());
     let mut judged = Judged::default();
     for (number, cut) in cuts.iter().enumerate() {
-        judged[judge(&scratch, &scratch.join(&format!("a/{number}/w")), cut)] += 1;
+        let found = judge(&scratch, &scratch.join(&format!("a/{number}/w")), cut)?;
+        judged[found] += 1;
     }
-    judged
+    Ok(judged)
 }
 
 /// The place in [`Judged`].
-fn judge(scratch: &Scratch, dir: &Path, cut: &Left) -> usize {
+fn judge(scratch: &Scratch, dir: &Path, cut: &Left) -> Result<usize, String> {
     let done = scratch.wipeit().words("--list --json").state(dir).run();
     let files = || {
         sh!(
@@ -430,24 +445,21 @@ fn judge(scratch: &Scratch, dir: &Path, cut: &Left) -> usize {
     // Read by other code: what is there is whole, and as far.
     let read: Vec<_> = pending.iter().map(|(_, bytes)| parsed(bytes)).collect();
     let far = |value: &Option<Value>| value.as_ref().map(|value| number(value, "written"));
+    let is = |good: bool, place: usize, else_: &str| {
+        good.then_some(place)
+            .ok_or_else(|| format!("{else_}; {}", what()))
+    };
     match (unfinished.as_slice(), read.as_slice()) {
-        ([], []) if finished => {
-            assert_eq!(cut.flushed, TARGET, "{}", what());
-            3
-        }
-        ([], []) => {
-            assert_eq!(cut.begun, 0, "it is lost; {}", what());
-            assert!(records.is_empty(), "{}", what());
-            0
-        }
+        ([], []) if finished => is(cut.flushed == TARGET, 3, "a record before its time"),
+        ([], []) => is(cut.begun == 0 && records.is_empty(), 0, "it is lost"),
         ([one], [other]) => {
             let done = number(one, "done");
-            assert_eq!(far(other), Some(done), "{}", what());
-            assert!(done <= cut.flushed, "it is ahead; {}", what());
-            assert!(cut.begun <= done + EVERY, "it is old; {}", what());
-            if largest(dir) > FIRST { 2 } else { 1 }
+            let place = if largest(dir) > FIRST { 2 } else { 1 };
+            is(far(other) == Some(done), place, "it is read as another")?;
+            is(done <= cut.flushed, place, "it is ahead")?;
+            is(cut.begun <= done + EVERY, place, "it is old")
         }
-        _ => panic!("several, or torn: {}", what()),
+        _ => is(false, 0, "several, or torn"),
     }
 }
 

@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::campaign::{Violation, kinds};
+use super::campaign::{Rig, Violation, kinds};
 use super::coverage::Coverage;
 use super::judge::{Files, Found, Known, judge};
 use super::memory::{Before, Memory};
-use super::slots;
+use super::{planted, slots};
 use crate::support::content::{from_hex, tags};
 use crate::support::run::PROGRAM;
 use crate::support::vm::{Boot, Machine};
@@ -85,6 +85,8 @@ pub struct Job {
     pub options: String,
     /// Sectors of 512 bytes that take no write.
     pub bad: Vec<u64>,
+    /// The bug of the build with planted bugs; none: what is shipped.
+    pub bug: Option<&'static str>,
 }
 
 /// When the power is cut.
@@ -136,8 +138,12 @@ struct Round {
 
 impl Bench {
     pub fn new(job: &Job) -> Self {
-        let machine = Machine::new()
-            .restored()
+        let machine = Machine::new().restored();
+        let machine = match job.bug {
+            Some(_) => machine.program(planted::program()),
+            None => machine,
+        };
+        let machine = machine
             .blank(&state(job, None), job.fs.size())
             .disk(&target(job, None), job.size);
         let per_block = job.blocks.0 / 512;
@@ -166,8 +172,9 @@ impl Bench {
             String::new()
         };
         let make = std::mem::take(&mut self.make);
+        let planted = self.job.bug.unwrap_or_default();
         let script = format!(
-            "{SCRIPT}\n{make} mkdir /s; mount -t {fs} $(dev STATE) /s || exit 9; dump; {run}"
+            "export WIPEIT_PLANTED={planted}\n{SCRIPT}\n{make} mkdir /s; mount -t {fs} $(dev STATE) /s || exit 9; dump; {run}"
         );
         let boot = self.machine.boot(&[], &script);
         Round {
@@ -333,7 +340,7 @@ fn kept_at(machine: &Machine, why: &str, history: &str) -> Violation {
 }
 
 /// A wipe with drive, state, settings and cuts drawn by the seed.
-pub fn random(seed: u64, coverage: &mut Coverage) -> Result<(), Violation> {
+pub fn random(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     let mut dice = Dice::new(seed);
     for _ in 0..8 {
         dice.below(2);
@@ -363,8 +370,9 @@ pub fn random(seed: u64, coverage: &mut Coverage) -> Result<(), Violation> {
         fs,
         options: format!("{options} --threads {threads} --buffer-size {chunk}"),
         bad: whole_blocks(&bad, block, size),
+        bug: rig.bug,
     };
-    run(&job, seed, &mut dice, coverage)
+    run(&job, seed, &mut dice, &mut rig.coverage)
 }
 
 fn run(job: &Job, seed: u64, dice: &mut Dice, coverage: &mut Coverage) -> Result<(), Violation> {

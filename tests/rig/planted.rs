@@ -25,9 +25,7 @@ pub const CAMPAIGNS: [(&str, Campaign); 11] = [
     ("far", far::random),
     ("states", states::random),
     ("crowd", states::crowd),
-    ("machine", |seed, rig| {
-        machine::random(seed, &mut rig.coverage)
-    }),
+    ("machine", machine::random),
 ];
 
 /// Which campaign finds a bug, within which seeds.
@@ -70,6 +68,7 @@ pub const ALL: &[Planted] = &[
     by("no-room", "states", 7..40, true),
     by("removed-later", "states", 6..60, true),
     by("unbounded-lists", "crowd", 1..2, true),
+    by("renamed-on-fat", "machine", 1..40, false),
     // What was never wrong, and is not to be.
     by("stop-without-save", "kills", 1..20, true),
     by("bad-in-silence", "cuts", 8..60, true),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::{Content, check, fill_with_tags};
+use super::run::PROGRAM;
 use super::state::number;
 use super::{Need, Scratch, path_variable, tool};
 
@@ -103,6 +104,8 @@ pub struct Machine {
     faults: Vec<String>,
     // options of the machine's program that hold for all boots from now on
     options: Vec<String>,
+    // what runs as wipeit in it
+    program: PathBuf,
 }
 
 /// What the drives were asked for in a boot, from `lab cut-in` on.
@@ -122,6 +125,7 @@ impl Machine {
             modules: Vec::new(),
             faults: Vec::new(),
             options: Vec::new(),
+            program: PROGRAM.into(),
         }
     }
 
@@ -188,6 +192,12 @@ impl Machine {
         self
     }
 
+    /// Another build of the program runs in it.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = program.into();
+        self
+    }
+
     /// Gives a drive other options from the next boot on.
     pub fn change(&mut self, drive: usize, spec: &str) {
         self.disks[drive] = spec.into();
@@ -232,10 +242,8 @@ impl Machine {
         let mut command = lab();
         command.arg("run").arg("--dir").arg(self.scratch.path());
         command.args(["--timeout", "300"]);
-        command.args([
-            "--copy",
-            concat!(env!("CARGO_BIN_EXE_wipeit"), ":/bin/wipeit"),
-        ]);
+        let program = format!("{}:/bin/wipeit", self.program.display());
+        command.args(["--copy", &program]);
         for disk in &self.disks {
             command.args(["--disk", disk]);
         }
