@@ -127,13 +127,17 @@ impl Drop for Loop {
             self.remove_partition(*number);
         }
         let backing = format!("/sys/block/{}/loop/backing_file", self.name());
-        for _ in 0..50 {
+        for round in 0..50 {
             // Once detached, its number may at once be someone else's.
             let shown = std::fs::read_to_string(&backing).unwrap_or_default();
             if !shown.starts_with(&*self.image.to_string_lossy()) {
                 return;
             }
-            quietly("losetup", &["-d".as_ref(), self.path.as_os_str()]);
+            // One that is busy is detached by the kernel later. To ask again might
+            // hit whoever has the number by then.
+            if round % 20 == 0 {
+                quietly("losetup", &["-d".as_ref(), self.path.as_os_str()]);
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
