@@ -378,7 +378,7 @@ Examples:
   wipeit -n /dev/sdX                 what would be done; nothing is written
   wipeit -s zero /dev/sdX            zeros instead of random data
   wipeit --serial ZR5A1B2C /dev/sdX  no question, but only if it is this drive
-  wipeit --resume                    go on, under whatever name the drive has now
+  wipeit --resume                    go on, whatever the drive's name is now
   wipeit --check /dev/sdX            prove it afterwards: read all of it back
 ";
 

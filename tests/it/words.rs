@@ -54,6 +54,9 @@ fn nothing_is_no_success_for_a_script() {
         };
         wipe.code(2);
         let said = std::fs::read_to_string(error.path()).unwrap();
+        if redirected != 2 {
+            terminal.shows(last.trim_end());
+        }
         let shown = terminal.shown().replace('\r', "") + &said;
         assert!(shown.ends_with(last), "{redirected} {options}: {shown}");
     }
