@@ -13,6 +13,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Node};
 use crate::identity::Kind;
+use crate::size;
 use crate::text::clean;
 
 /// Fewest characters of a serial that are asked for.
@@ -20,23 +21,79 @@ const FEWEST: usize = 4;
 /// Longest answer that is looked at, in bytes; a longer one is a no.
 const LONGEST: usize = 256;
 
-/// What has to be typed to start: the shortest end of the serial, of at least
-/// four characters, that no other attached disk's serial ends with; the
-/// device's name where no such end can be typed. Never empty.
-#[must_use]
-pub fn answer_wanted(device: &Device, others: &[Attached]) -> String {
-    let end = device
-        .identity
-        .good_serial()
-        .map(str::trim)
-        .filter(|serial| serial.bytes().all(|b| b.is_ascii_graphic() || b == b' '))
-        .and_then(|serial| unique_end(serial, &other_serials(device, others)));
-    let name = clean(&device.name).trim().to_string();
-    end.unwrap_or(if name.is_empty() {
-        "erase".into()
-    } else {
-        name
-    })
+/// Answers that leave, whatever the serial ends with.
+const LEAVING: [&str; 7] = ["", "n", "no", "q", "quit", "exit", "stop"];
+
+/// What has to be typed to start: the serial, or its end; the device's name or
+/// path only where there is no good serial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    // as it is told: the shortest that will do; never empty
+    shortest: String,
+    // the serial, and those of the other disks in lower case
+    serial: Option<(String, Vec<String>)>,
+    // what else will do
+    names: Vec<String>,
+}
+
+impl Wanted {
+    /// What has to be typed for `device`, among the `others` that are attached:
+    /// an end of its serial of at least four characters that no other one's ends
+    /// with.
+    #[must_use]
+    pub fn of(device: &Device, others: &[Attached]) -> Self {
+        let serial = device
+            .identity
+            .good_serial()
+            .map(str::trim)
+            .filter(|serial| serial.bytes().all(|b| b.is_ascii_graphic() || b == b' '));
+        let others = other_serials(device, others);
+        let end = serial.and_then(|serial| Some((serial, unique_end(serial, &others)?)));
+        if let Some((serial, shortest)) = end {
+            return Self {
+                shortest,
+                serial: Some((serial.to_string(), others)),
+                names: Vec::new(),
+            };
+        }
+        let path = device.path.to_string_lossy();
+        let names = [clean(&device.name), clean(&path)];
+        let names = names.map(|name| name.trim().to_string());
+        let mut names: Vec<String> = names.into_iter().filter(|name| may_start(name)).collect();
+        if names.is_empty() {
+            names.push("erase".into());
+        }
+        Self {
+            shortest: names[0].clone(),
+            serial: None,
+            names,
+        }
+    }
+
+    /// Whether this is what was wanted.
+    #[must_use]
+    pub fn is(&self, typed: &str) -> bool {
+        let typed = typed.trim();
+        if !may_start(typed) {
+            return false;
+        }
+        let lower = typed.to_ascii_lowercase();
+        let of_serial = self.serial.as_ref().is_some_and(|(serial, others)| {
+            let long_enough = lower.len() >= FEWEST;
+            let unique = !others.iter().any(|other| other.ends_with(&lower));
+            long_enough && unique && serial.to_ascii_lowercase().ends_with(&lower)
+        });
+        of_serial
+            || self
+                .names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(typed))
+    }
+}
+
+/// Whether an answer may be a yes at all.
+fn may_start(typed: &str) -> bool {
+    !LEAVING.contains(&typed.to_ascii_lowercase().as_str())
 }
 
 /// The serials of the other disks, in lower case.
@@ -60,29 +117,39 @@ fn unique_end(serial: &str, others: &[String]) -> Option<String> {
     (FEWEST..=lower.len())
         .map(|length| lower.len() - length)
         // An answer is trimmed: it cannot begin with a space.
-        .filter(|start| !lower[*start..].starts_with(' '))
+        .filter(|start| !lower[*start..].starts_with(' ') && may_start(&lower[*start..]))
         .find(|start| !others.iter().any(|other| other.ends_with(&lower[*start..])))
         .map(|start| serial[start..].to_string())
 }
 
-/// The two lines of the question; the second one is not ended.
+/// The lines of the question: what is lost, which drive it is, and the prompt,
+/// which is not ended.
 #[must_use]
-pub fn question(device: &Device, wanted: &str) -> [String; 2] {
-    let of_serial = device
-        .identity
-        .good_serial()
-        .is_some_and(|serial| serial.trim().ends_with(wanted));
-    let how = if of_serial {
-        let id = device.identity.nature().id_word();
-        format!("the last {} characters of its {id}", wanted.len())
-    } else if clean(&device.name).trim() == wanted {
-        format!("its name, {wanted},")
+pub fn question(device: &Device, wanted: &Wanted) -> [String; 3] {
+    let id = device.identity.nature().id_word();
+    let typed = &wanted.shortest;
+    let how = if wanted.serial.is_some() {
+        format!("the last {} characters of its {id}", typed.len())
+    } else if clean(&device.name).trim() == typed {
+        format!("its name, {typed},")
     } else {
-        format!("the word {wanted}")
+        format!("the word {typed}")
     };
     let path = clean(&device.path.to_string_lossy());
+    let model = device.identity.model.as_deref().map(str::trim);
+    let model = model.filter(|model| !model.is_empty()).map(clean);
+    let end = match &wanted.serial {
+        Some(_) => format!("{id} ends in {typed}"),
+        None => format!("no {id} that tells it from others"),
+    };
+    let drive = [Some(path.clone()), model, Some(size::decimal(device.size))];
+    let mut drive: Vec<String> = drive.into_iter().flatten().collect();
+    if device.identity.kind != Kind::Image && device.identity.kind != Kind::Loop {
+        drive.push(end);
+    }
     [
         format!("Everything on {path} will be destroyed."),
+        drive.join(", "),
         format!("Type {how} to start, anything else to leave: "),
     ]
 }
@@ -103,22 +170,16 @@ pub enum Answer {
 ///
 /// # Errors
 /// When the terminal can be opened but not used.
-pub fn ask(lines: &[String], wanted: &str) -> io::Result<Answer> {
+pub fn ask(lines: &[String], wanted: &Wanted) -> io::Result<Answer> {
     let Some(mut tty) = terminal()? else {
         return Ok(Answer::NoTerminal);
     };
     let typed = put(&mut tty, lines)?;
-    Ok(if agrees(typed.as_deref(), wanted) {
+    Ok(if typed.is_some_and(|typed| wanted.is(&typed)) {
         Answer::Yes
     } else {
         Answer::No
     })
-}
-
-fn agrees(typed: Option<&str>, wanted: &str) -> bool {
-    let wanted = wanted.trim();
-    // An empty line must never be a yes.
-    !wanted.is_empty() && typed.is_some_and(|typed| typed.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// What to do with a drive that has an unfinished wipe.
@@ -261,11 +322,11 @@ mod tests {
                 other("sdb1", "ZR5A1B2C", Kind::Partition),
             ]
         };
-        assert_eq!(answer_wanted(&disk(), &me()), "1B2C");
+        assert_eq!(Wanted::of(&disk(), &me()).shortest, "1B2C");
         let with = |serial: &str| {
             let mut all = me();
             all.push(other("sdc", serial, Kind::Disk));
-            answer_wanted(&disk(), &all)
+            Wanted::of(&disk(), &all).shortest
         };
         assert_eq!(with("XXXX1B2C"), "A1B2C");
         assert_eq!(with("xxxxa1b2c "), "5A1B2C");
@@ -280,7 +341,7 @@ mod tests {
             let mut device = disk();
             device.identity.serial = Some(serial.into());
             device.name = name.into();
-            answer_wanted(&device, &[])
+            Wanted::of(&device, &[]).shortest
         };
         assert_eq!(wanted("000000000000", "sdb"), "sdb");
         assert_eq!(wanted("A1B", "sdb"), "sdb");
@@ -288,44 +349,57 @@ mod tests {
         assert_eq!(wanted("ABCDEFG\u{e9}", "sdb"), "sdb");
         assert_eq!(wanted("AB 12C", "sdb"), "B 12C");
         assert_eq!(wanted("", "a\nb.img"), "a?b.img");
-        assert_eq!(wanted("", "  "), "erase");
+        assert_eq!(wanted("", "  "), "/dev/sdb");
+        assert_eq!(wanted("", "stop"), "/dev/sdb");
+        assert_eq!(wanted("ZR5AEXIT", "sdb"), "AEXIT");
     }
 
     #[test]
     fn the_question_says_what_is_to_be_typed() {
+        let by_serial = Wanted::of(&disk(), &[]);
         assert_eq!(
-            question(&disk(), "1B2C"),
+            question(&disk(), &by_serial),
             [
                 "Everything on /dev/sdb will be destroyed.",
+                "/dev/sdb, ST18000NM004J, 18.0 TB, serial ends in 1B2C",
                 "Type the last 4 characters of its serial to start, anything else to leave: ",
             ]
         );
-        let [_, by_name] = question(&disk(), "sdb");
+        let mut nameless = disk();
+        nameless.identity.serial = None;
+        let [_, drive, by_name] = question(&nameless, &Wanted::of(&nameless, &[]));
         assert_eq!(
             by_name,
             "Type its name, sdb, to start, anything else to leave: "
         );
-        let [_, by_word] = question(&disk(), "erase");
-        assert_eq!(
-            by_word,
-            "Type the word erase to start, anything else to leave: "
+        assert!(
+            drive.ends_with(", no serial that tells it from others"),
+            "{drive}"
         );
     }
 
     #[test]
-    fn only_the_wanted_answer_is_a_yes() {
-        assert!(agrees(Some(" 1b2c\r"), "1B2C"));
-        for no in [
-            None,
-            Some(""),
-            Some("y"),
-            Some("yes"),
-            Some("B2C"),
-            Some("1B2CX"),
-        ] {
-            assert!(!agrees(no, "1B2C"), "{no:?}");
+    fn the_serial_or_an_end_of_it_that_no_other_disk_shares_is_a_yes() {
+        let others = [other("sdc", "XXXX1B2C", Kind::Disk)];
+        let wanted = Wanted::of(&disk(), &others);
+        for yes in ["ZR5A1B2C", " zr5a1b2c\r", "A1B2C", "r5a1b2c"] {
+            assert!(wanted.is(yes), "{yes:?}");
         }
-        assert!(!agrees(Some(""), "") && !agrees(Some(" "), " "));
+        for no in [
+            "", " ", "y", "yes", "1B2C", "B2C", "XA1B2C", "A1B2CX", "sdb", "/dev/sdb",
+        ] {
+            assert!(!wanted.is(no), "{no:?}");
+        }
+        let mut device = disk();
+        for serial in ["ABCDSTOP", "WXYZEXIT", "0123QUIT"] {
+            device.identity.serial = Some(serial.into());
+            let wanted = Wanted::of(&device, &[]);
+            assert!(wanted.is(serial) && !wanted.is(&serial[4..]), "{serial}");
+        }
+        // By its name or path where there is no good serial.
+        device.identity.serial = None;
+        let wanted = Wanted::of(&device, &[]);
+        assert!(wanted.is("sdb") && wanted.is("/dev/sdb") && !wanted.is("b"));
     }
 
     fn checkpoint() -> Checkpoint {
@@ -385,7 +459,7 @@ mod tests {
         let (mut user, mut tty) = pty();
         ok(user.write_all(b"1B2C\n"));
         let asked = std::thread::spawn(move || {
-            put(&mut tty, &question(&disk(), "1B2C")).map(|typed| (typed, tty))
+            put(&mut tty, &question(&disk(), &Wanted::of(&disk(), &[]))).map(|typed| (typed, tty))
         });
         let mut seen = String::new();
         let mut buffer = [0; 512];

@@ -6,7 +6,7 @@ use jiff::ZonedDateTime;
 
 use crate::card::{self, PassTimes, Proof as Shown};
 use crate::cli::Request;
-use crate::confirm::{self, Answer};
+use crate::confirm::{self, Answer, Wanted};
 use crate::device::{Attached, Device, Durability, Host};
 use crate::display::{self, Face};
 use crate::engine::Proof;
@@ -58,6 +58,11 @@ impl Consent<'_> {
         if !shows || job.continued.is_some() {
             for warning in guard::warnings(device) {
                 display::message(subject, &format!("warning: {warning}"));
+            }
+        }
+        if !shows && !self.request.quiet {
+            for forgotten in &job.forgets {
+                display::message(subject, &format!("forgets {forgotten}"));
             }
         }
         // The same of how the state is kept.
@@ -202,7 +207,10 @@ impl Consent<'_> {
         } else {
             let root = self.state.root();
             let keeping = self.host.keeping(root);
-            card::card(device, &job.plan, times, &now, root, &keeping)
+            let mut lines = card::card(device, &job.plan, times, &now, root, &keeping);
+            let forgotten = job.forgets.iter();
+            lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
+            lines
         };
         let continued = job.continued.as_ref();
         let continued =
@@ -220,7 +228,7 @@ impl Consent<'_> {
     }
 
     fn ask(&self, device: &Device, subject: &str) -> Result<(), Outcome> {
-        let wanted = confirm::answer_wanted(device, &self.host.attached());
+        let wanted = Wanted::of(device, &self.host.attached());
         // What will be lost by name, right above the answer.
         let mut lines: Vec<String> = guard::losses(device)
             .iter()

@@ -40,6 +40,8 @@ pub struct Job {
     pub supersedes: Vec<PathBuf>,
     /// The run ids of the wipes of this drive that this one supersedes.
     pub superseded: Vec<String>,
+    /// The unfinished wipes that are forgotten, in words.
+    pub forgets: Vec<String>,
 }
 
 /// What was decided.
@@ -120,6 +122,7 @@ pub fn decide(
             .unwrap_or(Tuning::of(opened.device()).chunk),
         continued: None,
         supersedes: files_of(&known),
+        forgets: known.replaced().map(forgotten).collect(),
         superseded,
     })))
 }
@@ -482,8 +485,21 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
         supersedes: files_of(known),
         superseded: superseded(checkpoint, known),
+        forgets: Vec::new(),
         continued: Some(continued),
     })
+}
+
+/// An unfinished wipe that a new one replaces.
+fn forgotten(begun: &Unfinished) -> String {
+    let checkpoint = &begun.checkpoint;
+    format!(
+        "the unfinished wipe of {} ({} {}), {}",
+        checkpoint.started_at,
+        checkpoint.phase.name(),
+        checkpoint.progress_text(),
+        shown(&begun.file)
+    )
 }
 
 /// What a continued wipe superseded, and the other unfinished ones that it does.

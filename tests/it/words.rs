@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 
 use crate::support::pty::Terminal;
-use crate::support::{NOTHING, Scratch, cases};
+use crate::support::state::number;
+use crate::support::{MIB, NOTHING, OPENSSL, Scratch, cases};
 
 cases![
     NOTHING => every_wrong_command_line_is_told_what_to_type,
     NOTHING => nothing_is_no_success_for_a_script,
+    OPENSSL => a_restart_says_what_it_forgets,
+    NOTHING => the_question_names_the_drive_and_takes_its_name_or_path,
 ];
 
 const USAGE: &str = include_str!("words/usage.txt");
@@ -59,5 +62,66 @@ fn nothing_is_no_success_for_a_script() {
         }
         let shown = terminal.shown().replace('\r', "") + &said;
         assert!(shown.ends_with(last), "{redirected} {options}: {shown}");
+    }
+}
+
+fn a_restart_says_what_it_forgets() {
+    let scratch = Scratch::new();
+    let (image, state) = (scratch.tagged("old.img", 8 * MIB), scratch.state());
+    let wipe = scratch.wipe(&image).yes();
+    let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
+    run.until("a megabyte", |_| {
+        let checkpoint = state.try_checkpoint();
+        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
+    });
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    run.wait();
+    let begun = state.checkpoint()["started_at"]
+        .as_str()
+        .unwrap()
+        .to_string();
+    let file = state.pending()[0].display().to_string();
+    let restart = |options: &str| {
+        let done = scratch.wipe(&image).arg("--restart").words(options).code(0);
+        let said: Vec<&str> = done.stderr.split_whitespace().collect();
+        said.join(" ")
+    };
+    for (options, word) in [("--dry-run", "Forgets"), ("--yes --verify none", "forgets")] {
+        let said = restart(options);
+        let forgotten = format!("{word} the unfinished wipe of {begun} (write ");
+        assert!(said.contains(&forgotten), "{options}: {said}");
+        assert!(
+            said.replace(' ', "").contains(&file.replace(' ', "")),
+            "{said}"
+        );
+    }
+}
+
+fn the_question_names_the_drive_and_takes_its_name_or_path() {
+    let scratch = Scratch::new();
+    for (answer, code) in [
+        ("old.img", 0),
+        ("", 4),
+        ("n", 4),
+        ("stop", 4),
+        ("yes", 4),
+        ("PATH", 0),
+    ] {
+        let image = scratch.tagged("old.img", MIB);
+        let answer = answer.replace("PATH", image.to_str().unwrap());
+        let mut terminal = Terminal::new();
+        let wipe = scratch.wipe(&image).words("--restart --quiet");
+        let run = wipe.on_terminal(terminal.slave()).start();
+        terminal.shows("anything else to leave: ");
+        terminal.types(&format!("{answer}\n"));
+        run.wait().code(code);
+        let shown = terminal.shown().replace('\r', "");
+        let lines: Vec<&str> = shown.lines().collect();
+        let asked = lines
+            .iter()
+            .position(|line| line.starts_with("Type "))
+            .unwrap();
+        let drive = format!("{}, 1.04 MB", image.display());
+        assert_eq!(lines[asked - 1], drive, "{shown}");
     }
 }
