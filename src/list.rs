@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::identity::{Backing, Kind, Transport, path_to_text};
 use crate::nature::Nature;
 use crate::plan::Phase;
 use crate::size;
-use crate::text::{clean, shell_word, visible};
+use crate::text::{about, clean, shell_word, visible};
 
 /// Everything that is listed.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Unfinished {
     pub slot: Option<String>,
     /// Whether it is running now.
     pub running: bool,
+    /// The process that runs it, where that can be seen.
+    pub pid: Option<u32>,
     /// `wipeit --resume` with the state directory where that is needed.
     pub resume: String,
 }
@@ -127,8 +130,8 @@ pub fn state(disk: &Disk, unfinished: Option<&str>, past: Option<&Past>, now: Ti
                 state(word, format!("{text} {}{since}", ago(now, past.at)))
             }
             (None, None) => match content {
-                Some(what) => state("free", format!("free ({what})")),
-                None => state("free", "free".into()),
+                Some(what) => state("free", format!("has data: {what}")),
+                None => state("free", "ready".into()),
             },
         },
     }
@@ -268,10 +271,12 @@ fn kind(disk: &Disk) -> &'static str {
     }
 }
 
-const HEADER: [&str; 7] = ["DEVICE", "KIND", "SIZE", "MODEL", "SERIAL", "SLOT", "STATE"];
-const SIZE: usize = 2;
-const MODEL: usize = 3;
-const STATE: usize = 6;
+const HEADER: [&str; 7] = ["DEVICE", "SIZE", "STATE", "KIND", "MODEL", "SERIAL", "SLOT"];
+const SIZE: usize = 1;
+const STATE: usize = 2;
+const MODEL: usize = 4;
+/// Columns that are kept for the state on a terminal.
+const LONGEST_STATE: usize = 28;
 /// Columns at the start of a line of a block, before its second and later
 /// lines.
 const INDENT: usize = 12;
@@ -285,17 +290,19 @@ impl Listing {
         if !self.unfinished.is_empty() {
             lines.push("Unfinished:".to_string());
             for wipe in &self.unfinished {
-                let [drive, progress, command] = wipe.lines(now);
-                // A command is copied: it stays whole.
-                lines.extend([fit(&drive), fit(&progress), command]);
+                let [drive, progress] = wipe.lines(now);
+                lines.extend([fit(&drive), fit(&progress)]);
+                // It is copied: it stays whole.
+                let command = wipe.command();
+                let indent = " ".repeat(INDENT);
+                lines.extend(command.map(|it| format!("{indent}continue: {it}")));
             }
             lines.push(String::new());
         }
         lines.push("Disks:".into());
-        let table = self.table(width);
-        lines.extend(table.iter().map(|line| fit(line)));
+        lines.extend(self.table(width));
         for note in &self.notes {
-            lines.push(clean(note));
+            lines.extend(wrapped(&clean(note), width));
         }
         lines.push("Nothing was touched. Wipe one with: wipeit DEVICE".into());
         lines
@@ -312,29 +319,41 @@ impl Listing {
         };
         let mut widths: [usize; 7] = std::array::from_fn(|i| columns(&rows, i));
         if let Some(width) = width {
-            for column in [MODEL, STATE] {
-                let all = 2 * HEADER.len() + widths.iter().sum::<usize>();
-                let least = HEADER[column].len();
-                let less = all
-                    .saturating_sub(width)
-                    .min(widths[column].saturating_sub(least));
-                widths[column] -= less;
-            }
+            // What is longer pushes the rest of its own line only.
+            widths[STATE] = widths[STATE].min(LONGEST_STATE);
+            let all = 2 * HEADER.len() + widths.iter().sum::<usize>();
+            let most = widths[MODEL].saturating_sub(HEADER[MODEL].len());
+            widths[MODEL] -= all.saturating_sub(width).min(most);
         }
         rows.iter()
-            .map(|row| {
-                let mut line = String::new();
-                for (i, cell) in row.iter().enumerate() {
-                    let (cell, columns) = (cut(cell, widths[i]), widths[i]);
-                    // Writing to a string does not fail.
-                    let _ = match i {
-                        SIZE => write!(line, "  {cell:>columns$}"),
-                        _ => write!(line, "  {cell:<columns$}"),
-                    };
-                }
-                line.trim_end().to_string()
-            })
+            .map(|row| table_line(row, &widths, width))
             .collect()
+    }
+}
+
+/// A line of the table. Where it is too long its end is left out, but never a
+/// part of the state.
+fn table_line(row: &[String; 7], widths: &[usize; 7], width: Option<usize>) -> String {
+    let (mut line, mut kept) = (String::new(), 0);
+    for (i, cell) in row.iter().enumerate() {
+        let columns = widths[i];
+        let cell = if i == STATE {
+            kept = line.chars().count() + 2 + cell.chars().count();
+            cell.clone()
+        } else {
+            cut(cell, columns)
+        };
+        // Writing to a string does not fail.
+        let _ = match i {
+            SIZE => write!(line, "  {cell:>columns$}"),
+            _ => write!(line, "  {cell:<columns$}"),
+        };
+    }
+    let line = line.trim_end();
+    match width {
+        Some(width) if kept + 2 >= width => line.chars().take(kept).collect(),
+        Some(width) => cut(line, width),
+        None => line.into(),
     }
 }
 
@@ -360,15 +379,33 @@ impl Row {
         let no_serial = if made_here { "-" } else { "(none)" };
         [
             visible(disk.path.as_os_str().as_bytes()),
-            kind(disk).into(),
             size::decimal(disk.size),
+            self.state.text.clone(),
+            kind(disk).into(),
             model.unwrap_or_else(dash),
             named(id.and_then(|id| id.serial.as_ref())).unwrap_or_else(|| no_serial.into()),
             disk.slot.clone().unwrap_or_else(dash),
-            self.state.text.clone(),
         ]
         .map(|cell| clean(&cell))
     }
+}
+
+/// A sentence in lines of at most `width` columns, broken at its words.
+fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        let fits = width.is_none_or(|width| used + 1 + word.chars().count() <= width);
+        match lines.last_mut() {
+            Some(line) if used == 0 => line.push_str(word),
+            Some(line) if fits => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 /// The first `width` columns, ending in `..` where something is left out.
@@ -397,7 +434,7 @@ impl Unfinished {
         })
     }
 
-    fn lines(&self, now: Timestamp) -> [String; 3] {
+    fn lines(&self, now: Timestamp) -> [String; 2] {
         let checkpoint = &self.checkpoint;
         let id = &checkpoint.device_id;
         let word = |text: &Option<String>| {
@@ -443,11 +480,27 @@ impl Unfinished {
         [
             format!("  {name:<8}  {what}{size}, {place}{slot}"),
             format!("{indent}{progress}, {}", clean(&self.stopped(now))),
-            match self.command() {
-                Some(command) => format!("{indent}continue: {command}"),
-                None => format!("{indent}it is running: there is nothing to continue"),
-            },
         ]
+    }
+
+    /// Which process runs it, how fast, and for how long still: by what the last
+    /// checkpoint says.
+    fn under_way(&self) -> String {
+        let mut words = vec![match self.pid {
+            Some(pid) => format!("running as process {pid}"),
+            None => "running".into(),
+        }];
+        if let Some(sample) = self.checkpoint.samples.last() {
+            words.push(format!("at {}/s", size::decimal(sample.speed)));
+        }
+        let work: Duration = self.checkpoint.runs.iter().filter_map(Run::work).sum();
+        let done = self.checkpoint.plan_percent / 100.0;
+        if done > 0.0 && work > Duration::ZERO {
+            let left = work.as_secs_f64() * (1.0 - done) / done;
+            let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
+            words.push(format!("{} left", about(left)));
+        }
+        words.join(", ").replacen(", at ", " at ", 1)
     }
 
     /// How long ago and by what it stopped.
@@ -463,12 +516,12 @@ impl Unfinished {
             ..
         }) = last
         else {
-            let running = if self.running {
-                "running"
+            let how = if self.running {
+                self.under_way()
             } else {
-                "killed or crashed"
+                "killed or crashed".into()
             };
-            return format!("{running}, saved {}", when(&self.checkpoint.timestamp));
+            return format!("{how}, saved {}", when(&self.checkpoint.timestamp));
         };
         let by = match by.as_str() {
             "SIGINT" => "Ctrl+C",
@@ -506,6 +559,7 @@ struct UnfinishedJson<'a> {
     ended_at: Option<&'a str>,
     ended_by: Option<&'a str>,
     running: bool,
+    pid: Option<u32>,
     command: Option<String>,
 }
 
@@ -598,6 +652,7 @@ impl Unfinished {
             ended_at: last.and_then(|run| run.end.as_deref()),
             ended_by: last.and_then(|run| run.ended_by.as_deref()),
             running: self.running,
+            pid: self.pid.filter(|_| self.running),
             command: self.command(),
         }
     }

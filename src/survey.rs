@@ -90,7 +90,8 @@ pub fn look(
             notes.push(format!("{} {why}.", shown(&disk.path)));
         }
     }
-    let denied = disks.iter().any(|disk| disk.denied);
+    let denied = disks.iter().filter(|disk| disk.denied);
+    let denied: Vec<String> = denied.map(|disk| shown(&disk.path)).collect();
     let disks = disks
         .into_iter()
         .map(|disk| {
@@ -100,11 +101,15 @@ pub fn look(
             Row { disk, state }
         })
         .collect();
-    if denied {
-        let root = Uid::effective().is_root();
-        let who = if root { "Here" } else { "Without root" };
+    if !denied.is_empty() {
+        let (who, why) = if Uid::effective().is_root() {
+            ("Here", "the kernel denies it to root (a container?)")
+        } else {
+            ("Without root", "permission denied")
+        };
         notes.push(format!(
-            "{who} the content and the use of some disks cannot be seen."
+            "{who} the content and the use of {} cannot be seen: {why}.",
+            denied.join(", ")
         ));
     }
     notes.dedup();
@@ -146,10 +151,16 @@ fn unfinished(
         };
         let place = resume::find(host, state, here, &checkpoint);
         let on = disks.iter().find(|disk| part(disk, &place).is_some());
+        let running =
+            is_running(host, &checkpoint, &place).unwrap_or_else(|| on.is_some_and(is_busy));
+        let pid = match &place {
+            Place::Here(path) if running => host.lock_holder(path),
+            _ => None,
+        };
         found.push(Unfinished {
             slot: on.and_then(|disk| disk.slot.clone()),
-            running: is_running(host, &checkpoint, &place)
-                .unwrap_or_else(|| on.is_some_and(is_busy)),
+            running,
+            pid,
             file: path,
             checkpoint,
             place,
@@ -266,8 +277,8 @@ mod tests {
         assert_eq!(
             states(&machine),
             [
-                "sda free: free",
-                "sdaa free: free",
+                "sda free: ready",
+                "sdaa free: ready",
                 "sdz unknown: no capacity"
             ]
         );
@@ -289,7 +300,7 @@ mod tests {
         ] {
             let machine = machine(mounts);
             assert_eq!(states(&machine)[0], format!("sda {words}"));
-            assert_eq!(states(&machine)[1], "sdaa free: free");
+            assert_eq!(states(&machine)[1], "sdaa free: ready");
         }
         let machine = machine("");
         machine.set("sda", &[("ro", "1")]);
@@ -318,7 +329,7 @@ mod tests {
             [
                 "dm-0 in-use: LVM: my-vg, at /home",
                 "dm-1 in-use: at /home",
-                "md127 free: free",
+                "md127 free: ready",
                 "sda in-use: LVM: my-vg, LUKS: crypt, at /home",
                 "sdaa in-use: RAID: md127",
             ]

@@ -1,6 +1,7 @@
 //! Whether another run holds a drive now.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{major, minor};
 
 use super::{Host, Node};
 
@@ -31,12 +33,38 @@ impl Host {
         receiver.recv_timeout(PATIENCE).ok().flatten()
     }
 
-    fn ask_lock(&self, path: &Path) -> Option<bool> {
-        let locked: PathBuf = match self.glance(path).ok()?.node {
+    /// The process that holds the lock of a wipe on a device or image: what
+    /// `/proc/locks` says; `None` where there is none, or it is of another PID
+    /// namespace.
+    #[must_use]
+    pub fn lock_holder(&self, path: &Path) -> Option<u32> {
+        let meta = std::fs::metadata(self.locked(path)?).ok()?;
+        let dev = meta.dev();
+        let node = format!("{:02x}:{:02x}:{}", major(dev), minor(dev), meta.ino());
+        let locks = std::fs::read_to_string(self.proc.join("locks")).ok()?;
+        // 3: FLOCK  ADVISORY  WRITE 712 00:05:271 0 EOF
+        locks.lines().find_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, "FLOCK", _, "WRITE", pid, of, ..] = words.as_slice() else {
+                return None;
+            };
+            pid.parse().ok().filter(|pid| *of == node && *pid > 0)
+        })
+    }
+
+    /// The file that carries the lock.
+    fn locked(&self, path: &Path) -> Option<PathBuf> {
+        Some(match self.glance(path).ok()?.node {
             Node::Block { whole_path, .. } => whole_path,
             Node::Image { .. } => path.into(),
-        };
-        match Flock::lock(File::open(locked).ok()?, FlockArg::LockSharedNonblock) {
+        })
+    }
+
+    fn ask_lock(&self, path: &Path) -> Option<bool> {
+        match Flock::lock(
+            File::open(self.locked(path)?).ok()?,
+            FlockArg::LockSharedNonblock,
+        ) {
             Ok(_) => Some(false),
             Err((_, Errno::EWOULDBLOCK)) => Some(true),
             Err(_) => None,

@@ -54,6 +54,7 @@ fn unfinished(place: Place) -> Unfinished {
         slot: matches!(place, Place::Here(_)).then(|| "0:7".into()),
         place,
         running: false,
+        pid: None,
         resume: "wipeit --resume".into(),
     }
 }
@@ -78,8 +79,8 @@ Unfinished:
             continue: wipeit --resume /dev/sdb
 
 Disks:
-  DEVICE    KIND     SIZE  MODEL          SERIAL    SLOT  STATE
-  /dev/sdb  HDD   18.0 TB  ST18000NM004J  ZR5A1B2C  0:7   free (ext4 \"backup\")
+  DEVICE       SIZE  STATE                    KIND  MODEL         SERIAL    SLOT
+  /dev/sdb  18.0 TB  has data: ext4 \"backup\"  HDD   ST18000NM0..  ZR5A1B2C  0:7
 Nothing was touched. Wipe one with: wipeit DEVICE
 "
     );
@@ -91,7 +92,7 @@ fn a_terminal_gets_no_line_that_is_too_long_and_others_get_all() {
     let id = long.identity.as_mut().unwrap();
     id.model = Some("A MODEL WITH A VERY LONG NAME THAT NEVER ENDS".into());
     long.facts = Err("a reason that is a whole sentence and longer than that".into());
-    let rows = listing(vec![row(disk()), row(long)]);
+    let rows = listing(vec![row(disk()), row(long.clone())]);
     let whole = rows.text(None, now());
     assert!(whole.contains("NAME THAT NEVER ENDS") && whole.contains("longer than that"));
     assert!(!whole.contains("..") && !whole.contains('\t'));
@@ -99,16 +100,23 @@ fn a_terminal_gets_no_line_that_is_too_long_and_others_get_all() {
         let text = rows.text(Some(width), now());
         for line in text.lines() {
             let kept = line.contains("continue:") || line.starts_with("Nothing");
-            assert!(kept || line.chars().count() <= width, "{width}: {text}");
+            let state = line.ends_with("backup\"")
+                || line.ends_with("than that")
+                || line.ends_with("STATE");
+            assert!(
+                kept || state || line.chars().count() <= width,
+                "{width}: {text}"
+            );
         }
         assert!(text.contains("/dev/sdb"), "{width}: {text}");
+        // The state is whole at any width.
+        for state in ["has data: ext4 \"backup\"", "longer than that"] {
+            assert!(text.contains(state), "{width}: {text}");
+        }
     }
-    // The model gives way before the state does.
-    let text = rows.text(Some(80), now());
-    assert!(
-        text.contains("  A M..  ") && text.contains("free (ext4 \"backup\")"),
-        "{text}"
-    );
+    // The model gives way first.
+    let text = listing(vec![row(disk())]).text(Some(80), now());
+    assert!(text.contains("  ST18000NM0..  "), "{text}");
     let columns: Vec<usize> = whole
         .lines()
         .filter(|line| line.starts_with("  /dev") || line.starts_with("  DEVICE"))
@@ -151,11 +159,14 @@ fn no_name_from_outside_commands_a_terminal() {
 
 #[test]
 fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
-    let text = |wipe: &Unfinished| wipe.lines(now()).join("\n");
+    let text = |wipe: &Unfinished| {
+        let command = wipe.command().map(|it| format!("\n{it}"));
+        wipe.lines(now()).join("\n") + &command.unwrap_or_default()
+    };
     let absent = unfinished(Place::Absent);
     let all = text(&absent);
     assert!(all.contains("18.0 TB, not attached\n"), "{all}");
-    assert!(all.ends_with("continue: wipeit --resume"), "{all}");
+    assert!(all.ends_with("\nwipeit --resume"), "{all}");
     let all = text(&unfinished(Place::AnyOf(vec![
         "/dev/sdb".into(),
         "/dev/sdc".into(),
@@ -170,9 +181,16 @@ fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
     assert!(all.contains("killed or crashed, saved 12 s ago"), "{all}");
     wipe.running = true;
     let all = text(&wipe);
-    assert!(all.contains("running, saved 12 s ago"), "{all}");
+    assert!(all.contains(", running"), "{all}");
     assert!(!all.contains("--resume"), "{all}");
-    assert!(all.ends_with("there is nothing to continue"), "{all}");
+    wipe.pid = Some(712);
+    wipe.checkpoint.runs[0].work_ms = Some(3_600_000);
+    wipe.checkpoint.plan_percent = 25.0;
+    let all = text(&wipe);
+    assert!(
+        all.contains("running as process 712, about 3 h 0 min left, saved"),
+        "{all}"
+    );
     wipe.running = false;
     wipe.checkpoint.runs[0].end = Some("nonsense".into());
     assert!(text(&wipe).contains("stopped at an unknown time by Ctrl+C"));
