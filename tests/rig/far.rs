@@ -119,7 +119,8 @@ pub fn random(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     wipe(
         &job,
         |round| {
-            let at = 1 + dice.below(if slow { 40 } else { 350 });
+            // Slow ones write less at a time.
+            let at = 1 + dice.below(if slow { 600 } else { 350 });
             let keep = one_of(&mut dice, &KEEPS);
             let cut = Cut::all(at, keep, dice.below(u64::MAX));
             (round < cuts && !(slow && round > 0)).then_some(cut)
