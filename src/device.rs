@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
@@ -22,6 +23,7 @@ mod content;
 mod drive;
 mod durability;
 mod empty;
+mod file_kind;
 mod foundation;
 mod locked;
 mod loops;
@@ -43,6 +45,7 @@ pub(crate) mod tests;
 
 pub use self::durability::{Durability, Keeping};
 pub use self::empty::NoCapacity;
+pub use self::file_kind::{is_no_disk, is_virtual_disk};
 pub use self::machine::Computer;
 pub use self::survey::{Disk, Place};
 
@@ -342,7 +345,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("no such device or file; `lsblk` shows what is there"),
-            Self::Denied => f.write_str("permission denied; run as root"),
+            Self::Denied => f.write_str(denied()),
             Self::NotATarget(what) => {
                 write!(f, "is {what}; give a block device or a disk-image file")
             }
@@ -354,6 +357,18 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// That the kernel denies something, and what helps: root is not told to be
+/// root.
+#[must_use]
+pub fn denied() -> &'static str {
+    if Uid::effective().is_root() {
+        "permission denied, even to root; see lsattr and getenforce, and in a container which \
+         devices it may use"
+    } else {
+        "permission denied; run as root"
+    }
+}
 
 impl Problem {
     fn of(path: &Path, error: &io::Error) -> Self {

@@ -1,18 +1,17 @@
 //! From a path to a target that is open, ours alone, and what it seemed to be.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::device::{Device, Host, Problem};
+use crate::device::{Device, Host, Problem, denied};
 use crate::guard::{self, Refusal};
 use crate::identity::{Comparison, Identity};
 use crate::kin::Kin;
 use crate::means::no_threads;
 use crate::outcome::Outcome;
-use crate::text::reason;
-use nix::unistd::Uid;
+use crate::text::{reason, shown};
 
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
 
@@ -142,7 +141,15 @@ fn locked<T>(
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
     subject: &str,
 ) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
-    let refused = |problem: Problem| Outcome::Refused(format!("{subject}: {problem}; not touched"));
+    let refused = |problem: Problem| {
+        let text = match meant(host, path) {
+            Some(meant) if matches!(problem, Problem::Missing) => {
+                format!("no such file; did you mean {}?", shown(&meant))
+            }
+            _ => problem.to_string(),
+        };
+        Outcome::Refused(format!("{subject}: {text}; not touched"))
+    };
     // Before the guard, which would call another run's drive merely in use.
     let device = host.glance(path).map_err(refused)?;
     let kin = Kin::of(host, &device);
@@ -154,6 +161,13 @@ fn locked<T>(
     };
     let (looked, cleared) = clear(facts, check, subject)?;
     Ok((looked, cleared, (lock, kin)))
+}
+
+/// The device that is meant by its name without `/dev/`.
+fn meant(host: &Host, path: &Path) -> Option<PathBuf> {
+    let name = path.strip_prefix("/").unwrap_or(path);
+    let there = host.dev.join(name.strip_prefix("dev").unwrap_or(name));
+    (there != *path && host.glance(&there).is_ok()).then_some(there)
 }
 
 /// Clears a device, and tells when it was looked at, or says what is against it;
@@ -193,8 +207,14 @@ fn lock(device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
         LockError::NoThread(error) => {
             Outcome::Refused(format!("{subject}: {}; not touched", no_threads(&error)))
         }
+        LockError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Outcome::Refused(format!(
+                "{subject}: cannot be locked: {}; not touched",
+                denied()
+            ))
+        }
         LockError::Io(error) => Outcome::Refused(format!(
-            "{subject}: cannot be locked: {}; run as root; not touched",
+            "{subject}: cannot be locked: {}; see dmesg; not touched",
             reason(&error)
         )),
     })
@@ -208,13 +228,7 @@ fn not_opened(error: OpenError, subject: &str) -> Outcome {
         OpenError::Changed(what) => {
             format!("is not what it was a moment ago ({what}); look again with --dry-run")
         }
-        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            if Uid::effective().is_root() {
-                "permission denied, even to root; see lsattr and getenforce".into()
-            } else {
-                "permission denied; run as root".into()
-            }
-        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => denied().into(),
         OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
             "is a program that is running; end it first".into()
         }

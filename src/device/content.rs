@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::file_kind;
 use super::sysfs::clean;
 
 /// Covers the btrfs superblock at 64 KiB, the farthest of the cheap ones.
@@ -20,12 +21,21 @@ pub(super) type Found = (&'static str, Option<String>);
 pub(super) fn look(path: &Path, size: u64) -> Option<Found> {
     let file = File::open(path).ok()?;
     let head = read(&file, 0, HEAD);
-    member(&head)
+    let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+    let of_file = |kind: fn(&[u8]) -> Option<&'static str>| {
+        is_file
+            .then(|| kind(&head))
+            .flatten()
+            .map(|what| (what, None))
+    };
+    of_file(file_kind::virtual_disk)
+        .or_else(|| member(&head))
         .or_else(|| array_at_end(&file, size))
         .or_else(|| gpt(&head))
         .or_else(|| file_system(&head))
         .or_else(|| zfs(&file))
         .or_else(|| mbr(&head))
+        .or_else(|| of_file(file_kind::no_disk))
 }
 
 /// Up to `length` bytes; fewer at the end or where it cannot be read.

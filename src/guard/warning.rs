@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::visible;
-use crate::device::{Content, Device, Fact, Unseen};
+use crate::device::{Content, Device, Fact, Node, Unseen, is_no_disk, is_virtual_disk};
 use crate::finding::Finding;
 use crate::text::clean;
 
@@ -26,6 +26,10 @@ pub enum Warning {
     Left(Finding),
     /// Who else writes to it may stay unseen.
     Unseen(Unseen),
+    /// The content of a file is a virtual disk of this format.
+    VirtualDisk(&'static str),
+    /// The content of a file is no disk but this.
+    NoDisk(&'static str),
 }
 
 impl fmt::Display for Warning {
@@ -38,6 +42,14 @@ impl fmt::Display for Warning {
                      wrong, a power cut costs more than the checkpoint says",
                 );
             }
+            Self::VirtualDisk(what) => {
+                return write!(
+                    f,
+                    "it is a {what} file: all of that is overwritten, but a backing file, and \
+                     snapshots that lie in other files, keep what they hold"
+                );
+            }
+            Self::NoDisk(what) => return write!(f, "its content is no disk, but {what}"),
             Self::Left(finding) => return f.write_str(&clean(&finding.to_string())),
             Self::Unseen(why) => {
                 let (fact, _) = super::unseen(*why);
@@ -79,6 +91,7 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
         .chain((device.write_back == Some(false)).then_some(Warning::WriteThrough))
         .chain(left(device))
         .chain(device.usage.unseen.map(Warning::Unseen))
+        .chain(of_file(device))
         .collect()
 }
 
@@ -86,8 +99,18 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
 #[must_use]
 pub fn losses(device: &Device) -> Vec<Warning> {
     let mut warnings = warnings(device);
-    warnings.retain(|warning| matches!(warning, Warning::Member { .. }));
+    warnings.retain(|warning| matches!(warning, Warning::Member { .. } | Warning::NoDisk(_)));
     warnings
+}
+
+/// What a file is that is no disk as it stands.
+fn of_file(device: &Device) -> Option<Warning> {
+    let what = device.contents.first()?.what?;
+    match &device.node {
+        Node::Image { .. } if is_virtual_disk(what) => Some(Warning::VirtualDisk(what)),
+        Node::Image { .. } if is_no_disk(what) => Some(Warning::NoDisk(what)),
+        Node::Image { .. } | Node::Block { .. } => None,
+    }
 }
 
 fn left(device: &Device) -> impl Iterator<Item = Warning> {

@@ -3,15 +3,18 @@
 
 use std::fmt::Write as _;
 
+use crate::support::device::Loop;
 use crate::support::pty::Terminal;
 use crate::support::state::number;
-use crate::support::{MIB, NOTHING, OPENSSL, Scratch, cases};
+use crate::support::{LOOP, MIB, NOTHING, OPENSSL, Scratch, cases};
 
 cases![
     NOTHING => every_wrong_command_line_is_told_what_to_type,
     NOTHING => nothing_is_no_success_for_a_script,
     OPENSSL => a_restart_says_what_it_forgets,
     NOTHING => the_question_names_the_drive_and_takes_its_name_or_path,
+    LOOP => a_name_without_its_folder_is_told_the_device_that_is_meant,
+    NOTHING => a_file_that_is_no_disk_is_called_what_it_is,
 ];
 
 const USAGE: &str = include_str!("words/usage.txt");
@@ -123,5 +126,54 @@ fn the_question_names_the_drive_and_takes_its_name_or_path() {
             .unwrap();
         let drive = format!("{}, 1.04 MB", image.display());
         assert_eq!(lines[asked - 1], drive, "{shown}");
+    }
+}
+
+fn a_name_without_its_folder_is_told_the_device_that_is_meant() {
+    let scratch = Scratch::new();
+    let device = Loop::over(&scratch.sparse("a.img", MIB));
+    let name = device.path().file_name().unwrap().to_str().unwrap();
+    let meant = format!("no such file; did you mean {}?", device.path().display());
+    for typed in [name.to_string(), format!("dev/{name}"), format!("/{name}")] {
+        for mode in ["--yes", "--check", "--dry-run"] {
+            let wipe = scratch.wipe(&typed).arg(mode);
+            wipe.code(4).one_line().says(&[&meant]);
+        }
+    }
+    let done = scratch
+        .wipe("nothing-of-that-name")
+        .yes()
+        .code(4)
+        .one_line();
+    assert!(!done.stderr.contains("did you mean"), "{done:?}");
+}
+
+fn a_file_that_is_no_disk_is_called_what_it_is() {
+    for (head, what) in [
+        (&b"QFI\xfb\0\0\0\x03"[..], "it is a qcow2 file: "),
+        (b"KDMV\x01\0\0\0", "it is a vmdk file: "),
+        (b"vhdxfile", "it is a vhdx file: "),
+        (b"%PDF-1.7\n", "its content is no disk, but a PDF document"),
+        (b"\x7fELF\x02\x01", "its content is no disk, but a program"),
+        (b"Dear diary,\n", "its content is no disk, but a text"),
+    ] {
+        let scratch = Scratch::new();
+        let file = scratch.join("file");
+        let mut bytes = head.to_vec();
+        let filler = if what.ends_with("a text") { b'\n' } else { 0 };
+        bytes.resize(64 << 10, filler);
+        std::fs::write(&file, bytes).unwrap();
+        let said = |options: &str| {
+            let done = scratch.wipe(&file).words(options).code(0);
+            let said: Vec<&str> = done.stderr.split_whitespace().collect();
+            said.join(" ")
+        };
+        let card = said("--dry-run");
+        assert!(card.contains(&format!("Warning {what}")), "{card}");
+        let log = said("--yes");
+        assert!(log.contains(&format!("warning: {what}")), "{log}");
+        // It has become what a wipe leaves.
+        let again = said("--yes --restart");
+        assert!(!again.contains(what), "{again}");
     }
 }

@@ -34,14 +34,17 @@ const USAGE: &str = "campaign NAME FROM..TO [LEDGER]
   states       state directories that are full, tiny, removed, read-only or shared
   crowd        more wrong bytes than anybody can list
   machine      cuts on real drivers, in the virtual machine
-campaign planted [LEDGER]
-  whether every planted bug is found, and nothing without it";
+campaign planted [LEDGER [BUG]]
+  whether every planted bug, or this one, is found, and nothing without it";
 
 /// Runs what the words ask for, one seed after the other.
 pub fn run(words: &[String]) -> ExitCode {
     match words {
-        [name] if name == "planted" => Some(all_planted(None)),
-        [name, ledger] if name == "planted" => Some(all_planted(Some(Path::new(ledger)))),
+        [name] if name == "planted" => Some(planted_bugs(None, None)),
+        [name, ledger] if name == "planted" => Some(planted_bugs(Some(Path::new(ledger)), None)),
+        [name, ledger, bug] if name == "planted" => {
+            Some(planted_bugs(Some(Path::new(ledger)), Some(bug)))
+        }
         [name, range] => seeds(name, range, None),
         [name, range, ledger] => seeds(name, range, Some(Path::new(ledger))),
         _ => None,
@@ -85,11 +88,12 @@ fn seeds(name: &str, range: &str, ledger: Option<&Path>) -> Option<ExitCode> {
     Some(ExitCode::from(u8::from(violations > 0)))
 }
 
-/// Looks for every planted bug, and for what is found without them.
-fn all_planted(ledger: Option<&Path>) -> ExitCode {
+/// Looks for every planted bug or for one, and for what is found without them.
+fn planted_bugs(ledger: Option<&Path>, only: Option<&str>) -> ExitCode {
     let mut wrong = 0;
     println!("bug                    campaign     seeds    found at  seconds  without it");
-    for planted in planted::ALL {
+    let wanted = |planted: &&planted::Planted| only.is_none_or(|only| only == planted.bug);
+    for planted in planted::ALL.iter().filter(wanted) {
         let found = planted.hunt();
         let control = planted.control(found.map_or(planted.seeds.end - 1, |(seed, _)| seed));
         wrong += u32::from(found.is_none() || control.is_err());

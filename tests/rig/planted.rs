@@ -53,7 +53,7 @@ const fn by(
 
 /// Every bug.
 pub const ALL: &[Planted] = &[
-    // The nine of issue 10.
+    // One line each, around a save.
     by("no-device-sync", "cuts", 1..20, true),
     by("save-before-sync", "one-pass", 20..100, true),
     by("no-file-sync", "cuts", 2..60, true),
@@ -63,7 +63,7 @@ pub const ALL: &[Planted] = &[
     by("64k-ahead", "kills", 1..20, true),
     by("in-place", "after-flush", 1..100, true),
     by("removed-before-record", "one-pass", 60..110, true),
-    // What issue 9 mended, as far as this rig can see it.
+    // What was wrong once, as far as this rig can see it.
     by("record-not-durable", "one-pass", 60..110, true),
     by("no-room", "states", 7..40, true),
     by("removed-later", "states", 6..60, true),
