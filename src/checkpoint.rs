@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::lists::{LeftOut, add_run, add_sample, shorten};
+pub use self::lists::{LeftOut, MOST_CONTENTS, add_run, add_sample, shorten};
 use crate::bounded::{self, Failure, Word};
 use crate::difference::{Differences, Wrap};
 use crate::extent::{BadMap, During, Extent};
@@ -112,9 +112,31 @@ pub struct Checkpoint {
     /// is read back before it is called wiped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_again: bool,
+    /// What stood on the target when the wipe began, as far as it was recognised:
+    /// first itself, then its partitions. Version 0.1.0 did not keep it.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lists::contents_before"
+    )]
+    pub contents_before: Vec<ContentBefore>,
     /// What was asked of the report.
     #[serde(default)]
     pub report: Wanted,
+}
+
+/// What stood on a target, or on a partition of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentBefore {
+    /// Kernel name, or file name of an image.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// The format, as `GPT` or `ext4`.
+    pub format: String,
+    /// Its label, which is somebody's data: it stands in the record alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// What there is of a file.
@@ -332,6 +354,7 @@ impl Checkpoint {
             findings: Findings::default(),
             file: None,
             read_again: false,
+            contents_before: Vec::new(),
             report: Wanted::default(),
         };
         this.set_position(this.step(), 0);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, ContentBefore, MOST_CONTENTS};
 use crate::cli::{Mode, Request};
 use crate::confirm;
 use crate::device::{Attached, Device, Fact, Host};
@@ -20,7 +20,7 @@ use crate::progress::{self, StateDir};
 use crate::resume::{self, Known, Unfinished};
 use crate::scheme::{Draw, Scheme};
 use crate::strategy;
-use crate::text::shown;
+use crate::text::{clean, shown};
 use crate::tuning::Tuning;
 
 /// What is to be done, as far as it is known before anything is opened.
@@ -553,7 +553,17 @@ impl Job {
         } else {
             let run_id = format!("{:032x}", u128::from_le_bytes(random_bytes()?));
             let (identity, plan) = (device.identity.clone(), self.plan.clone());
-            Checkpoint::begin(identity, plan, self.chunk, run_id, now)
+            let mut fresh = Checkpoint::begin(identity, plan, self.chunk, run_id, now);
+            let known = device.contents.iter().filter_map(|content| {
+                Some(ContentBefore {
+                    name: clean(&content.name),
+                    size: content.size,
+                    format: content.what?.into(),
+                    label: content.label.as_deref().map(clean),
+                })
+            });
+            fresh.contents_before = known.take(MOST_CONTENTS).collect();
+            fresh
         };
         checkpoint.supersedes.clone_from(&self.superseded);
         // An image that was moved is looked for where it is now.

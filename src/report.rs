@@ -400,7 +400,13 @@ fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
         // A speed over less than a second says nothing.
         Some(speed) if time >= Duration::from_secs(1) => {
             let speed = u64::try_from(speed).unwrap_or(u64::MAX);
-            format!(" at {}/s", size::decimal(speed))
+            let reads = plan.steps().iter().any(|step| step.phase == Phase::Verify);
+            let what = if reads {
+                "written and read back"
+            } else {
+                "written"
+            };
+            format!(" at {}/s, {what}", size::decimal(speed))
         }
         _ => String::new(),
     }
@@ -797,7 +803,7 @@ mod tests {
             details(&ending),
             [
                 "  Method   Clear (overwrite): random, 1 pass, every byte read back",
-                "  Time     46 h 31 min at 214 MB/s; 2 runs",
+                "  Time     46 h 31 min at 214 MB/s, written and read back; 2 runs",
                 "  Pull     slot 0:7, serial ZR5A1B2C",
                 "  Report   /var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json (and .html)",
                 "  Limits   no overwrite reaches retired sectors; hidden areas: not checked",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Run, Sample};
+use super::{ContentBefore, Run, Sample};
 use crate::bounded;
 use crate::plan::Phase;
 use crate::text::clean;
@@ -19,6 +19,8 @@ const LAST: usize = 900;
 const SAMPLES: usize = 10_000;
 /// Run ids that are kept of the wipes that one supersedes.
 const IDS: usize = 10_000;
+/// Partitions, and the target itself, of which it is kept what they held.
+pub const MOST_CONTENTS: usize = 300;
 /// Bytes of a run id.
 const LONGEST_ID: usize = 64;
 /// Bytes of a text that a run keeps.
@@ -144,6 +146,11 @@ pub fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Err
         Ok(())
     })?;
     Ok(samples)
+}
+
+/// Reads what stood on a target.
+pub fn contents_before<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ContentBefore>, D::Error> {
+    bounded::list::<D, ContentBefore, MOST_CONTENTS>(from)
 }
 
 /// Reads run ids, of which the newest are kept.

@@ -7,6 +7,7 @@ use jiff::ZonedDateTime;
 use crate::display::{Estimate, Header};
 use crate::event::Progress;
 use crate::outcome::Outcome;
+use crate::plan::Phase;
 use crate::size;
 use crate::text::clock;
 
@@ -70,8 +71,14 @@ pub(super) fn started(
 ) -> String {
     let step = step(progress);
     if !first {
+        let plan = &header.plan;
+        let what = if progress.step.phase == Phase::Write && plan.passes().len() > 1 {
+            format!("{}: ", plan.pass(progress.step.pass).content.name())
+        } else {
+            String::new()
+        };
         return format!(
-            "{step} {}{}",
+            "{what}{step} {}{}",
             percent(progress),
             done(estimate, local, ", ")
         );
@@ -150,7 +157,7 @@ fn done(estimate: &Estimate, local: &ZonedDateTime, before: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Phase, Step};
+    use crate::plan::Step;
 
     fn at(done: u64) -> Progress {
         Progress {

@@ -85,6 +85,15 @@ fn is_wiped(record: &Record) -> bool {
     record.outcome == "WIPED"
 }
 
+/// What stood on the target before, without the labels: they are somebody's data.
+fn contents_before(checkpoint: &Checkpoint) -> String {
+    let all = checkpoint.contents_before.iter();
+    let texts: Vec<String> = all
+        .map(|one| format!("{} ({})", one.format, size::decimal(one.size)))
+        .collect();
+    texts.join(", ")
+}
+
 /// A row of a table of facts; nothing where there is nothing to say.
 fn row(label: &str, text: &str) -> Markup {
     html! {
@@ -269,6 +278,7 @@ fn drive(record: &Record) -> Markup {
             (row("Attached by", id.transport.name()))
             (row("Slot", record.slot.as_deref().unwrap_or_default()))
             (row("Device at the end", &checkpoint.device))
+            (row("Held before", &contents_before(checkpoint)))
             (row("Write cache", cache))
             (row("Hidden areas", &hidden(record)))
         }

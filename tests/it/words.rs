@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::support::device::Loop;
 use crate::support::pty::Terminal;
 use crate::support::state::number;
-use crate::support::{LOOP, MIB, NOTHING, OPENSSL, Scratch, cases};
+use crate::support::{LOOP, MIB, NOTHING, Need, OPENSSL, Scratch, cases, sh};
 
 cases![
     NOTHING => every_wrong_command_line_is_told_what_to_type,
@@ -15,8 +15,10 @@ cases![
     NOTHING => the_question_names_the_drive_and_takes_its_name_or_path,
     LOOP => a_name_without_its_folder_is_told_the_device_that_is_meant,
     NOTHING => a_file_that_is_no_disk_is_called_what_it_is,
+    EXT4 => the_record_says_what_stood_there_and_the_page_no_label,
 ];
 
+const EXT4: &[Need] = &[Need::Tool("mkfs.ext4"), Need::Tool("openssl")];
 const USAGE: &str = include_str!("words/usage.txt");
 
 fn every_wrong_command_line_is_told_what_to_type() {
@@ -176,4 +178,22 @@ fn a_file_that_is_no_disk_is_called_what_it_is() {
         let again = said("--yes --restart");
         assert!(!again.contains(what), "{again}");
     }
+}
+
+fn the_record_says_what_stood_there_and_the_page_no_label() {
+    let scratch = Scratch::new();
+    let image = scratch.sparse("old.img", 8 * MIB);
+    sh!("mkfs.ext4", "-q", "-F", "-L", "SECRETS", image);
+    scratch.wipe(&image).yes().code(0);
+    let record = scratch.state().report();
+    let before = &record["contents_before"];
+    assert_eq!(before[0]["format"], "ext4", "{record}");
+    assert_eq!(before[0]["label"], "SECRETS", "{record}");
+    assert_eq!(number(&before[0], "size"), 8 * MIB);
+    let page = scratch.state().reports()[0].with_extension("html");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("ext4 (8.38 MB)") && !page.contains("SECRETS"),
+        "{page}"
+    );
 }
