@@ -325,7 +325,7 @@ fn plan_lines(
         })
     });
     if let Some(end) = whole.and_then(|whole| now.checked_add(whole).ok()) {
-        lines.push(format!("done about {}", day(&end)));
+        lines.push(format!("done about {}", day(&end, now)));
     }
     lines
         .iter()
@@ -369,9 +369,14 @@ fn step_text(plan: &Plan, step: Step, size: u64) -> String {
     }
 }
 
-/// `Fri 16 Jan 00:40`.
-fn day(at: &ZonedDateTime) -> String {
-    at.strftime("%a %-d %b %H:%M").to_string()
+/// `Fri 16 Jan 00:40`, with the year where it is another one than now.
+fn day(at: &ZonedDateTime, now: &ZonedDateTime) -> String {
+    let format = if at.year() == now.year() {
+        "%a %-d %b %H:%M"
+    } else {
+        "%a %-d %b %Y %H:%M"
+    };
+    at.strftime(format).to_string()
 }
 
 /// Why a drive is taken for the one that a checkpoint speaks of.
@@ -444,7 +449,7 @@ fn rest_of_plan(
         .map_or(String::new(), |at| {
             format!(
                 "; begun {}",
-                day(&at.to_zoned_datetime(now.time_zone().clone()))
+                day(&at.to_zoned_datetime(now.time_zone().clone()), now)
             )
         });
     let name = plan.pass(checkpoint.step().pass).content.name();

@@ -770,7 +770,7 @@ fn a_wipe_that_runs_is_not_to_be_resumed() {
         (&wipe["running"], &wipe["command"]),
         (&true.into(), &Value::Null)
     );
-    assert!(text.contains(", running, saved "), "{text}");
+    assert!(text.contains(", running as process "), "{text}");
     assert!(!text.contains("--resume"), "{text}");
     run.signal(SIGKILL);
     run.wait().killed_by(SIGKILL);

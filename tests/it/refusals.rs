@@ -298,9 +298,15 @@ fn refuses_a_loop_device_over_another_whose_file_is_open_for_writing() {
     let image = scratch.tagged("old.img", MIB);
     let lower = Loop::over(&image);
     let upper = Loop::over(lower.path());
+    // Not of this process, whose other threads start programs: each has it, too,
+    // for a moment.
     let file = std::fs::File::options().write(true).open(&image).unwrap();
+    let mut command = std::process::Command::new("sleep");
+    let mut opener = command.arg("60").stdout(file).spawn().unwrap();
+    drop(command);
     refused(&scratch, upper.path(), 4, &["old.img is open for writing"]);
-    drop(file);
+    opener.kill().unwrap();
+    opener.wait().unwrap();
     let wipe = scratch.wipe(upper.path()).yes();
     wipe.run().wiped(upper.path(), MIB);
 }

@@ -75,6 +75,8 @@ impl Loop {
         // and the kernel would send no flush.
         let cache = format!("/sys/block/{}/queue/write_cache", this.name());
         std::fs::write(cache, "write back").unwrap();
+        // So would the owner that a test gave the node.
+        std::os::unix::fs::chown(&this.path, Some(0), None).unwrap();
         // A number may come with partitions that someone left behind.
         for number in 1..4 {
             this.remove_partition(number);
