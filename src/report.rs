@@ -1039,7 +1039,10 @@ mod tests {
         checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::Sample, 0, 7);
         let hour = Duration::from_secs(3600);
         let moved = SIZE + checkpoint.plan.verify().bytes(SIZE);
-        let text = format!(" at {}/s", size::decimal(moved / 3600));
+        let text = format!(
+            " at {}/s, written and read back",
+            size::decimal(moved / 3600)
+        );
         assert_eq!(speed(&checkpoint, hour), text);
     }
 
