@@ -39,8 +39,23 @@ fn main() -> std::process::ExitCode {
         return rig::ledger::run(&words[1..]);
     }
     let mut args = libtest_mimic::Arguments::from_args();
+    let one_by_one = args.test_threads == Some(1);
     // Most tests wait for a rate limit or a slow disk, not for a processor.
     let cpus = std::thread::available_parallelism().map_or(2, usize::from);
     args.test_threads.get_or_insert(2 * cpus);
-    libtest_mimic::run(&args, it::all()).exit_code()
+    let alone = libtest_mimic::Arguments {
+        test_threads: Some(1),
+        ..args.clone()
+    };
+    // The tests in the machine take turns. One after the other they take as long as
+    // all the rest, so they run beside it.
+    let ended = std::thread::scope(|scope| {
+        let machine = || libtest_mimic::run(&alone, it::in_the_machine());
+        let beside = (!one_by_one).then(|| scope.spawn(machine));
+        let rest = libtest_mimic::run(&args, it::on_this_host());
+        let machine = beside.map_or_else(machine, |beside| beside.join().unwrap());
+        [rest, machine]
+    });
+    let failed = ended.iter().any(libtest_mimic::Conclusion::has_failed);
+    std::process::ExitCode::from(if failed { 101 } else { 0 })
 }

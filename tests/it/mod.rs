@@ -41,8 +41,8 @@ mod weak;
 mod wiping;
 mod words;
 
-/// All of them.
-pub fn all() -> Vec<libtest_mimic::Trial> {
+/// Those on this host's kernel.
+pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
     [
         wiping::cases(),
         refusals::cases(),
@@ -76,7 +76,15 @@ pub fn all() -> Vec<libtest_mimic::Trial> {
         words::cases(),
         faults::cases(),
         faulty::cases(),
-        // Last: they wait for each other, and would keep the rest waiting.
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Those in the virtual machine, one at a time.
+pub fn in_the_machine() -> Vec<libtest_mimic::Trial> {
+    [
         vm::cases(),
         vm_cuts::cases(),
         vm_fat::cases(),
