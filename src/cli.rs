@@ -544,11 +544,9 @@ fn targets(args: &Args) -> Result<Vec<PathBuf>, String> {
     const MISSING: &str = "no TARGET; did a variable expand to nothing? (--list lists disks)";
     match args.targets.as_slice() {
         [] if args.resume => Ok(Vec::new()),
-        [] if !args.serial.is_empty() => Err(
-            "--serial: names the drive that TARGET must be, and selects none; no TARGET; did a \
-             variable expand to nothing? (--list lists disks)"
-                .into(),
-        ),
+        [] if !args.serial.is_empty() => Err(format!(
+            "--serial: names the drive that TARGET must be, and selects none; {MISSING}"
+        )),
         [] => Err(MISSING.into()),
         all if all.iter().any(|target| target.is_empty()) => Err(MISSING.into()),
         [one] => Ok(vec![one.into()]),

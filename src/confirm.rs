@@ -79,9 +79,8 @@ impl Wanted {
         }
         let lower = typed.to_ascii_lowercase();
         let of_serial = self.serial.as_ref().is_some_and(|(serial, others)| {
-            let long_enough = lower.len() >= FEWEST;
-            let unique = !others.iter().any(|other| other.ends_with(&lower));
-            long_enough && unique && serial.to_ascii_lowercase().ends_with(&lower)
+            let of_it = serial.to_ascii_lowercase().ends_with(&lower);
+            of_it && lower.len() >= FEWEST && !is_shared(&lower, others)
         });
         of_serial
             || self
@@ -118,8 +117,13 @@ fn unique_end(serial: &str, others: &[String]) -> Option<String> {
         .map(|length| lower.len() - length)
         // An answer is trimmed: it cannot begin with a space.
         .filter(|start| !lower[*start..].starts_with(' ') && may_start(&lower[*start..]))
-        .find(|start| !others.iter().any(|other| other.ends_with(&lower[*start..])))
+        .find(|start| !is_shared(&lower[*start..], others))
         .map(|start| serial[start..].to_string())
+}
+
+/// Whether the serial of another disk ends so, too.
+fn is_shared(end: &str, others: &[String]) -> bool {
+    others.iter().any(|other| other.ends_with(end))
 }
 
 /// The lines of the question: what is lost, which drive it is, and the prompt,

@@ -16,7 +16,7 @@ use crate::identity::{Backing, Kind, Transport, path_to_text};
 use crate::nature::Nature;
 use crate::plan::Phase;
 use crate::size;
-use crate::text::{about, clean, shell_word, visible};
+use crate::text::{about, clean, shell_word, visible, wrapped};
 
 /// Everything that is listed.
 #[derive(Debug)]
@@ -302,7 +302,9 @@ impl Listing {
         lines.push("Disks:".into());
         lines.extend(self.table(width));
         for note in &self.notes {
-            lines.extend(wrapped(&clean(note), width));
+            let note = clean(note);
+            let columns = width.unwrap_or(usize::MAX);
+            lines.extend(wrapped(String::new(), 0, note.split(' '), columns));
         }
         lines.push("Nothing was touched. Wipe one with: wipeit DEVICE".into());
         lines
@@ -390,24 +392,6 @@ impl Row {
     }
 }
 
-/// A sentence in lines of at most `width` columns, broken at its words.
-fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let used = lines.last().map_or(0, |line| line.chars().count());
-        let fits = width.is_none_or(|width| used + 1 + word.chars().count() <= width);
-        match lines.last_mut() {
-            Some(line) if used == 0 => line.push_str(word),
-            Some(line) if fits => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines
-}
-
 /// The first `width` columns, ending in `..` where something is left out.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -486,21 +470,22 @@ impl Unfinished {
     /// Which process runs it, how fast, and for how long still: by what the last
     /// checkpoint says.
     fn under_way(&self) -> String {
-        let mut words = vec![match self.pid {
-            Some(pid) => format!("running as process {pid}"),
-            None => "running".into(),
-        }];
+        let mut text = String::from("running");
+        // Writing to a string does not fail.
+        if let Some(pid) = self.pid {
+            let _ = write!(text, " as process {pid}");
+        }
         if let Some(sample) = self.checkpoint.samples.last() {
-            words.push(format!("at {}/s", size::decimal(sample.speed)));
+            let _ = write!(text, " at {}/s", size::decimal(sample.speed));
         }
         let work: Duration = self.checkpoint.runs.iter().filter_map(Run::work).sum();
         let done = self.checkpoint.plan_percent / 100.0;
         if done > 0.0 && work > Duration::ZERO {
             let left = work.as_secs_f64() * (1.0 - done) / done;
             let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
-            words.push(format!("{} left", about(left)));
+            let _ = write!(text, ", {} left", about(left));
         }
-        words.join(", ").replacen(", at ", " at ", 1)
+        text
     }
 
     /// How long ago and by what it stopped.

@@ -142,12 +142,14 @@ fn locked<T>(
     subject: &str,
 ) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
     let refused = |problem: Problem| {
-        let text = match meant(host, path) {
-            Some(meant) if matches!(problem, Problem::Missing) => {
-                format!("no such file; did you mean {}?", shown(&meant))
-            }
-            _ => problem.to_string(),
+        let meant = match problem {
+            Problem::Missing => meant(host, path),
+            _ => None,
         };
+        let text = meant.map_or_else(
+            || problem.to_string(),
+            |meant| format!("no such file; did you mean {}?", shown(&meant)),
+        );
         Outcome::Refused(format!("{subject}: {text}; not touched"))
     };
     // Before the guard, which would call another run's drive merely in use.

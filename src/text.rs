@@ -208,14 +208,23 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
 /// that is longer than a line, such as a path, stays whole. Cleaned.
 #[must_use]
 pub fn field(label: &str, text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = format!("  {:<width$}", clean(label), width = LABEL - 2);
-    let mut empty = true;
-    for word in clean(text).split_whitespace() {
-        let columns = line.chars().count() + 1 + word.chars().count();
-        if !empty && columns > COLUMNS {
-            lines.push(line);
-            line = " ".repeat(LABEL);
+    let begin = format!("  {:<width$}", clean(label), width = LABEL - 2);
+    wrapped(begin, LABEL, clean(text).split_whitespace(), COLUMNS)
+}
+
+/// Words in lines of at most so many `columns`, where no single one is longer: the
+/// first line is begun, the others are indented.
+#[must_use]
+pub fn wrapped<'a>(
+    begun: String,
+    indent: usize,
+    words: impl Iterator<Item = &'a str>,
+    columns: usize,
+) -> Vec<String> {
+    let (mut lines, mut line, mut empty) = (Vec::new(), begun, true);
+    for word in words {
+        if !empty && line.chars().count() + 1 + word.chars().count() > columns {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
             empty = true;
         }
         if !empty {

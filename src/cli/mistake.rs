@@ -68,8 +68,7 @@ pub fn told(error: &clap::Error) -> String {
                 .or_else(|| alike(text, &known).map(|word| format!("did you mean {word}?")))
                 .unwrap_or_else(|| "give one of these".into());
             format!(
-                "{name}: '{}' is not one of {}; {remedy}",
-                clean(text),
+                "{name}: '{text}' is not one of {}; {remedy}",
                 known.join(", ")
             )
         }
@@ -83,7 +82,7 @@ pub fn told(error: &clap::Error) -> String {
                 _ => format!("{name}: stands there twice; leave one out"),
             }
         }
-        ErrorKind::TooManyValues => format!("{name}: takes no value; leave '{}' out", clean(text)),
+        ErrorKind::TooManyValues => format!("{name}: takes no value; leave '{text}' out"),
         _ => first_line(error),
     }
 }
@@ -161,6 +160,7 @@ fn first(error: &clap::Error, kind: ContextKind) -> Option<String> {
     all(error, kind).into_iter().next()
 }
 
+/// Cleaned.
 fn all(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     match error.get(kind) {
         Some(ContextValue::String(one)) => vec![clean(one)],

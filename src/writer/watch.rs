@@ -122,7 +122,7 @@ impl Watch {
         let known = data.as_ref().map(ExtentMap::bytes);
         let seen = Seen {
             blocks: meta.blocks(),
-            data: data.as_ref().map(ExtentMap::bytes),
+            data: known,
             ..Seen::default()
         };
         Ok(Self {

@@ -117,9 +117,7 @@ fn a_wrong_byte_in_every_kib_leaves_a_small_checkpoint_that_is_read_again() {
         grouped(most)
     );
     let done = done.stdout(&line);
-    // However the lines are broken.
-    let text: Vec<&str> = done.stderr.split_whitespace().collect();
-    assert!(text.join(" ").contains(&words), "{done:?}");
+    assert!(done.unbroken().contains(&words), "{done:?}");
     let html = state.reports()[0].with_extension("html");
     let html = std::fs::read_to_string(html).unwrap();
     assert!(html.contains(&words[1..]), "not in the page");
@@ -208,9 +206,8 @@ fn a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued() {
     little_memory(&scratch, "--list").code(0);
     let words = format!("{} --resume --yes", image.display());
     let done = little_memory(&scratch, &words).code(5);
-    let text: Vec<&str> = done.stderr.split_whitespace().collect();
     let least = format!("at least {} bytes in at most", grouped(16 * number));
-    assert!(text.join(" ").contains(&least), "{done:?}");
+    assert!(done.unbroken().contains(&least), "{done:?}");
     small(&scratch.state().reports()[0]);
     let (least, _) = amount(&scratch.state().report()["mismatches"]);
     assert_eq!(least, 16 * number);

@@ -87,9 +87,12 @@ fn a_restart_says_what_it_forgets() {
         .to_string();
     let file = state.pending()[0].display().to_string();
     let restart = |options: &str| {
-        let done = scratch.wipe(&image).arg("--restart").words(options).code(0);
-        let said: Vec<&str> = done.stderr.split_whitespace().collect();
-        said.join(" ")
+        scratch
+            .wipe(&image)
+            .arg("--restart")
+            .words(options)
+            .code(0)
+            .unbroken()
     };
     for (options, word) in [("--dry-run", "Forgets"), ("--yes --verify none", "forgets")] {
         let said = restart(options);
@@ -165,11 +168,7 @@ fn a_file_that_is_no_disk_is_called_what_it_is() {
         let filler = if what.ends_with("a text") { b'\n' } else { 0 };
         bytes.resize(64 << 10, filler);
         std::fs::write(&file, bytes).unwrap();
-        let said = |options: &str| {
-            let done = scratch.wipe(&file).words(options).code(0);
-            let said: Vec<&str> = done.stderr.split_whitespace().collect();
-            said.join(" ")
-        };
+        let said = |options: &str| scratch.wipe(&file).words(options).code(0).unbroken();
         let card = said("--dry-run");
         assert!(card.contains(&format!("Warning {what}")), "{card}");
         let log = said("--yes");

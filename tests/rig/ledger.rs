@@ -40,11 +40,10 @@ campaign planted [LEDGER [BUG]]
 /// Runs what the words ask for, one seed after the other.
 pub fn run(words: &[String]) -> ExitCode {
     match words {
-        [name] if name == "planted" => Some(planted_bugs(None, None)),
-        [name, ledger] if name == "planted" => Some(planted_bugs(Some(Path::new(ledger)), None)),
-        [name, ledger, bug] if name == "planted" => {
-            Some(planted_bugs(Some(Path::new(ledger)), Some(bug)))
-        }
+        [name, rest @ ..] if name == "planted" && rest.len() <= 2 => Some(planted_bugs(
+            rest.first().map(Path::new),
+            rest.get(1).map(String::as_str),
+        )),
         [name, range] => seeds(name, range, None),
         [name, range, ledger] => seeds(name, range, Some(Path::new(ledger))),
         _ => None,

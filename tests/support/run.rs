@@ -382,6 +382,12 @@ impl Done {
             .collect()
     }
 
+    /// What stderr says, however its lines are broken.
+    pub fn unbroken(&self) -> String {
+        let words: Vec<&str> = self.stderr.split_whitespace().collect();
+        words.join(" ")
+    }
+
     /// The line of a finished wipe with full read-back.
     pub fn wiped(self, target: &Path, size: u64) -> Self {
         let line = format!(
