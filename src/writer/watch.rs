@@ -461,6 +461,11 @@ mod tests {
         Plan::new(vec![pass; passes]).unwrap()
     }
 
+    fn checkpoint() -> Checkpoint {
+        let disk = crate::device::example::disk().identity;
+        Checkpoint::begin(disk, plan(1), 4096, "01".into(), "now")
+    }
+
     fn at(pass: usize, position: u64) -> State {
         let phase = Phase::Write;
         State {
@@ -561,13 +566,7 @@ mod tests {
         let Some((file, watch)) = watched(SIZE, Role::Image, SIZE) else {
             return;
         };
-        let mut checkpoint = Checkpoint::begin(
-            crate::device::example::disk().identity,
-            plan(1),
-            4096,
-            "01".into(),
-            "now",
-        );
+        let mut checkpoint = checkpoint();
         watch.note(&mut checkpoint);
         let before = checkpoint.file.unwrap();
         punch(&file, 512 * KIB, 8 * KIB);
@@ -638,13 +637,7 @@ mod tests {
         assert_eq!(watch.data, None);
         watch.look(&at(0, 0), &plan(1)).unwrap();
         assert_eq!(found(&watch), []);
-        let mut checkpoint = Checkpoint::begin(
-            crate::device::example::disk().identity,
-            plan(1),
-            4096,
-            "01".into(),
-            "now",
-        );
+        let mut checkpoint = checkpoint();
         watch.note(&mut checkpoint);
         punch(&file, 64 * KIB * KIB, 4 * KIB * KIB);
         watch.glance().unwrap();

@@ -11,7 +11,7 @@ use fuser::{
 };
 
 use super::disk::Machine;
-use crate::support::device::quietly;
+use crate::support::device::unmount;
 
 const TTL: Duration = Duration::from_secs(3600);
 /// Inode of the first disk; the root is 1.
@@ -172,12 +172,7 @@ impl Drop for Served {
     fn drop(&mut self) {
         // The kernel lets go of a loop device some time after it was detached, and
         // until then the mount is busy.
-        for _ in 0..250 {
-            if quietly("umount", &[self.folder.as_os_str()]) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        unmount(&self.folder, 250);
         drop(self.session.take());
     }
 }

@@ -215,12 +215,17 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        for _ in 0..50 {
-            if quietly("umount", &[self.point.as_os_str()]) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        unmount(&self.point, 50);
+    }
+}
+
+/// Unmounts what may be busy for a moment, at so many tries 20 ms apart.
+pub fn unmount(point: &Path, tries: u32) {
+    for _ in 0..tries {
+        if quietly("umount", &[point.as_os_str()]) {
+            return;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
