@@ -121,7 +121,10 @@ impl fmt::Display for Finding {
             ),
             Self::ClockSet { by_ms, times } => {
                 let sign = if *by_ms < 0 { "-" } else { "+" };
-                let by = span(Duration::from_millis(by_ms.unsigned_abs()));
+                // Rounded: a clock that is also slewed is a few milliseconds off.
+                let by = span(Duration::from_secs(
+                    by_ms.unsigned_abs().saturating_add(500) / 1000,
+                ));
                 match times {
                     0 | 1 => write!(f, "the clock was set during this wipe (by {sign}{by})")?,
                     _ => write!(
