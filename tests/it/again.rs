@@ -45,9 +45,8 @@ const OPTIONS: &str = "-b 64K --checkpoint-every 1M --yes --rate-limit 8M";
 fn begun(wipe: Wipe, scratch: &Scratch, bytes: u64) -> Running {
     let state = scratch.state();
     let mut run = wipe.words(OPTIONS).start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= bytes)
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= bytes
     });
     run
 }

@@ -78,9 +78,8 @@ fn a_wrong_byte_in_every_kib_leaves_a_small_checkpoint_that_is_read_again() {
     let (image, state) = (scratch.tagged("old.img", SIZE), scratch.state());
     let options = "-b 64K --threads 2 --checkpoint-every 1M";
     let stop = |mut run: crate::support::run::Running, from: u64| {
-        run.until("far enough", |_| {
-            let checkpoint = state.try_checkpoint();
-            checkpoint.is_some_and(|value| number(&value, "verified") >= from)
+        run.until_saved(&state, "far enough", |value| {
+            number(value, "verified") >= from
         });
         run.signal(SIGINT);
         run.wait().killed_by(SIGINT)
@@ -163,9 +162,8 @@ fn stopped(scratch: &Scratch, image: &Path) -> Value {
     let state = scratch.state();
     let slow = "-b 64K --threads 2 --checkpoint-every 1M --rate-limit 8M";
     let mut run = scratch.wipe(image).yes().words(slow).start();
-    run.until("something read back", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "verified") >= 2 * MIB)
+    run.until_saved(&state, "something read back", |value| {
+        number(value, "verified") >= 2 * MIB
     });
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
@@ -305,10 +303,7 @@ fn more_bad_sectors_than_are_kept_are_joined_and_the_rest_is_wiped() {
             None => wipe.code(3),
             Some(field) => {
                 let mut run = wipe.words("--rate-limit 16M").start();
-                run.until(field, |_| {
-                    let checkpoint = state.try_checkpoint();
-                    checkpoint.is_some_and(|value| number(&value, field) >= 5 * MIB)
-                });
+                run.until_saved(&state, field, |value| number(value, field) >= 5 * MIB);
                 run.signal(SIGINT);
                 run.wait().killed_by(SIGINT);
                 let resume = scratch.wipe(disk.path()).words("--resume --yes");

@@ -102,10 +102,7 @@ impl Small {
 
 fn begun(wipe: Wipe, state: &State) -> Running {
     let mut run = wipe.start();
-    run.until("a megabyte", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
-    });
+    run.until_saved(state, "a megabyte", |value| number(value, "written") >= MIB);
     run
 }
 
@@ -203,9 +200,8 @@ fn room_is_kept_over_an_interrupt_and_a_kill_and_given_back_in_the_end() {
             .words("--resume --yes")
             .words(slow)
             .start();
-        run.until("some more", |_| {
-            let checkpoint = state.try_checkpoint();
-            checkpoint.is_some_and(|value| number(&value, "written") > ahead + MIB)
+        run.until_saved(&state, "some more", |value| {
+            number(value, "written") > ahead + MIB
         });
         run.signal(SIGKILL);
         run.wait().killed_by(SIGKILL);
@@ -614,10 +610,7 @@ fn what_is_worse_than_a_lost_record_keeps_its_code() {
     let wipe = scratch.wipe(&image).yes().words(SLOW).stdout(full());
     let mut run = wipe.start();
     let state = scratch.state();
-    run.until("the read-back", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| value["phase"] == "verify")
-    });
+    run.until_saved(&state, "the read-back", |value| value["phase"] == "verify");
     let file = File::options().write(true).open(&image).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[1; 512], SIZE - 600).unwrap();
     file.sync_all().unwrap();

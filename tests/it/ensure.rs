@@ -125,9 +125,8 @@ fn ensure_continues_what_is_unfinished() {
         .yes()
         .words("--rate-limit 4M");
     let mut run = slow.start();
-    run.until("it has written something", |_| {
-        let written = |json: serde_json::Value| json["written"].as_u64() > Some(0);
-        scratch.state().try_checkpoint().is_some_and(written)
+    run.until_saved(&scratch.state(), "it has written something", |json| {
+        json["written"].as_u64() > Some(0)
     });
     run.signal(nix::sys::signal::Signal::SIGINT);
     run.wait().killed_by(nix::sys::signal::Signal::SIGINT);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nix::sys::signal::Signal::SIGCONT;
+
 use crate::support::content::{Content, check};
 use crate::support::device::{Loop, Mount, Served, SlowDisk, Traits, size_of_its_own};
 use crate::support::run::{Done, Running};
@@ -157,9 +159,8 @@ fn an_image_whose_server_is_killed_has_no_bad_sectors() {
     let mut served = Served::over(&scratch, &image, &traits);
     let state = scratch.state();
     let mut run = scratch.wipe(served.path()).words(OPTIONS).start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= 3 * MIB
     });
     served.kill();
     let done = run.wait().code(1);
@@ -193,9 +194,8 @@ fn begun(scratch: &Scratch, target: &Path) -> Running {
     let state = scratch.state();
     let wipe = scratch.wipe(target).words(OPTIONS);
     let mut run = wipe.words("--rate-limit 4M").start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= 3 * MIB
     });
     run
 }
@@ -257,14 +257,17 @@ fn a_device_that_shrinks_is_said_to_have_shrunk() {
     let device = Loop::over(lower.path());
     let wipe = scratch.wipe(device.path()).words(OPTIONS);
     let state = scratch.state();
-    let mut run = wipe.words("--rate-limit 8M").start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    let mut run = wipe.words("--rate-limit 2M").start();
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= 3 * MIB
     });
+    // All at once, for the run: a write in between finds the upper one larger
+    // than what it is over.
+    run.stop();
     sh!("truncate", "-s", (7 * MIB).to_string(), image);
     sh!("losetup", "-c", lower.path());
     sh!("losetup", "-c", device.path());
+    run.signal(SIGCONT);
     let done = run.wait().code(1);
     let done = ended_without_bad_sectors(&scratch, done, device.path(), 3 * MIB);
     done.says(&["its size was 17825792 bytes and is now 7340032"]);

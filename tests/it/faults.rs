@@ -83,9 +83,8 @@ fn an_error_after_ctrl_c_does_not_hide_it() {
     let fault = "pwrite64:error=ENOSPC:delay_enter=1500000:when=40+";
     let mut run = wipe.injected(fault).start();
     let state = scratch.state();
-    run.until("two megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 2 * MIB)
+    run.until_saved(&state, "two megabytes", |value| {
+        number(value, "written") >= 2 * MIB
     });
     std::thread::sleep(Duration::from_millis(300));
     run.signal(SIGINT);
@@ -134,9 +133,8 @@ fn resized_from(was: u64, phase: &str, options: &str, size: u64, codes: &[i32]) 
     } else {
         "verified"
     };
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| value["phase"] == phase && number(&value, field) >= 3 * MIB)
+    run.until_saved(&state, "some megabytes", |value| {
+        value["phase"] == phase && number(value, field) >= 3 * MIB
     });
     let file = OpenOptions::new().write(true).open(&image).unwrap();
     file.set_len(size).unwrap();
@@ -195,9 +193,8 @@ fn a_sector_that_went_unreadable_does_not_stop_a_resume() {
     let mut run = wipe
         .words("--rate-limit 8M --checkpoint-every 1M -b 64K")
         .start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= 3 * MIB
     });
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);

@@ -48,10 +48,7 @@ fn wipe(scratch: &Scratch, disk: &Path, stop: Stop, code: i32) -> Done {
     } else {
         "verified"
     };
-    run.until(field, |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, field) >= 5 * MIB)
-    });
+    run.until_saved(&state, field, |value| number(value, field) >= 5 * MIB);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     let resume = scratch.wipe(disk).words("--resume --yes");

@@ -75,7 +75,7 @@ fn what_belongs_to_an_unfinished_wipe_or_to_somebody_else_stays() {
     let (state, image) = (scratch.state(), scratch.tagged("old.img", 4 * MIB));
     let slow = "-s zero -b 64K --checkpoint-every 1M --rate-limit 1M";
     let mut run = scratch.wipe(&image).yes().words(slow).start();
-    run.until("it has begun", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "it has begun", |_| true);
     run.signal(Signal::SIGKILL);
     run.wait().killed_by(Signal::SIGKILL);
     for name in [

@@ -274,7 +274,7 @@ fn a_running_wipe_is_told_from_one_that_was_killed() {
         .yes()
         .words("-s zero --rate-limit 1M -b 64K --checkpoint-every 1M")
         .start();
-    run.until("a checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "a checkpoint", |_| true);
     let disk = entry(&json(&scratch), device.path());
     assert_eq!(disk["state_text"], "in use, unfinished", "{disk}");
     let text = || scratch.wipeit().arg("--list").code(0).stdout;

@@ -92,9 +92,8 @@ fn a_resume_without_threads_leaves_the_checkpoint_as_it_was() {
     let image = scratch.tagged("old.img", size);
     let begun = scratch.wipe(&image).yes();
     let mut run = begun.words("--rate-limit 2M --checkpoint-every 1M").start();
-    run.until("a checkpoint", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| value["written"].as_u64() >= Some(MIB))
+    run.until_saved(&state, "a checkpoint", |value| {
+        value["written"].as_u64() >= Some(MIB)
     });
     run.signal(nix::sys::signal::Signal::SIGINT);
     run.wait().killed_by(nix::sys::signal::Signal::SIGINT);

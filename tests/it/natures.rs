@@ -212,7 +212,7 @@ fn a_resumed_wipe_still_knows_of_the_lower_layer() {
         .words("--rate-limit 1M --checkpoint-every 1M");
     let mut run = slow.start();
     let state = scratch.state();
-    run.until("a checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "a checkpoint", |_| true);
     run.signal(nix::sys::signal::Signal::SIGKILL);
     let _ = run.wait();
     let done = scratch.wipe(&image).yes().arg("--resume").run();

@@ -383,7 +383,7 @@ fn a_full_state_disk_does_not_stop_a_wipe_and_is_announced() {
         .state(&dir)
         .words("-s zero --rate-limit 8M -b 64K --checkpoint-every 1M")
         .start();
-    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its first checkpoint", |_| true);
     let path = fill(mount.point());
     run.until("a warning", |run| run.stderr().contains("checkpoint"));
     let stood = number(&state.checkpoint(), "written");
@@ -408,14 +408,13 @@ fn a_state_disk_that_is_full_for_a_while_is_used_again() {
         .state(&dir)
         .words("-s zero --rate-limit 8M -b 64K --checkpoint-every 1M --verify none")
         .start();
-    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its first checkpoint", |_| true);
     let path = fill(mount.point());
     run.until("a warning", |run| run.stderr().contains("checkpoint"));
     let stood = number(&state.checkpoint(), "written");
     std::fs::remove_file(path).unwrap();
-    run.until("a newer checkpoint", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") > stood)
+    run.until_saved(&state, "a newer checkpoint", |value| {
+        number(value, "written") > stood
     });
     run.wait().code(0);
     check(&image, 0, size, &Content::Zero);
@@ -447,9 +446,8 @@ impl Waiting {
             .state(state.path())
             .words("--passes 2 --rate-limit 8M -b 64K --checkpoint-every 1M")
             .start();
-        run.until("some megabytes", |_| {
-            let checkpoint = state.try_checkpoint();
-            checkpoint.is_some_and(|value| number(&value, "written") >= 2 * MIB)
+        run.until_saved(&state, "some megabytes", |value| {
+            number(value, "written") >= 2 * MIB
         });
         let fill = fill(mount.point());
         run.until("a word that it waits", |run| {

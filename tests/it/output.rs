@@ -110,7 +110,7 @@ fn a_terminal_that_hangs_up_does_not_stop_a_wipe() {
             .stderr(copy())
             .start();
         let state = scratch.state();
-        run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+        run.until_saved(&state, "its first checkpoint", |_| true);
         drop(pty);
         run.wait().code(0);
         assert_wiped(&scratch, SIZE);
@@ -209,7 +209,7 @@ fn a_terminal_that_was_stopped_does_not_stop_a_wipe() {
             .limit(20)
             .start();
         let state = scratch.state();
-        run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+        run.until_saved(&state, "its first checkpoint", |_| true);
         // Ctrl+S
         terminal.types("\x13");
         run.wait().code(0);
@@ -251,7 +251,7 @@ fn a_state_directory_cannot_forge_a_line() {
     let state = State::at(dir.clone());
     run = run.arg("--checkpoint-every").arg("1M");
     let mut run = run.start();
-    run.until("its checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its checkpoint", |_| true);
     run.signal(SIGINT);
     honest(&run.wait().killed_by(SIGINT));
     honest(&done().arg("--yes").code(4).one_line());

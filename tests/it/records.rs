@@ -131,7 +131,7 @@ fn a_wipe_lists_what_it_supersedes_before_its_first_byte_and_its_record_keeps_it
     let slow = scratch.wipe(&image).yes().words("--rate-limit 64K -b 4K");
     let mut run = slow.start();
     let state = scratch.state();
-    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its first checkpoint", |_| true);
     run.signal(SIGKILL);
     run.wait().killed_by(SIGKILL);
     let third = state.checkpoint();

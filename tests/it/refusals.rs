@@ -398,7 +398,7 @@ fn long_run(scratch: &Scratch, target: &Path) -> Running {
         .words("--rate-limit 256K -b 64K")
         .start();
     let state = scratch.state();
-    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its first checkpoint", |_| true);
     run
 }
 

@@ -200,9 +200,7 @@ fn of_two_wipes_at_once_the_later_does_not_replace_the_report_of_the_other() {
         );
         let wipe = |image: &Path| scratch.wipe(image).yes().args(["--report", name]);
         let mut slow = wipe(&one).words("--rate-limit 4M").start();
-        slow.until("it has begun", |_| {
-            scratch.state().try_checkpoint().is_some()
-        });
+        slow.until_saved(&scratch.state(), "it has begun", |_| true);
         slow.signal(SIGSTOP);
         wipe(&two).run().wiped(&two, MIB);
         let before = text(&scratch.join(name));
@@ -219,9 +217,8 @@ fn interrupted(scratch: &Scratch, image: &Path, words: &[&str]) {
     let wipe = scratch.wipe(image).yes().args(words);
     let wipe = wipe.words("--rate-limit 4M --checkpoint-every 1M -b 64K");
     let mut run = wipe.start();
-    run.until("a megabyte", |_| {
-        let checkpoint = scratch.state().try_checkpoint();
-        checkpoint.is_some_and(|value| value["written"].as_u64() >= Some(MIB))
+    run.until_saved(&scratch.state(), "a megabyte", |value| {
+        value["written"].as_u64() >= Some(MIB)
     });
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
@@ -274,9 +271,7 @@ fn a_place_that_went_away_is_said_loudly_and_the_record_stands() {
     std::fs::create_dir(&folder).unwrap();
     let wipe = scratch.wipe(&image).yes().words("--report out/r.html");
     let mut run = wipe.words("--rate-limit 4M").start();
-    run.until("it has begun", |_| {
-        scratch.state().try_checkpoint().is_some()
-    });
+    run.until_saved(&scratch.state(), "it has begun", |_| true);
     std::fs::remove_dir(&folder).unwrap();
     let done = run.wait().code(7);
     assert!(done.stdout.ends_with("0 differ\n"), "{done:?}");

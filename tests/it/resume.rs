@@ -85,9 +85,7 @@ impl Stopped {
             .words(SLOW)
             .words(options)
             .start();
-        run.until("the place to stop", |_| {
-            state.try_checkpoint().is_some_and(|value| reached(&value))
-        });
+        run.until_saved(&state, "the place to stop", reached);
         run.signal(by);
         run.wait().killed_by(by);
     }
@@ -169,9 +167,8 @@ fn resume_without_a_target_finds_the_device_under_another_name() {
     let state = scratch.state();
     let device = Loop::over(&image);
     let mut run = scratch.wipe(device.path()).yes().words(SLOW).start();
-    run.until("some megabytes", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= 3 * MIB)
+    run.until_saved(&state, "some megabytes", |value| {
+        number(value, "written") >= 3 * MIB
     });
     run.signal(SIGTERM);
     run.wait().killed_by(SIGTERM);
@@ -338,16 +335,12 @@ fn a_mismatch_found_before_an_interrupt_is_not_forgotten() {
         .yes()
         .words("--rate-limit 6M -b 64K --checkpoint-every 1M")
         .start();
-    run.until("the read-back", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| value["phase"] == "verify")
-    });
+    run.until_saved(&state, "the read-back", |value| value["phase"] == "verify");
     // Ahead of it someone writes, and it goes over that.
     let at = SIZE - 4 * MIB;
     stopped.spoil(at, 1);
-    run.until("the spoilt place", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "verified") > at + MIB)
+    run.until_saved(&state, "the spoilt place", |value| {
+        number(value, "verified") > at + MIB
     });
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
@@ -572,7 +565,7 @@ fn very_little_written_asks_again() {
         .yes()
         .words("--rate-limit 64K -b 4K")
         .start();
-    run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "its first checkpoint", |_| true);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     assert!(number(&state.checkpoint(), "written") < MIB);

@@ -47,10 +47,7 @@ fn a_scheme_goes_on_after_an_interrupt_with_the_passes_that_it_drew() {
     let wipe = scratch.wipe(&image).yes().words("--scheme dod-ece -b 64K");
     let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
     let state = scratch.state();
-    run.until("the third pass", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "pass") == 3)
-    });
+    run.until_saved(&state, "the third pass", |value| number(value, "pass") == 3);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     let before = state.checkpoint();

@@ -65,9 +65,8 @@ fn time_in_which_the_program_is_stopped_is_no_work() {
     let image = scratch.tagged("old.img", size);
     let wipe = scratch.wipe(&image).yes().words("--verify none");
     let mut run = wipe.words("--rate-limit 4M --checkpoint-every 1M").start();
-    run.until("a checkpoint", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
+    run.until_saved(&state, "a checkpoint", |value| {
+        number(value, "written") >= MIB
     });
     run.signal(SIGSTOP);
     pause(Duration::from_secs(STOPPED));
@@ -97,9 +96,8 @@ fn a_killed_run_has_worked_at_least_until_its_last_checkpoint() {
     let image = scratch.tagged("old.img", size);
     let wipe = scratch.wipe(&image).yes();
     let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
-    run.until("two seconds of work in a checkpoint", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| value["runs"][0]["work_ms"].as_u64() >= Some(2_000))
+    run.until_saved(&state, "two seconds of work in a checkpoint", |value| {
+        value["runs"][0]["work_ms"].as_u64() >= Some(2_000)
     });
     run.signal(SIGKILL);
     run.wait().killed_by(SIGKILL);
@@ -120,9 +118,8 @@ fn interrupted(scratch: &Scratch, options: &str) -> PathBuf {
     let image = scratch.tagged("old.img", 8 * MIB);
     let wipe = scratch.wipe(&image).yes().words(options);
     let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
-    run.until("a checkpoint", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
+    run.until_saved(&state, "a checkpoint", |value| {
+        number(value, "written") >= MIB
     });
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
@@ -197,9 +194,8 @@ fn slow(scratch: &Scratch, wrapper: &[String]) -> (SlowDisk, Running) {
     let wipe = scratch.wipe(disk.path()).yes().under(wrapper).limit(180);
     let words = "--stall-timeout 8 -b 64K --checkpoint-every 1M --verify none";
     let mut run = wipe.words(words).start();
-    run.until("a first megabyte", |_| {
-        let checkpoint = state.try_checkpoint();
-        checkpoint.is_some_and(|value| number(&value, "written") >= MIB)
+    run.until_saved(&state, "a first megabyte", |value| {
+        number(value, "written") >= MIB
     });
     (disk, run)
 }
@@ -344,7 +340,7 @@ fn a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next() {
     let mut run = wipe
         .words("--rate-limit 1536K --checkpoint-every 1M")
         .start();
-    run.until("a checkpoint", |_| state.try_checkpoint().is_some());
+    run.until_saved(&state, "a checkpoint", |_| true);
     run.signal(SIGINT);
     let done = run.wait().killed_by(SIGINT);
     done.says(&[

@@ -99,7 +99,7 @@ impl Bay {
         let wipe = self.scratch.wipe(self.path()).yes();
         let mut run = wipe.words("--rate-limit 400K -b 64K").start();
         let state = self.state();
-        run.until("its first checkpoint", |_| state.try_checkpoint().is_some());
+        run.until_saved(&state, "its first checkpoint", |_| true);
         std::thread::sleep(Duration::from_millis(300));
         run.signal(SIGKILL);
         run.wait().killed_by(SIGKILL);

@@ -226,9 +226,8 @@ fn a_pattern_keeps_its_phase_over_a_resume() {
             .words("--rate-limit 10M --checkpoint-every 1M")
             .start();
         let state = scratch.state();
-        first.until("some of it is written", |_| {
-            let checkpoint = state.try_checkpoint();
-            checkpoint.is_some_and(|value| number(&value, "written") > MIB)
+        first.until_saved(&state, "some of it is written", |value| {
+            number(value, "written") > MIB
         });
         first.signal(Signal::SIGTERM);
         first.wait().killed_by(Signal::SIGTERM);

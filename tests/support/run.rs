@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::state::State;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wipeit");
@@ -171,6 +174,8 @@ impl Wipe {
         for (name, value) in &self.env {
             command.env(name, value);
         }
+        let state = self.state.map(State::at);
+        let before = state.and_then(|state| state.first_checkpoint());
         let child = command.spawn().unwrap();
         Running {
             child,
@@ -178,6 +183,7 @@ impl Wipe {
             err,
             end: Instant::now() + self.limit,
             what: format!("{:?} {:?}", self.wrapper, self.args),
+            before,
             ended: None,
         }
     }
@@ -199,6 +205,8 @@ pub struct Running {
     err: PathBuf,
     end: Instant,
     what: String,
+    // the checkpoint of an earlier run
+    before: Option<Vec<u8>>,
     ended: Option<ExitStatus>,
 }
 
@@ -217,6 +225,23 @@ impl Running {
         if self.is_running() {
             self.signal(signal);
         }
+    }
+
+    /// Stops it, as Ctrl+Z does; none of its threads runs any more.
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        let tasks = format!("/proc/{}/task", self.pid());
+        let stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            stat.is_ok_and(|stat| {
+                stat.rsplit(") ")
+                    .next()
+                    .is_some_and(|rest| rest.starts_with('T'))
+            })
+        };
+        super::wait_until("all threads stand", Duration::from_secs(60), || {
+            std::fs::read_dir(&tasks).unwrap().all(stopped)
+        });
     }
 
     /// What was written to stderr up to now.
@@ -254,6 +279,17 @@ impl Running {
             );
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Waits until this run has saved a checkpoint of which something holds; that
+    /// of an earlier run may hold it too, if that one was stopped late.
+    pub fn until_saved(&mut self, state: &State, what: &str, holds: impl Fn(&Value) -> bool) {
+        self.until(what, |run| {
+            let saved = state.first_checkpoint();
+            let saved = saved.filter(|bytes| Some(bytes) != run.before.as_ref());
+            let value = saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            value.is_some_and(|value| holds(&value))
+        });
     }
 
     /// Waits for the end; a run that hangs is ended and fails the test.

@@ -38,8 +38,12 @@ impl State {
 
     /// The one checkpoint, if it is there.
     pub fn try_checkpoint(&self) -> Option<Value> {
-        let path = self.pending().into_iter().next()?;
-        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+        serde_json::from_slice(&self.first_checkpoint()?).ok()
+    }
+
+    /// The bytes of the first checkpoint, if there is one.
+    pub fn first_checkpoint(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.pending().into_iter().next()?).ok()
     }
 
     /// The one checkpoint.
