@@ -477,7 +477,7 @@ fn bad(record: &Record) -> Markup {
         format!("{}, in {number}", amount_text(amount))
     };
     let body = html! {
-        p { strong { (sentence(&all)) "." } " What could not be written may hold old data; what could not be "
+        p { strong { (sentence(&all)) } " What could not be written may hold old data; what could not be "
             "read was written, but cannot be compared." (joined(amount)) }
         table.list {
             thead { tr {
@@ -544,7 +544,7 @@ fn different(record: &Record) -> Markup {
         format!("{}, in {number}", amount_text(amount))
     };
     let body = html! {
-        p { strong { (sentence(&all)) "." }
+        p { strong { (sentence(&all)) }
             " Ranges of whole blocks, and the first bytes that differ in each." (joined(amount)) }
         @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::difference::Wrap::capacity) {
             p.warning { "Addresses wrap: the drive has at most " (bytes_text(capacity))
@@ -726,10 +726,10 @@ fn reach(record: &Record) -> Markup {
     section("What overwriting does not reach", &body)
 }
 
-/// With a capital letter and a full stop.
+/// With a capital letter and one full stop.
 fn sentence(text: &str) -> String {
     let text = clean(text);
-    let mut chars = text.chars();
+    let mut chars = text.trim_end_matches('.').chars();
     chars.next().map_or(String::new(), |first| {
         format!("{}{}.", first.to_uppercase(), chars.as_str())
     })

@@ -11,6 +11,7 @@ mod errors;
 mod facts;
 mod faults;
 mod faulty;
+mod golden;
 mod input;
 mod interrupts;
 mod judge;
@@ -76,6 +77,7 @@ pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
         words::cases(),
         faults::cases(),
         faulty::cases(),
+        golden::cases(),
     ]
     .into_iter()
     .flatten()
