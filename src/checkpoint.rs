@@ -6,7 +6,7 @@ pub mod json;
 mod lists;
 
 use std::fmt;
-use std::io::{self, Cursor, Read, Seek};
+use std::io::{self, Read, Seek};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -436,12 +436,13 @@ impl Checkpoint {
         places.iter().map(compared).sum()
     }
 
+    #[cfg(test)]
     /// Reads a checkpoint from its bytes.
     ///
     /// # Errors
     /// When it does not parse, is of a newer version, or contradicts itself.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        match Self::read(&mut Cursor::new(bytes)) {
+        match Self::read(&mut std::io::Cursor::new(bytes)) {
             Ok(this) => Ok(this),
             Err(Unread::Invalid(why)) => Err(why),
             Err(Unread::Unreadable(error)) => Err(Invalid::Corrupt(error.to_string())),

@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
-use crate::identity::{Backing, Identity, Kind, Transport, Weakness, path_to_text};
+use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
 use crate::nature::Nature;
 
 mod alive;
@@ -62,8 +62,6 @@ pub struct Host {
     pub proc: PathBuf,
     /// `/dev`.
     pub dev: PathBuf,
-    /// `/run`.
-    pub run: PathBuf,
 }
 
 /// A fact, or why it could not be read. What could not be read is never taken
@@ -394,7 +392,6 @@ impl Host {
             sys: "/sys".into(),
             proc: "/proc".into(),
             dev: "/dev".into(),
-            run: "/run".into(),
         }
     }
 
@@ -683,18 +680,6 @@ pub fn sharing_id<'a>(
         .iter()
         .filter(move |other| other.identity.kind == Kind::Disk && other.path != path)
         .filter(|other| other.identity.shares_id_with(identity))
-}
-
-/// Why no identifier proves which drive it is, by itself or as another attached
-/// one reports the same; `None` where one does. For the paths see
-/// [`sharing_id`].
-#[must_use]
-pub fn weakness(path: &Path, identity: &Identity, attached: &[Attached]) -> Option<Weakness> {
-    let shared = || {
-        let other = sharing_id(path, identity, attached).next()?;
-        Some(Weakness::Shared(other.path.clone()))
-    };
-    identity.weakness().or_else(shared)
 }
 
 fn content(block: &Block, node: &Path) -> Result<Content, String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::extent::{Amount, Extent, ExtentMap, Range, Ranges, amount, may_join, shortest};
+use crate::extent::{Amount, Extent, Range, Ranges, amount, may_join, shortest};
 use crate::size::MIB;
 use crate::text::{from_hex, to_hex};
 
@@ -138,16 +138,6 @@ impl Differences {
         self.ranges.iter()
     }
 
-    /// The ranges without what is known of them; joined ones as a whole.
-    #[must_use]
-    pub fn map(&self) -> ExtentMap<()> {
-        let mut map = ExtentMap::default();
-        for range in self.iter() {
-            map.insert(range.extent, ());
-        }
-        map
-    }
-
     /// Those that have a part in `within`, in order.
     pub fn touching(&self, within: Extent) -> impl Iterator<Item = &Range<First>> + '_ {
         self.ranges.touching(within)
@@ -157,11 +147,6 @@ impl Differences {
     pub fn insert(&mut self, difference: Difference) {
         let Difference { extent, first } = difference;
         self.ranges.insert(extent, 0, first, earlier);
-    }
-
-    /// Takes out what differs in a range.
-    pub fn remove(&mut self, within: Extent) {
-        self.ranges.remove(within);
     }
 
     /// Whether nothing differs.

@@ -193,11 +193,6 @@ impl Display {
         })
     }
 
-    /// See [`StatusHandle::status`].
-    pub fn status(&self) {
-        self.handle().status();
-    }
-
     /// For the thread that gets USR1.
     #[must_use]
     pub fn handle(&self) -> StatusHandle {

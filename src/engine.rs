@@ -45,6 +45,7 @@ use crate::strategy;
 
 pub use joined::Joined;
 pub use proof::{Proof, prove, prove_all};
+#[cfg(not(wipeit_alone))]
 pub use verify::differing;
 
 /// Bytes that a crash may cost at most: the longest interval between
@@ -264,12 +265,6 @@ impl Settings {
     #[must_use]
     pub fn with_stall(self, stall: Option<Duration>) -> Self {
         Self { stall, ..self }
-    }
-
-    /// Bytes of a chunk.
-    #[must_use]
-    pub fn chunk(&self) -> u64 {
-        self.chunk
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use bad::{Bad, BadMap, BadRange, BadState, During};
-pub use ranges::{Amount, Gap, Range, Ranges, amount, may_join, shortest};
+pub use bad::{Bad, BadMap, BadState, During};
+pub use ranges::{Amount, Range, Ranges, amount, may_join, shortest};
 
 /// A range of bytes: `start..start + length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -160,16 +160,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
         gaps
     }
 
-    /// The same ranges without their values.
-    #[must_use]
-    pub fn shape(&self) -> ExtentMap<()> {
-        let mut shape = ExtentMap::default();
-        for (extent, _) in self.iter() {
-            shape.insert(extent, ());
-        }
-        shape
-    }
-
     /// Bytes in the map.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -177,24 +167,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
             .iter()
             .map(|(start, (end, _))| end - start)
             .sum()
-    }
-
-    /// Number of ranges.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ranges.len()
-    }
-
-    /// Whether nothing is in the map.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
-    /// One past the last byte in the map; 0 when it is empty.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.ranges.values().next_back().map_or(0, |(end, _)| *end)
     }
 }
 
@@ -223,7 +195,7 @@ mod tests {
         map.insert(extent(10, 20), 1);
         assert_eq!(map.iter().collect::<Vec<_>>(), [(extent(0, 30), 1)]);
         map.insert(extent(30, 40), 2);
-        assert_eq!(map.len(), 2);
+        assert_eq!(map.iter().count(), 2);
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use crate::text;
 
 mod warning;
 
-pub use warning::{Warning, losses, warnings};
+pub use warning::{losses, warnings};
 
 /// A device with nothing against wiping it, at the time its facts were read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Which drive this is, and whether two identities are the same drive.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -123,32 +122,6 @@ pub struct Identity {
     /// Not compared: a drive shows other namespaces after one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nature: Option<Nature>,
-}
-
-/// Why an identifier tells a drive from others badly or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Weakness {
-    /// It reports none.
-    Missing,
-    /// What it reports is what many drives report: zeros, a row of digits, what
-    /// a maker left in.
-    Junk(String),
-    /// It is behind a USB bridge, which may report anything.
-    Bridge,
-    /// Another attached drive, at this path, reports the same.
-    Shared(PathBuf),
-}
-
-impl fmt::Display for Weakness {
-    /// After the name of the drive. What a drive reports stands in it as it is.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("reports no serial"),
-            Self::Junk(id) => write!(f, "reports \"{id}\", as many drives do"),
-            Self::Bridge => f.write_str("is behind a USB bridge, which may report any serial"),
-            Self::Shared(path) => write!(f, "reports the same as {}", path.display()),
-        }
-    }
 }
 
 /// Whether a drive is the one that was recorded.
@@ -294,17 +267,6 @@ impl Identity {
         own.is_some_and(|own| own.eq_ignore_ascii_case(serial.trim()))
     }
 
-    /// Whether it is what was recorded, but for its size: an image that grew, a
-    /// drive whose hidden area was changed.
-    #[must_use]
-    pub fn was_resized(&self, recorded: &Self) -> bool {
-        let as_before = Self {
-            size: recorded.size,
-            ..self.clone()
-        };
-        self.size != recorded.size && as_before.compare(recorded) == Comparison::Same
-    }
-
     /// Whether both show the same part of the file behind them, whichever that
     /// is; also where neither has one.
     fn shows_the_same_part(&self, recorded: &Self) -> bool {
@@ -332,23 +294,6 @@ impl Identity {
             .filter(move |_| trusted)
             .filter_map(|id| id.as_deref())
             .filter(|id| !is_junk(id))
-    }
-
-    /// Why no identifier of it proves which drive it is; `None` where one does.
-    #[must_use]
-    pub fn weakness(&self) -> Option<Weakness> {
-        if self.has_file() || self.strong_ids().next().is_some() {
-            return None;
-        }
-        let ids = [&self.serial, &self.wwn];
-        let mut reported = ids.into_iter().flatten();
-        Some(match reported.clone().find(|id| !is_junk(id)) {
-            Some(_) if self.transport == Transport::Usb => Weakness::Bridge,
-            Some(_) => Weakness::Missing,
-            None => reported
-                .next()
-                .map_or(Weakness::Missing, |id| Weakness::Junk(id.clone())),
-        })
     }
 
     /// Whether the same drive may be attached through several cables or ports,
@@ -712,35 +657,6 @@ mod tests {
         ] {
             assert!(!is_junk(good), "{good:?}");
         }
-    }
-
-    #[test]
-    fn weak_identifiers_are_known_with_the_reason() {
-        assert_eq!(disk().weakness(), None);
-        let with = |transport, serial: Option<&str>| {
-            let drive = Identity {
-                transport,
-                serial: serial.map(str::to_string),
-                wwn: None,
-                ..disk()
-            };
-            drive.weakness().map(|weakness| weakness.to_string())
-        };
-        let says = |text: &str| Some(text.to_string());
-        assert_eq!(with(Transport::Nvme, Some("S64FNE0R31")), None);
-        assert_eq!(with(Transport::Virtio, None), says("reports no serial"));
-        assert_eq!(
-            with(Transport::Sata, Some("000000000000")),
-            says("reports \"000000000000\", as many drives do")
-        );
-        assert_eq!(
-            with(Transport::Usb, Some("4C530001090822118593")),
-            says("is behind a USB bridge, which may report any serial")
-        );
-        assert_eq!(
-            with(Transport::Usb, Some("0123456789ABCDEF")),
-            says("reports \"0123456789ABCDEF\", as many drives do")
-        );
     }
 
     #[test]

@@ -19,50 +19,73 @@
 #[macro_use]
 mod planted;
 
-pub mod aftercheck;
-pub mod bounded;
-pub mod card;
-pub mod check;
-pub mod checkpoint;
-pub mod cli;
-pub mod closing;
-pub mod confirm;
-pub mod consent;
-pub mod delivery;
-pub mod device;
-pub mod difference;
-pub mod display;
-pub mod engine;
-pub mod event;
-pub mod extent;
-pub mod finding;
-pub mod guard;
-pub mod history;
-pub mod identity;
-pub mod job;
-pub mod kin;
-pub mod lineage;
-pub mod list;
-pub mod means;
-pub mod nature;
-pub mod opening;
-pub mod outcome;
-pub mod peek;
-pub mod plan;
-pub mod progress;
-pub mod report;
-pub mod resume;
-pub mod sample;
-pub mod scheme;
-pub mod session;
-pub mod signal;
-pub mod size;
-pub mod strategy;
-pub mod survey;
-pub mod text;
-pub mod timekeeper;
-pub mod tuning;
-pub mod writer;
+mod aftercheck;
+mod bounded;
+mod card;
+mod check;
+mod checkpoint;
+mod cli;
+mod closing;
+mod confirm;
+mod consent;
+mod delivery;
+mod device;
+mod difference;
+mod display;
+mod engine;
+mod event;
+mod extent;
+mod finding;
+mod guard;
+mod history;
+mod identity;
+mod job;
+mod kin;
+mod lineage;
+mod list;
+mod means;
+mod nature;
+mod opening;
+mod outcome;
+mod peek;
+mod plan;
+mod progress;
+mod report;
+mod resume;
+mod sample;
+mod scheme;
+mod session;
+mod signal;
+mod size;
+mod strategy;
+mod survey;
+mod text;
+mod timekeeper;
+mod tuning;
+mod writer;
+
+/// What the tests and the benchmark see of the house, for them alone. Without it
+/// (`--cfg wipeit_alone`) the compiler sees what nothing uses.
+#[cfg(not(wipeit_alone))]
+#[doc(hidden)]
+pub mod inside {
+    pub use crate::check::Nowhere;
+    pub use crate::checkpoint::Checkpoint;
+    pub use crate::device::{Device, Fact, Host, Medium, Mount, Node, Problem};
+    pub use crate::engine::{Control, End, Engine, MAX_INTERVAL, Presence, Settings, Target};
+    pub use crate::engine::{Journal, State, differing};
+    pub use crate::event::{Event, Observer};
+    pub use crate::extent::{Bad, BadMap, BadState, During, Extent};
+    pub use crate::guard::{Refusal, check};
+    pub use crate::identity::{Comparison, Identity, Kind, Transport};
+    pub use crate::opening::open;
+    pub use crate::outcome::Signal;
+    pub use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Plan, Verify};
+    pub use crate::progress::{Clock, Saver, StateDir};
+    pub use crate::size::{memory, parse as parse_size};
+    pub use crate::strategy::{WipeStrategy, best_generator, of as strategy_of};
+    pub use crate::tuning::Tuning;
+}
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;

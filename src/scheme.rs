@@ -205,12 +205,6 @@ impl Scheme {
         self.passes.len()
     }
 
-    /// Never: every scheme has a pass.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.passes.is_empty()
-    }
-
     /// Whether it allows this read-back.
     ///
     /// # Errors

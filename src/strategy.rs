@@ -21,9 +21,6 @@ use crate::plan::{Content, Generator};
 /// offset. From this follow resuming in the middle, reading back without a
 /// second copy, and the same bytes whatever the chunk size and thread count.
 pub trait WipeStrategy: Send + Sync {
-    /// The name as typed.
-    fn name(&self) -> &str;
-
     /// Fills `chunk` with the bytes that belong at `offset` (bytes from the
     /// start of the target).
     fn fill(&self, offset: u64, chunk: &mut [u8]);
@@ -108,7 +105,7 @@ mod tests {
                     strategy.fill(start + at as u64, &mut pieces[at..end]);
                     at = end;
                 }
-                prop_assert!(whole == pieces, "{}", strategy.name());
+                prop_assert!(whole == pieces, "{content:?}");
             }
         }
     }
@@ -155,7 +152,7 @@ mod tests {
             strategy.fill(u64::MAX - 99, &mut end);
             let mut last = [0xEE; 50];
             strategy.fill(u64::MAX - 49, &mut last);
-            assert_eq!(end[50..], last, "{}", strategy.name());
+            assert_eq!(end[50..], last, "{content:?}");
         }
     }
 }

@@ -32,7 +32,6 @@ impl Machine {
             sys: root.join("sys"),
             proc: root.join("proc"),
             dev: root.join("dev"),
-            run: root.join("run"),
         };
         for path in [
             "sys/dev/block",

@@ -867,7 +867,7 @@ fn the_smallest_interval_with_the_largest_chunk_does_not_hang() {
 #[test]
 fn settings_are_brought_into_range() {
     let chunk =
-        |chunk, workers, interval, rate| Settings::new(chunk, workers, interval, rate).chunk();
+        |chunk, workers, interval, rate| Settings::new(chunk, workers, interval, rate).chunk;
     assert_eq!(chunk(MIB, 4, 100 * MIB, None), MIB);
     assert_eq!(chunk(MIB, 4, MIB, None), MIB / 8);
     assert_eq!(chunk(5000, 4, 100 * MIB, None), 4096);

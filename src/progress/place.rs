@@ -83,12 +83,6 @@ impl Place {
         }
     }
 
-    /// The path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The folder that files are written to.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -25,10 +25,6 @@ impl Repeat {
 }
 
 impl WipeStrategy for Repeat {
-    fn name(&self) -> &'static str {
-        "pattern"
-    }
-
     fn fill(&self, offset: u64, chunk: &mut [u8]) {
         let length = self.pattern.len();
         let phase = size::memory(offset % length as u64);

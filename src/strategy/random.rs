@@ -58,10 +58,6 @@ impl Aes256Stream {
 }
 
 impl WipeStrategy for Aes256Stream {
-    fn name(&self) -> &'static str {
-        "random"
-    }
-
     fn fill(&self, offset: u64, chunk: &mut [u8]) {
         let mut stream = Ctr64LE::from_core(CtrCore::inner_iv_init(&self.0, &[0; 16].into()));
         stream.seek(offset);
@@ -101,10 +97,6 @@ impl ChaCha20Stream {
 }
 
 impl WipeStrategy for ChaCha20Stream {
-    fn name(&self) -> &'static str {
-        "random"
-    }
-
     fn fill(&self, offset: u64, chunk: &mut [u8]) {
         let mut stream = ChaCha20Legacy::new(&(*self.key.bytes()).into(), &[0; 8].into());
         stream.seek(offset);

@@ -9,10 +9,6 @@ use super::WipeStrategy;
 pub struct Zero;
 
 impl WipeStrategy for Zero {
-    fn name(&self) -> &'static str {
-        "zero"
-    }
-
     fn fill(&self, _offset: u64, chunk: &mut [u8]) {
         chunk.fill(0);
     }

@@ -8,15 +8,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use wipeit::check::Nowhere;
-use wipeit::device::Host;
-use wipeit::engine::{Control, End, Engine, MAX_INTERVAL, Presence, Settings, State, Target};
-use wipeit::event::{Event, Observer};
-use wipeit::opening;
-use wipeit::outcome::Signal;
-use wipeit::plan::{Content, KEY_BYTES, Key, Pass, Plan, Verify};
-use wipeit::strategy;
-use wipeit::tuning::Tuning;
+use wipeit::inside::{
+    Content, Control, End, Engine, Event, Host, KEY_BYTES, Key, MAX_INTERVAL, Nowhere, Observer,
+    Pass, Plan, Presence, Settings, Signal, State, Target, Tuning, Verify, best_generator, open,
+};
 
 /// The first word of the command line in this mode.
 pub const MODE: &str = "without-checkpoints";
@@ -93,7 +88,7 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     };
     let plan = Plan::new(vec![Pass { content, verify }]).context("no pass")?;
     let path = PathBuf::from(drive);
-    let opened = opening::open(&Host::real(), &path, state_dir.as_ref(), &[], "drive")
+    let opened = open(&Host::real(), &path, state_dir.as_ref(), &[], "drive")
         .map_err(|outcome| anyhow!("{outcome:?}"))?;
     let suits = Tuning::of(opened.device());
     let nobody = Nobody(Instant::now());
@@ -108,9 +103,7 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     // As every tool here does once.
     opened.writer.sync()?;
     match ended.end {
-        End::Complete if ended.state.bad.is_empty() && ended.state.mismatches.map().is_empty() => {
-            Ok(())
-        }
+        End::Complete if ended.state.bad.is_empty() && ended.state.mismatches.is_empty() => Ok(()),
         other => bail!("{other:?}"),
     }
 }
@@ -120,7 +113,7 @@ pub fn random() -> anyhow::Result<Content> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes)?;
     Ok(Content::Random {
-        generator: strategy::best_generator(),
+        generator: best_generator(),
         key: Key::new(bytes),
     })
 }

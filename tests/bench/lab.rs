@@ -178,7 +178,7 @@ impl Lab {
         let mut left = size;
         while left > 0 {
             let length = left.min(block.len() as u64);
-            image.write_all(&block[..wipeit::size::memory(length)])?;
+            image.write_all(&block[..wipeit::inside::memory(length)])?;
             left -= length;
             go_on()?;
         }

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use wipeit::size;
+use wipeit::inside::parse_size;
 
 /// Measures wipeit.
 #[derive(Debug, Parser)]
@@ -66,7 +66,7 @@ enum What {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    size::parse(text).map_err(|error| error.to_string())
+    parse_size(text).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {

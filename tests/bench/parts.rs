@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use memmap2::{Advice, MmapMut};
-use wipeit::checkpoint::Checkpoint;
-use wipeit::engine::{Journal as _, State, differing};
-use wipeit::extent::{Bad, BadMap, BadState, During, Extent};
-use wipeit::identity::{Identity, Kind, Transport};
-use wipeit::plan::{Content, Generator, KEY_BYTES, Key, Pass, Plan, Verify};
-use wipeit::progress::{Clock, Saver, StateDir};
-use wipeit::strategy::{self, WipeStrategy};
+use wipeit::inside::{
+    Bad, BadMap, BadState, Checkpoint, Clock, Content, During, Extent, Generator, Identity,
+    Journal as _, KEY_BYTES, Key, Kind, Pass, Plan, Saver, State, StateDir, Transport, Verify,
+    WipeStrategy, differing, strategy_of,
+};
 
 use crate::stats::{median, range, table};
 use crate::{Args, lab, print, say};
@@ -81,14 +79,14 @@ fn chunks(rounds: u32, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> 
             lab::go_on()
         };
         for (name, content) in contents()? {
-            let strategy = strategy::of(&content);
+            let strategy = strategy_of(&content);
             sample(format!("fill: {name}"), &mut |offset| {
                 strategy.fill(offset, black_box(buffer));
                 Ok(())
             })?;
         }
         for (name, content) in contents()? {
-            let strategy = strategy::of(&content);
+            let strategy = strategy_of(&content);
             // What repeats is compared with a buffer that all share.
             if strategy.period().is_some() {
                 continue;

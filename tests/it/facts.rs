@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wipeit::device::{Device, Fact, Host, Medium, Mount, Node, Problem};
-use wipeit::guard::{Refusal, check};
-use wipeit::identity::{Comparison, Kind, Transport};
+use wipeit::inside::{
+    Comparison, Device, Fact, Host, Kind, Medium, Mount, Node, Problem, Refusal, Transport, check,
+};
 
 use crate::support::device::Loop;
 use crate::support::{LOOP, MIB, Need, cases, wait_until};

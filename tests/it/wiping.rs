@@ -326,8 +326,8 @@ fn both_streams_are_openssls_at_every_offset() {
         ]});
         let theirs = Content::of(&plan, 1);
         let ours = serde_json::from_value(plan["plan"].clone()).unwrap();
-        let ours: wipeit::plan::Plan = ours;
-        let ours = wipeit::strategy::of(&ours.pass(0).content);
+        let ours: wipeit::inside::Plan = ours;
+        let ours = wipeit::inside::strategy_of(&ours.pass(0).content);
         for offset in [
             0,
             1,

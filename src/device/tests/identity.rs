@@ -306,40 +306,6 @@ fn behind_a_usb_bridge_with_a_junk_serial_that_of_the_drive_is_taken() {
         .map(|other| other.name.as_str())
         .collect();
     assert_eq!(sharing, ["sdc"]);
-    let says = |name: &str| {
-        let disk = machine.look(name);
-        weakness(&disk.path, &disk.identity, &attached).map(|why| why.to_string())
-    };
-    assert_eq!(
-        says("sdb").as_deref(),
-        Some("reports \"000000000000\", as many drives do")
-    );
-    assert_eq!(
-        says("sda").as_deref(),
-        Some("is behind a USB bridge, which may report any serial")
-    );
-}
-
-#[test]
-fn a_good_identifier_that_two_attached_drives_report_is_weak() {
-    let machine = Machine::usual();
-    machine.disk("sdb", id(1008, 16));
-    for name in ["sda", "sdaa"] {
-        machine.set(name, &[("device/wwid", "naa.5000c500d1a2b3c4")]);
-    }
-    machine.set("sdb", &[("device/wwid", "naa.5000c500d1a2b3c5")]);
-    let attached = machine.host.attached();
-    let says = |name: &str| {
-        let disk = machine.look(name);
-        let Node::Block { whole_path, .. } = &disk.node else {
-            panic!("{name} is no block device");
-        };
-        weakness(whole_path, &disk.identity, &attached)
-    };
-    let other = machine.host.dev.join("sdaa");
-    assert_eq!(says("sda"), Some(Weakness::Shared(other.clone())));
-    assert_eq!(says("sda1"), Some(Weakness::Shared(other)));
-    assert_eq!(says("sdb"), None);
 }
 
 #[test]

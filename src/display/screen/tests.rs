@@ -261,7 +261,7 @@ fn a_terminal_that_stands_still_holds_neither_the_run_nor_its_end() {
     for i in 0..5000 {
         display.event(Event::Progress(at(Phase::Write, i)));
         display.event(Event::SaveRecovered);
-        display.status();
+        display.handle().status();
     }
     assert!(began.elapsed() < s(1), "{:?}", began.elapsed());
     assert!(display.shared.lost.load(Ordering::SeqCst) > 0);
