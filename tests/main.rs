@@ -43,16 +43,17 @@ fn main() -> std::process::ExitCode {
     // Most tests wait for a rate limit or a slow disk, not for a processor.
     let cpus = std::thread::available_parallelism().map_or(2, usize::from);
     args.test_threads.get_or_insert(2 * cpus);
-    let alone = libtest_mimic::Arguments {
-        test_threads: Some(1),
+    let machines = libtest_mimic::Arguments {
+        test_threads: Some(if one_by_one { 1 } else { 2 }),
         ..args.clone()
     };
-    // The tests in the machine take turns. One after the other they take as long as
-    // all the rest, so they run beside it.
+    // The tests in the machine take longer than all the rest, so they run beside it:
+    // one at a time, and two when it is over.
     let ended = std::thread::scope(|scope| {
-        let machine = || libtest_mimic::run(&alone, it::in_the_machine());
+        let machine = || libtest_mimic::run(&machines, it::in_the_machine());
         let beside = (!one_by_one).then(|| scope.spawn(machine));
         let rest = libtest_mimic::run(&args, it::on_this_host());
+        support::vm::one_more();
         let machine = beside.map_or_else(machine, |beside| beside.join().unwrap());
         [rest, machine]
     });

@@ -84,7 +84,7 @@ pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
     .collect()
 }
 
-/// Those in the virtual machine, one at a time.
+/// Those in the virtual machine.
 pub fn in_the_machine() -> Vec<libtest_mimic::Trial> {
     [
         vm::cases(),

@@ -107,7 +107,6 @@ fn on_exfat_a_state_directory_does_all_that_it_does_elsewhere() {
 
 fn does_all(fs: Fs) {
     let machine = Machine::new()
-        .restored()
         .blank("virtio,name=state,serial=STATE", STATE)
         .disk("scsi", 4 * MIB)
         .disk("scsi", 4 * MIB);
@@ -176,7 +175,6 @@ fn does_all(fs: Fs) {
 
 fn an_unfinished_wipe_moves_from_vfat_to_ext4_and_on_to_exfat() {
     let machine = Machine::new()
-        .restored()
         .blank("virtio,name=fat,serial=FAT", STATE)
         .blank("virtio,name=ext,serial=EXT", 16 * MIB)
         .blank("virtio,name=exfat,serial=EXFAT", STATE)
@@ -344,7 +342,6 @@ fn the_same_finds_a_build_that_renames_its_checkpoints_on_fat() {
 /// what is wrong with the first that is wrong.
 fn sweep(machine: Machine, before: &str, fs: Fs) -> Result<Judged, String> {
     let machine = machine
-        .restored()
         .blank("virtio,name=state,serial=STATE,log", STATE)
         .disk("virtio,name=target,serial=TARGET,log", TARGET);
     let image = machine.image("state");
@@ -376,7 +373,6 @@ type Judged = [usize; 4];
 /// files, and the program looks at them here.
 fn look(kind: &str, cuts: &[Left]) -> Result<Judged, String> {
     let machine = Machine::new()
-        .restored()
         .blank("virtio,name=state,serial=STATE", STATE)
         .blank("virtio,name=files,serial=FILES", 256 * MIB);
     let mut media = File::create(machine.folder().join("state.media")).unwrap();

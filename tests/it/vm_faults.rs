@@ -579,7 +579,7 @@ fn a_drive_that_only_says_it_flushes_is_found_out_after_a_power_cut() {
     let lying = [
         ("lost512", "nvme,flush=lie", 16 * MIB),
         ("lost4096", "scsi,lbs=4096,flush=lie", 16 * MIB),
-        ("torn512", "sata,keep=random,flush=lie", 16 * MIB),
+        ("torn512", "scsi,keep=random,flush=lie", 16 * MIB),
         ("read4096", "scsi,lbs=4096,flush=lie", 16 * MIB),
         ("done512", "virtio,flush=lie", MEDIUM),
         ("done4096", "nvme,lbs=4096,flush=lie", MEDIUM),

@@ -42,7 +42,6 @@ old() {
 fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
     for options in ["", "-s zero"] {
         let machine = Machine::new()
-            .restored()
             .disk("scsi,serial=DUAL", SIZE)
             .path("scsi,path-to=scsi0");
         let boot = machine
@@ -96,7 +95,6 @@ fn a_drive_with_two_paths_is_resumed_by_either_and_locked_on_both() {
 fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_named() {
     // Blank, and silent about its ports.
     let machine = Machine::new()
-        .restored()
         .blank("scsi,serial=DUAL,no-ports", SIZE)
         .path("scsi,path-to=scsi0,no-ports")
         // Two drives with a copied name, which look the same.
@@ -165,7 +163,6 @@ fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_name
 
 fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
     let machine = Machine::new()
-        .restored()
         .disk("scsi,serial=TWIN", SIZE)
         .blank("scsi,serial=TWIN,wwn-of=scsi0", SIZE);
     let boot = machine
@@ -227,7 +224,6 @@ fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
 fn two_drives_with_one_name_that_look_alike_are_told_apart_by_the_keystream() {
     // Cloned from one master.
     let machine = Machine::new()
-        .restored()
         .disk("scsi,serial=TWIN", SIZE)
         .disk("scsi,serial=TWIN,wwn-of=scsi0", SIZE)
         .disk("usb,serial=DOCK", SIZE)

@@ -138,7 +138,7 @@ struct Round {
 
 impl Bench {
     pub fn new(job: &Job) -> Self {
-        let machine = Machine::new().restored();
+        let machine = Machine::new();
         let machine = match job.bug {
             Some(_) => machine.program(planted::program()),
             None => machine,

@@ -26,6 +26,7 @@ class Drive(threading.Thread):
         self.opt = dict(o.split("=", 1) if "=" in o else (o, "") for o in options)
         self.lab, self.number = lab, len(lab.drives)
         self.index = sum(d.kind == self.kind for d in lab.drives)
+        self.slot = sum(d.kind in PCI for d in lab.drives)   # one of its own, if it needs one
         self.name = self.opt.get("name", f"{self.kind}{self.index}")
         self.serial = self.opt.get("serial", f"SN-{self.name.upper()}")
         self.out = "out" in self.opt                         # not plugged in at the start
@@ -259,7 +260,7 @@ class Drive(threading.Thread):
     # --- what QEMU plugs in
     def devices(self):
         """QEMU devices, outermost first; the same serve -device and QMP device_add."""
-        n, slot = self.name, f"port-{self.number}"
+        n, slot = self.name, f"port-{self.slot}"
         wwn = 0x5000C500A1B20000 + self.wwn
         disk = {"drive": n, "id": n}
         if self.lbs != 512:

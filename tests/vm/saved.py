@@ -1,7 +1,9 @@
 """A machine that was booted once and is restored from then on, its drives plugged in afterwards."""
 import fcntl, glob, hashlib, json, os, shutil, subprocess, time
 
-PORTS = 8                                                    # PCI slots to plug drives into
+from drive import PCI
+
+PORTS = 10                                                   # PCI slots to plug drives into
 KINDS = {"nvme", "sata", "scsi", "usb", "uas", "virtio"}     # NVMe, UAS: QEMU cannot save them, they are plugged in
 MODULES = "nls_cp437 nls_ascii nls_utf8 vfat exfat xfs btrfs loop".split()
 MEMORY = 768 << 20
@@ -10,7 +12,7 @@ KEPT = 6                                                     # states in the cac
 
 def possible(lab):
     """QEMU plugs in neither namespaces nor SD cards; a SATA drive cannot come or go; a network is there from the start."""
-    fits = lambda d: d.kind in KINDS and not (d.kind == "sata" and d.out) and (d.number < PORTS or d.kind not in ("nvme", "virtio"))
+    fits = lambda d: d.kind in KINDS and not (d.kind == "sata" and d.out) and (d.slot < PORTS or d.kind not in PCI)
     return not lab.on_network() and all(map(fits, lab.drives))
 
 
