@@ -18,8 +18,10 @@ pub struct Rig {
     /// The bug of the build with planted bugs; none: what is shipped.
     pub bug: Option<&'static str>,
     pub coverage: Coverage,
-    /// Signals that hit a run.
+    /// Signals that changed nothing, and other harm.
     pub hits: u64,
+    /// Runs that a signal ended.
+    pub kills: u64,
     /// Where a violation leaves disks and logs.
     pub keep: Option<PathBuf>,
 }

@@ -168,7 +168,7 @@ pub fn random(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
             }
         }
         let done = running.wait();
-        rig.hits += u64::from(done.status.signal().is_some());
+        rig.kills += u64::from(done.status.signal().is_some());
         if wiped.look(&done, signal)? {
             return Ok(());
         }
@@ -200,7 +200,7 @@ pub fn after_a_flush(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
             running.nudge(Signal::SIGKILL);
         }
         let done = running.wait();
-        rig.hits += u64::from(done.status.signal().is_some());
+        rig.kills += u64::from(done.status.signal().is_some());
         if wiped.look(&done, Some(Signal::SIGKILL))? {
             return Ok(());
         }

@@ -67,21 +67,26 @@ fn seeds(name: &str, range: &str, ledger: Option<&Path>) -> Option<ExitCode> {
     };
     let mut violations = 0;
     for seed in (from..to).filter(|seed| !done.contains(seed)) {
-        let before = (rig.coverage.cuts(), rig.hits);
+        let before = (rig.coverage.cuts(), rig.hits, rig.kills);
         let result = one(seed, &mut rig);
-        let made = (rig.coverage.cuts() - before.0, rig.hits - before.1);
+        let made = json!({
+            "cuts": rig.coverage.cuts() - before.0,
+            "hits": rig.hits - before.1,
+            "kills": rig.kills - before.2,
+        });
         if let Err(why) = &result {
             violations += 1;
             eprintln!("{name}, seed {seed}: {why}");
         }
         if let Some(file) = ledger {
-            program.note(file, name, (seed, made), result);
+            program.note(file, name, seed, made, result);
         }
     }
     println!("{}", rig.coverage.table());
     println!(
-        "{name} {range}: {} cuts, {} signals and other harm, {violations} violations",
+        "{name} {range}: {} cuts, {} runs ended by a signal, {} harmless signals and other harm, {violations} violations",
         rig.coverage.cuts(),
+        rig.kills,
         rig.hits
     );
     Some(ExitCode::from(u8::from(violations > 0)))
@@ -154,13 +159,13 @@ impl Program {
         &self,
         ledger: &Path,
         campaign: &str,
-        (seed, (cuts, hits)): (u64, (u64, u64)),
+        seed: u64,
+        mut line: Value,
         result: Result<(), String>,
     ) {
-        let line = json!({
-            "campaign": campaign, "seed": seed, "cuts": cuts, "hits": hits,
-            "violation": result.err(),
-        });
+        line["campaign"] = campaign.into();
+        line["seed"] = seed.into();
+        line["violation"] = result.err().into();
         self.append(ledger, line);
     }
 

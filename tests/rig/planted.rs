@@ -72,7 +72,7 @@ pub const ALL: &[Planted] = &[
     // What was never wrong, and is not to be.
     by("stop-without-save", "kills", 1..20, true),
     by("bad-in-silence", "cuts", 8..60, true),
-    by("no-time-trigger", "far", 1..40, false),
+    by("no-time-trigger", "far", 3..40, false),
     by("no-rewind", "fails", 1..40, true),
     by("no-proof", "dock", 30..90, false),
     by("no-compare", "dock", 15..60, true),
