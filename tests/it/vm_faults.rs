@@ -66,6 +66,8 @@ ctrl_c() {
 # stopped_w NAME BYTE, stopped_r NAME BYTE: begins a wipe, and presses Ctrl+C there
 stopped_w() { writing $1 $2; ctrl_c $1 w; }
 stopped_r() { writing $1 6291456; reading $1 $2; ctrl_c $1 r; }
+# at_once WORDS...: the same as tell, with nothing to start first; for one at a time
+at_once() { exec 8<>/run/lab; echo "$*" >&8; read -r answer <&8; exec 8<&-; }
 # upto FIELD BYTES NAME...: hangs or kills each drive when its checkpoint has so much
 upto() {
     field=$1 bytes=$2; shift 2; left=$*
@@ -76,7 +78,7 @@ upto() {
         for d in $left; do
             eval pid=\$run_$d
             case $there in
-                *-$d-*) case $d in hang*) tell bad $d:0-99999:rw:hang ;; *) tell die $d ;; esac ;;
+                *-$d-*) case $d in hang*) at_once bad $d:0-99999:rw:hang ;; *) at_once die $d ;; esac ;;
                 *) if [ -e /proc/$pid/exe ]; then still="$still $d"; else echo "$d has ended"; fi ;;
             esac
         done
@@ -352,8 +354,9 @@ impl Matrix {
         }
         steps.push(format!(
             "each '' '{resume}' {all}
-             for d in hangs512 hangs4096; do start $d {resume} --rate-limit 1M --stall-timeout 5; done
-             for d in dies512 dies4096; do start $d {resume} --rate-limit 1M; done
+             # So slow that it does not get to its end before it is looked at.
+             for d in hangs512 hangs4096; do start $d {resume} --rate-limit 300K --stall-timeout 5; done
+             for d in dies512 dies4096; do start $d {resume} --rate-limit 300K; done
              upto {field} {FAILING} {failing}
              for d in hangs512 hangs4096; do
                  until grep -q ^FAILED /tmp/$d.said; do sleep .1; done; tell free $d rw

@@ -244,7 +244,7 @@ impl Machine {
         let _turn = Turn::wait();
         let mut command = lab();
         command.arg("run").arg("--dir").arg(self.scratch.path());
-        command.args(["--timeout", "300"]);
+        command.args(["--timeout", "600"]);
         let program = format!("{}:/bin/wipeit", self.program.display());
         command.args(["--copy", &program]);
         for disk in &self.disks {
