@@ -47,8 +47,8 @@ pub fn read<T: DeserializeOwned>(from: &mut (impl Read + Seek)) -> Result<T, Fai
     let Err(Failure::Wrong(_)) = named else {
         return named;
     };
-    // A path of nothing is ".".
-    let field = field.filter(|path| path != ".");
+    // A path of nothing is ".", one of which nothing is known yet is "?".
+    let field = field.filter(|path| path != "." && path != "?");
     Err(Failure::Wrong(match field {
         Some(field) => format!("field {field}: {why}"),
         None => why,

@@ -89,8 +89,9 @@ fn reach_lines(device: &Device) -> Vec<String> {
              sanitize.",
         )),
         Medium::File => lines.extend(field(
-            "File",
-            "a file system may have written elsewhere: overwritten, not Clear",
+            "Limits",
+            "it lies in a file, of which the file system may keep old copies elsewhere: \
+             overwritten, not Clear",
         )),
         Medium::Rotational | Medium::Unknown => {}
     }
@@ -415,18 +416,19 @@ pub fn resume_card(
         let was = &checkpoint.device;
         lines.extend(field("", &format!("was {was}, now {path}")));
     }
-    let identifiers = match proof.identifiers.as_str() {
-        "" => "no identifier proves it".into(),
-        which => format!("{which} equal"),
-    };
     let samples = match proof.samples {
-        0 => "nothing to compare yet".into(),
+        0 => "nothing is written yet that could be compared".into(),
         n => format!(
-            "{} below the checkpoint match",
-            count(n, "sample", "samples")
+            "{} of what was written {} still there",
+            count(n, "sample", "samples"),
+            if n == 1 { "is" } else { "are" }
         ),
     };
-    lines.extend(field("Proof", &format!("{identifiers}; {samples}")));
+    let what = match proof.identifiers.as_str() {
+        "" => format!("that it is the same: no identifier; {samples}"),
+        which => format!("that it is the same: {which} equal; {samples}"),
+    };
+    lines.extend(field("Proof", &what));
     lines.extend(rest_of_plan(checkpoint, times, now));
     lines
 }
@@ -504,7 +506,7 @@ mod tests {
     use crate::device::Mount;
     use crate::device::example::{SIZE, disk};
     use crate::plan::{Generator, Key, Pass, ReadBack};
-    use crate::text::COLUMNS;
+    use crate::text::{COLUMNS, folded};
 
     fn plan(passes: usize) -> Plan {
         let pass = Pass {
@@ -590,7 +592,9 @@ mod tests {
         device.identity.kind = Kind::Image;
         let all = shown(&device, 1).join("\n");
         assert!(all.contains("disk-image file"), "{all}");
-        assert!(all.contains("a file system may have written elsewhere: overwritten, not Clear"));
+        assert!(
+            all.contains("Limits   it lies in a file") && all.contains("overwritten, not Clear")
+        );
         let state = Path::new("/x");
         let keeping = Keeping {
             durability: Durability::Memory,
@@ -629,7 +633,10 @@ mod tests {
             "{all}"
         );
         assert!(
-            lines.iter().all(|line| line.chars().count() <= COLUMNS),
+            lines
+                .iter()
+                .flat_map(|line| folded(line, COLUMNS))
+                .all(|line| line.chars().count() <= COLUMNS),
             "{lines:#?}"
         );
         assert!(lines.len() < 35, "{lines:#?}");
@@ -666,7 +673,8 @@ mod tests {
             [
                 "  Drive    ZR5A1B2C, ST18000NM004J, 18.0 TB, slot 0:7",
                 "           was /dev/sdb, now /dev/sdd",
-                "  Proof    WWN and serial equal; 258 samples below the checkpoint match",
+                "  Proof    that it is the same: WWN and serial equal; 258 samples of what was \
+                 written are still there",
                 "  Plan     random, 1 pass, full read-back; begun Wed 14 Jan 02:10",
                 "           write continues at 43.0% (7.74 of 18.0 TB); done about Thu 14:40",
             ]

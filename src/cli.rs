@@ -33,7 +33,8 @@ use crate::text::{clean, is_one_line};
     override_usage = "wipeit [OPTIONS] TARGET   (or: wipeit --resume)"
 )]
 struct Args {
-    /// A block device, a partition or a disk-image file
+    /// A block device, a partition or a disk-image file; with --resume it may be
+    /// left out
     // Not a path for clap, which has words of its own for an empty one.
     #[arg(value_name = "TARGET", hide_short_help = true)]
     targets: Vec<OsString>,
@@ -91,7 +92,8 @@ struct Args {
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
 
-    /// Read a wiped drive back against its record; writes nothing
+    /// Prove a finished wipe: read the drive back against its record; writes
+    /// nothing
     #[arg(
         long,
         conflicts_with_all = [
@@ -110,11 +112,11 @@ struct Args {
     #[arg(long, hide_short_help = true)]
     json: bool,
 
-    /// Ask nothing
+    /// Ask nothing, whatever TARGET is; --serial is safer
     #[arg(short, long)]
     yes: bool,
 
-    /// Ask nothing, but wipe only the drive with this serial
+    /// Ask nothing, but refuse TARGET unless it is the drive with this serial
     #[arg(long, value_name = "SERIAL", hide_short_help = true)]
     serial: Vec<String>,
 
@@ -378,8 +380,10 @@ Examples:
   wipeit -n /dev/sdX                 what would be done; nothing is written
   wipeit -s zero /dev/sdX            zeros instead of random data
   wipeit --serial ZR5A1B2C /dev/sdX  no question, but only if it is this drive
-  wipeit --resume                    go on, whatever the drive's name is now
+  wipeit --resume                    continue, whatever the drive's name is now
+  wipeit --resume --yes              the same in a script; asks nothing
   wipeit --check /dev/sdX            prove it afterwards: read all of it back
+  wipeit --report DIR/ /dev/sdX      prove it on paper: a page to print and sign
 ";
 
 fn command() -> clap::Command {

@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Node};
 use crate::identity::Kind;
 use crate::size;
-use crate::text::clean;
+use crate::text::{COLUMNS, clean, folded};
 
 /// Fewest characters of a serial that are asked for.
 const FEWEST: usize = 4;
@@ -268,7 +268,12 @@ fn terminal() -> io::Result<Option<File>> {
 /// long to be an answer.
 fn put(tty: &mut File, lines: &[String]) -> io::Result<Option<String>> {
     tcflush(&*tty, FlushArg::TCIFLUSH)?;
-    let text: Vec<String> = lines.iter().map(|line| clean(line)).collect();
+    let columns = terminal_size::terminal_size_of(&*tty)
+        .map(|(width, _)| usize::from(width.0))
+        .filter(|width| *width > 0)
+        .unwrap_or(COLUMNS);
+    let lines = lines.iter().flat_map(|line| folded(&clean(line), columns));
+    let text: Vec<String> = lines.collect();
     tty.write_all(text.join("\n").as_bytes())?;
     tty.flush()?;
     let line = read_line(tty)?;

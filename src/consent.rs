@@ -246,7 +246,8 @@ impl Consent<'_> {
             Err(error) => format!("cannot ask on the terminal: {}", reason(&error)),
         };
         Err(Outcome::Refused(format!(
-            "{subject}: {why_not}; add --yes to wipe without asking; not touched"
+            "{subject}: {why_not}; add --serial with its serial, or --yes, to wipe without asking; \
+             not touched"
         )))
     }
 

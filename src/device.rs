@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
@@ -20,6 +19,7 @@ mod alive;
 mod below;
 mod beside;
 mod content;
+mod denied;
 mod drive;
 mod durability;
 mod empty;
@@ -43,6 +43,7 @@ mod vpd;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use self::denied::Denial;
 pub use self::durability::{Durability, Keeping};
 pub use self::empty::NoCapacity;
 pub use self::file_kind::{is_no_disk, is_virtual_disk};
@@ -225,6 +226,8 @@ pub struct Usage {
     pub busy: Fact<bool>,
     /// Whether it is read-only.
     pub read_only: Fact<bool>,
+    /// Where the file system of an image is mounted, if that can be told.
+    pub lies_at: Option<PathBuf>,
     /// Where it, its partitions and what is above them are mounted.
     pub mounts: Fact<Vec<Mount>>,
     /// Kernel names or paths of what is active swap on it.
@@ -262,6 +265,7 @@ impl Usage {
         Self {
             busy: unknown(),
             read_only: unknown(),
+            lies_at: None,
             mounts: unknown(),
             swaps: unknown(),
             holders: unknown(),
@@ -316,7 +320,7 @@ pub enum Problem {
     /// Nothing is there.
     Missing,
     /// It may not be looked at or opened.
-    Denied,
+    Denied(Option<i32>),
     /// It is something else: a directory, a character device, a pipe, a socket.
     NotATarget(&'static str),
     /// It has no bytes.
@@ -342,8 +346,8 @@ impl fmt::Display for Problem {
     /// Fact and remedy, without the path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("no such device or file; `lsblk` shows what is there"),
-            Self::Denied => f.write_str(denied()),
+            Self::Missing => f.write_str("no such device or file; `wipeit --list` shows the disks"),
+            Self::Denied(_) => f.write_str("permission denied"),
             Self::NotATarget(what) => {
                 write!(f, "is {what}; give a block device or a disk-image file")
             }
@@ -356,23 +360,11 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// That the kernel denies something, and what helps: root is not told to be
-/// root.
-#[must_use]
-pub fn denied() -> &'static str {
-    if Uid::effective().is_root() {
-        "permission denied, even to root; see lsattr and getenforce, and in a container which \
-         devices it may use"
-    } else {
-        "permission denied; run as root"
-    }
-}
-
 impl Problem {
     fn of(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
-            io::ErrorKind::PermissionDenied => Self::Denied,
+            io::ErrorKind::PermissionDenied => Self::Denied(error.raw_os_error()),
             _ => match error.raw_os_error() {
                 // A node whose driver has nothing behind it; a reader without a
                 // card.
@@ -764,6 +756,7 @@ pub mod example {
             usage: Usage {
                 busy: Fact::Known(false),
                 read_only: Fact::Known(false),
+                lies_at: None,
                 mounts: Fact::Known(Vec::new()),
                 swaps: Fact::Known(Vec::new()),
                 holders: Fact::Known(Vec::new()),

@@ -12,7 +12,7 @@ mod screen;
 mod stdout;
 
 pub use estimate::Estimate;
-pub use output::{message, say};
+pub use output::{columns, message, say};
 pub use stdout::{result, text};
 
 use std::io::{self, IsTerminal};
@@ -83,6 +83,8 @@ pub struct Header {
     pub serial: Option<String>,
     /// Bytes of the target.
     pub size: u64,
+    /// Bytes of a sector of it.
+    pub sector: u64,
     /// What is written, such as `random`.
     pub what: String,
     /// All steps; for the remaining time.
@@ -157,14 +159,14 @@ impl StatusHandle {
 }
 
 impl Display {
-    /// Starts showing. `work`: the time that the run worked.
+    /// Starts showing. `work`: the time that the run worked, and how often it paused.
     ///
     /// # Errors
     /// When the system gives no thread to do it.
     pub fn start(
         face: Face,
         header: Header,
-        work: impl Fn() -> Duration + Send + 'static,
+        work: impl Fn() -> (Duration, u64) + Send + 'static,
     ) -> io::Result<Self> {
         let paper: Box<dyn Paper> = match face {
             Face::Bar => Box::new(bar::Terminal::new()),

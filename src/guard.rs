@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::device::{
     Cache, CacheState, Carried, Device, Fact, Holder, Mount, Node, Opener, Process, Unseen, Usage,
@@ -64,7 +64,10 @@ pub enum Refusal {
     /// The running system would be wiped.
     Carries(Carried),
     /// The checkpoints would be wiped with it.
-    CarriesState,
+    CarriesState {
+        /// Whether it is a file: then it lies there, or they lie in it.
+        image: bool,
+    },
     /// It holds these partitions; maybe none yet, but is there to hold some.
     Extended(Vec<String>),
     /// A cache below it keeps what is written from the disk.
@@ -82,6 +85,8 @@ pub enum Refusal {
     ReadOnly {
         /// Whether it is a file, whose file system is read-only.
         image: bool,
+        /// Where that is mounted, if that can be told.
+        at: Option<PathBuf>,
     },
     /// The kernel refuses exclusive access, and nothing above says why.
     Busy,
@@ -159,13 +164,26 @@ impl fmt::Display for Refusal {
                      {remedy}{or}"
                 )
             }
-            Self::CarriesState => f.write_str(
+            Self::CarriesState { image: true } => f.write_str(
+                "it lies in wipeit's state directory, or holds it; move it elsewhere, or use \
+                 another --state-dir",
+            ),
+            Self::CarriesState { image: false } => f.write_str(
                 "it carries wipeit's state directory; use --state-dir on another drive",
             ),
-            Self::ReadOnly { image: true } => {
+            Self::ReadOnly {
+                image: true,
+                at: Some(point),
+            } => write!(
+                f,
+                "it lies at {}, which is mounted read-only; run `mount -o remount,rw {}` first",
+                visible(point),
+                quoted(point)
+            ),
+            Self::ReadOnly { image: true, .. } => {
                 f.write_str("its file system is read-only; remount it writable first")
             }
-            Self::ReadOnly { image: false } => f.write_str(
+            Self::ReadOnly { image: false, .. } => f.write_str(
                 "it is read-only; release its write protection (a switch, or `blockdev --setrw`) first",
             ),
             Self::Busy => f.write_str(
@@ -349,7 +367,8 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     }));
     found.extend(carried(usage, &found, &mut unread));
     if flagged(&usage.carries_state, &mut unread) {
-        found.push(Refusal::CarriesState);
+        let image = under == Under::File;
+        found.push(Refusal::CarriesState { image });
     }
     found.extend(listed(&usage.caches, &mut unread, |cache| {
         Refusal::Cached(cache.clone())
@@ -368,7 +387,8 @@ fn refusals(device: &Device) -> Vec<Refusal> {
     }
     if flagged(&usage.read_only, &mut unread) {
         let image = under == Under::File;
-        found.push(Refusal::ReadOnly { image });
+        let at = usage.lies_at.clone();
+        found.push(Refusal::ReadOnly { image, at });
     }
     if busy {
         found.push(Refusal::Busy);

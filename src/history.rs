@@ -196,7 +196,7 @@ pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Fini
     let none = || {
         let maybe = others.iter().find(|finished| !finished.same);
         let why = maybe.map_or_else(
-            || "it has no record of a finished wipe".to_string(),
+            || "it has no finished wipe".to_string(),
             |maybe| {
                 format!(
                     "neither an identifier nor its content says that {} is",
@@ -205,8 +205,8 @@ pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Fini
             },
         );
         Outcome::Refused(format!(
-            "{subject}: no record here is of this drive: {why} ({}); see --list and --state-dir; \
-             nothing was read back",
+            "{subject}: no record in {} is of it: {why}; see --list and --state-dir; nothing was \
+             read back",
             shown(state.root())
         ))
     };

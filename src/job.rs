@@ -214,6 +214,9 @@ fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
     }
 }
 
+/// Unfinished wipes of other drives that are named.
+const OTHERS: usize = 3;
+
 /// The unfinished wipe that is continued.
 fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinished, Outcome> {
     if !known.of_it.is_empty() {
@@ -240,8 +243,13 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
             .unusable
             .iter()
             .chain(&known.left_out)
+            .chain(known.of_others.iter().take(OTHERS))
             .map(String::as_str)
             .collect();
+        let more = match known.of_others.len().saturating_sub(OTHERS) {
+            0 => String::new(),
+            more => format!("; and {more} more of other drives: see --list"),
+        };
         let none = format!(
             "has no unfinished wipe in {} that can be continued",
             shown(state.root())
@@ -249,7 +257,7 @@ fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinish
         match reasons.as_slice() {
             [] => format!("{none}; start one without --resume"),
             reasons => format!(
-                "{none} ({}); start one without --resume",
+                "{none} ({}{more}); start one without --resume",
                 reasons.join("; ")
             ),
         }

@@ -172,11 +172,11 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
                 "system disk".into()
             }
             Refusal::Carries(Carried::Program(_)) => "carries wipeit".into(),
-            Refusal::CarriesState => "wipeit's state".into(),
+            Refusal::CarriesState { .. } => "wipeit's state".into(),
             Refusal::Extended(_) => "extended partition".into(),
             Refusal::Cached(_) => "write-back cache".into(),
             Refusal::Unseen { .. } => {
-                unread.push(if disk.denied {
+                unread.push(if disk.denied.is_some() {
                     "no permission".into()
                 } else {
                     "its writers cannot be seen".into()
@@ -191,7 +191,7 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
             Refusal::Busy if unfinished => "in use, unfinished".into(),
             Refusal::Busy => "in use".into(),
             Refusal::Unreadable(why) => {
-                unread.push(if disk.denied {
+                unread.push(if disk.denied.is_some() {
                     "no permission".into()
                 } else {
                     why.clone()
@@ -295,7 +295,11 @@ impl Listing {
                 // It is copied: it stays whole.
                 let command = wipe.command();
                 let indent = " ".repeat(INDENT);
-                lines.extend(command.map(|it| format!("{indent}continue: {it}")));
+                let how = match wipe.place {
+                    Place::Absent => "continue, once it is attached",
+                    Place::Here(_) | Place::AnyOf(_) => "continue",
+                };
+                lines.extend(command.map(|it| format!("{indent}{how}: {it}")));
             }
             lines.push(String::new());
         }
@@ -446,6 +450,17 @@ impl Unfinished {
         };
         let slot = self.slot.as_ref();
         let slot = slot.map_or(String::new(), |slot| format!(", slot {}", clean(slot)));
+        let size = size::decimal(checkpoint.total_size);
+        let indent = " ".repeat(INDENT);
+        [
+            format!("  {name:<8}  {what}{size}, {place}{slot}"),
+            format!("{indent}{}", self.state_text(now)),
+        ]
+    }
+
+    /// How far it is, and how it goes on or ended.
+    fn state_text(&self, now: Timestamp) -> String {
+        let checkpoint = &self.checkpoint;
         let progress = if checkpoint.phase == Phase::Complete && checkpoint.read_again {
             "written; all of it is to be read back".into()
         } else if checkpoint.phase == Phase::Complete {
@@ -459,30 +474,37 @@ impl Unfinished {
             let phase = checkpoint.phase.name();
             format!("{pass}{phase} {}", checkpoint.progress_text())
         };
-        let size = size::decimal(checkpoint.total_size);
-        let indent = " ".repeat(INDENT);
-        [
-            format!("  {name:<8}  {what}{size}, {place}{slot}"),
-            format!("{indent}{progress}, {}", clean(&self.stopped(now))),
-        ]
+        format!("{progress}, {}", clean(&self.stopped(now)))
     }
 
-    /// Which process runs it, how fast, and for how long still: by what the last
-    /// checkpoint says.
+    /// Bytes a second, by what the last checkpoint of a running wipe says.
+    fn speed(&self) -> Option<u64> {
+        let sample = self.checkpoint.samples.last();
+        sample.filter(|_| self.running).map(|sample| sample.speed)
+    }
+
+    /// How long a running wipe still takes, by the same.
+    fn left(&self) -> Option<Duration> {
+        let work: Duration = self.checkpoint.runs.iter().filter_map(Run::work).sum();
+        let done = self.checkpoint.plan_percent / 100.0;
+        let known = self.running && done > 0.0 && work > Duration::ZERO;
+        known.then(|| {
+            let left = work.as_secs_f64() * (1.0 - done) / done;
+            Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)
+        })
+    }
+
+    /// Which process runs it, how fast, and for how long still.
     fn under_way(&self) -> String {
         let mut text = String::from("running");
         // Writing to a string does not fail.
         if let Some(pid) = self.pid {
             let _ = write!(text, " as process {pid}");
         }
-        if let Some(sample) = self.checkpoint.samples.last() {
-            let _ = write!(text, " at {}/s", size::decimal(sample.speed));
+        if let Some(speed) = self.speed() {
+            let _ = write!(text, " at {}/s", size::decimal(speed));
         }
-        let work: Duration = self.checkpoint.runs.iter().filter_map(Run::work).sum();
-        let done = self.checkpoint.plan_percent / 100.0;
-        if done > 0.0 && work > Duration::ZERO {
-            let left = work.as_secs_f64() * (1.0 - done) / done;
-            let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
+        if let Some(left) = self.left() {
             let _ = write!(text, ", {} left", about(left));
         }
         text
@@ -545,6 +567,9 @@ struct UnfinishedJson<'a> {
     ended_by: Option<&'a str>,
     running: bool,
     pid: Option<u32>,
+    speed: Option<u64>,
+    seconds_left: Option<u64>,
+    state_text: String,
     command: Option<String>,
 }
 
@@ -582,9 +607,9 @@ impl Listing {
     ///
     /// # Errors
     /// Never in practice: no number in it is not finite.
-    pub fn json(&self) -> serde_json::Result<String> {
+    pub fn json(&self, now: Timestamp) -> serde_json::Result<String> {
         let json = Json {
-            unfinished: self.unfinished.iter().map(Unfinished::json).collect(),
+            unfinished: self.unfinished.iter().map(|it| it.json(now)).collect(),
             disks: self.disks.iter().map(Row::json).collect(),
             notes: &self.notes,
         };
@@ -610,7 +635,7 @@ fn ascii(json: &str) -> String {
 }
 
 impl Unfinished {
-    fn json(&self) -> UnfinishedJson<'_> {
+    fn json(&self, now: Timestamp) -> UnfinishedJson<'_> {
         let checkpoint = &self.checkpoint;
         let last = checkpoint.runs.last();
         let devices = match &self.place {
@@ -638,6 +663,9 @@ impl Unfinished {
             ended_by: last.and_then(|run| run.ended_by.as_deref()),
             running: self.running,
             pid: self.pid.filter(|_| self.running),
+            speed: self.speed(),
+            seconds_left: self.left().map(|left| left.as_secs()),
+            state_text: self.state_text(now),
             command: self.command(),
         }
     }

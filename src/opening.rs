@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::device::{Device, Host, Problem, denied};
+use crate::device::{Device, Host, Problem};
 use crate::guard::{self, Refusal};
 use crate::identity::{Comparison, Identity};
 use crate::kin::Kin;
@@ -100,7 +100,8 @@ pub fn open(
 ) -> Result<Opened, Outcome> {
     let (looked, cleared, (lock, kin)) =
         locked(host, path, state_dir, serials, guard::check, subject)?;
-    let writer = Writer::open(host, &cleared, lock).map_err(|error| not_opened(error, subject))?;
+    let writer = Writer::open(host, &cleared, lock)
+        .map_err(|error| not_opened(host, path, error, subject))?;
     Ok(Opened {
         device: cleared.device().clone(),
         looked,
@@ -123,7 +124,7 @@ pub fn open_to_read(
     let check = guard::check_to_read;
     let (looked, device, (lock, kin)) = locked(host, path, state_dir, serials, check, subject)?;
     let opened = Writer::open_to_read(host, &device, lock);
-    let writer = opened.map_err(|error| not_opened(error, subject))?;
+    let writer = opened.map_err(|error| not_opened(host, path, error, subject))?;
     Ok(Opened {
         device,
         looked,
@@ -142,20 +143,19 @@ fn locked<T>(
     subject: &str,
 ) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
     let refused = |problem: Problem| {
-        let meant = match problem {
-            Problem::Missing => meant(host, path),
+        let text = match &problem {
+            Problem::Missing => meant(host, path)
+                .map(|meant| format!("no such file; did you mean {}?", shown(&meant))),
+            Problem::Denied(errno) => Some(host.denial(path, *errno).to_string()),
             _ => None,
         };
-        let text = meant.map_or_else(
-            || problem.to_string(),
-            |meant| format!("no such file; did you mean {}?", shown(&meant)),
-        );
+        let text = text.unwrap_or_else(|| problem.to_string());
         Outcome::Refused(format!("{subject}: {text}; not touched"))
     };
     // Before the guard, which would call another run's drive merely in use.
     let device = host.glance(path).map_err(refused)?;
     let kin = Kin::of(host, &device);
-    let lock = lock(&device, &kin, subject)?;
+    let lock = lock(host, &device, &kin, subject)?;
     let facts = || {
         let mut device = host.device(path, state_dir).map_err(refused)?;
         device.named = serials.iter().any(|it| device.identity.has_serial(it));
@@ -200,7 +200,7 @@ fn refused(refusals: &[Refusal], subject: &str) -> Outcome {
     Outcome::Refused(lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn lock(device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
+fn lock(host: &Host, device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
     writer::lock(device, &kin.nodes()).map_err(|error| match error {
         LockError::Held => Outcome::Busy(format!(
             "{subject}: another program, probably another wipeit, holds a lock on it; \
@@ -212,7 +212,7 @@ fn lock(device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
         LockError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Outcome::Refused(format!(
                 "{subject}: cannot be locked: {}; not touched",
-                denied()
+                host.denial(&device.path, error.raw_os_error())
             ))
         }
         LockError::Io(error) => Outcome::Refused(format!(
@@ -222,7 +222,7 @@ fn lock(device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
     })
 }
 
-fn not_opened(error: OpenError, subject: &str) -> Outcome {
+fn not_opened(host: &Host, path: &Path, error: OpenError, subject: &str) -> Outcome {
     let text = match error {
         OpenError::InUse => {
             "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
@@ -230,7 +230,9 @@ fn not_opened(error: OpenError, subject: &str) -> Outcome {
         OpenError::Changed(what) => {
             format!("is not what it was a moment ago ({what}); look again with --dry-run")
         }
-        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => denied().into(),
+        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            host.denial(path, error.raw_os_error()).to_string()
+        }
         OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
             "is a program that is running; end it first".into()
         }

@@ -235,7 +235,7 @@ fn field_of(serial: Option<&str>) -> String {
     }
 }
 
-/// Logical blocks that so many bytes take.
+/// Sectors, which are its logical blocks, that so many bytes take.
 fn sectors(checkpoint: &Checkpoint, bytes: u64) -> u64 {
     bytes.div_ceil(u64::from(checkpoint.device_id.logical_block.max(1)))
 }
@@ -430,18 +430,19 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
     } else {
         ""
     };
-    let slot = ending.slot.map(|slot| format!("slot {slot}"));
+    let slot = ending.slot.map(|slot| format!("in slot {slot}"));
     let serial = id
         .serial
         .as_deref()
         .map(str::trim)
         .filter(|s| !s.is_empty());
-    let serial = serial.map(|serial| format!("serial {serial}"));
-    let parts: Vec<String> = slot.into_iter().chain(serial).collect();
-    if parts.is_empty() {
-        return field("Pull", &format!("{}{warning}{others}", ending.name));
-    }
-    field("Pull", &format!("{}{warning}{others}", parts.join(", ")))
+    let which = match (slot, serial) {
+        (Some(slot), Some(serial)) => format!("{slot}, serial {serial}"),
+        (Some(slot), None) => slot,
+        (None, Some(serial)) => format!("with serial {serial}"),
+        (None, None) => ending.name.into(),
+    };
+    field("Pull", &format!("the drive {which}{warning}{others}"))
 }
 
 fn record(ending: &Ending<'_>) -> Vec<String> {
@@ -516,7 +517,9 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
             read_back(checkpoint)
         ),
     };
-    lines.extend(field("Rest", &rest));
+    if checkpoint.bad.amount().least < checkpoint.total_size {
+        lines.extend(field("Rest", &rest));
+    }
     lines.extend(pull(ending, "; do not reuse or sell"));
     let next = if checkpoint.bad.is_empty() {
         "wipe the whole drive that the old data is still on"
@@ -592,7 +595,7 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
     } else {
         amount_text(amount)
     };
-    let what = format!("{bytes} are in blocks that are not what was written");
+    let what = format!("{bytes} are in sectors that are not what was written");
     let mut lines = listed("Differ", &what, &ranges);
     let first = checkpoint.mismatches.iter().next();
     lines.extend(
@@ -722,7 +725,13 @@ mod tests {
     use crate::extent::{Bad, BadState};
     use crate::outcome::Signal;
     use crate::plan::{Pass, Plan, ReadBack, Step};
-    use crate::text::COLUMNS;
+    use crate::text::{COLUMNS, folded};
+
+    /// Whether every line fits a terminal.
+    fn fits(lines: &[String]) -> bool {
+        let mut shown = lines.iter().flat_map(|line| folded(line, COLUMNS));
+        shown.all(|line| line.len() <= COLUMNS)
+    }
 
     const SIZE: u64 = 18_000_207_937_536;
 
@@ -804,7 +813,7 @@ mod tests {
             [
                 "  Method   Clear (overwrite): random, 1 pass, every byte read back",
                 "  Time     46 h 31 min at 214 MB/s, written and read back; 2 runs",
-                "  Pull     slot 0:7, serial ZR5A1B2C",
+                "  Pull     the drive in slot 0:7, serial ZR5A1B2C",
                 "  Report   /var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json (and .html)",
                 "  Limits   no overwrite reaches retired sectors; hidden areas: not checked",
             ]
@@ -930,7 +939,7 @@ mod tests {
                 "  Bad      1,024 sectors of 4,096 bytes may hold old data, in 2 ranges:",
                 "           9000103968768-9000106065919, 9000504524800-9000506621951",
                 "  Rest     everything else is written and read back, 0 differ",
-                "  Pull     slot 0:7, serial ZR5A1B2C; do not reuse or sell",
+                "  Pull     the drive in slot 0:7, serial ZR5A1B2C; do not reuse or sell",
                 "  Next     let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy",
             ]
         );
@@ -949,7 +958,7 @@ mod tests {
             "{all}"
         );
         assert!(all.contains("and 30 more"), "{all}");
-        assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{all}");
+        assert!(fits(&lines), "{all}");
     }
 
     #[test]
@@ -960,7 +969,7 @@ mod tests {
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back full, 1024 differ"));
         let all = details(&ending).join("\n");
         assert!(
-            all.contains("1,024 bytes are in blocks that are not what was written, in 1 range:"),
+            all.contains("1,024 bytes are in sectors that are not what was written, in 1 range:"),
             "{all}"
         );
         assert!(all.contains("4096-5119"), "{all}");
@@ -974,7 +983,7 @@ mod tests {
             let mut checkpoint = checkpoint.clone();
             checkpoint.wrap = wrap;
             let lines = details(&ending(&Outcome::Differs, &checkpoint));
-            assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:?}");
+            assert!(fits(&lines), "{lines:?}");
             let words: Vec<&str> = lines.iter().flat_map(|l| l.split_whitespace()).collect();
             words.join(" ")
         };

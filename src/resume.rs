@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Invalid};
 use crate::device::{Attached, Device, Host, Place};
 use crate::engine::{self, Proof, State, Target};
 use crate::identity::{self, Comparison, Identity, Kind, Transport};
@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 use crate::peek::Peek;
 use crate::progress::{LoadError, Pending, StateDir};
 use crate::size;
-use crate::text::{reason, shown};
+use crate::text::{clean, reason, shown};
 
 /// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct Known {
     pub doubtful: Vec<PathBuf>,
     /// Files that say nothing any more. Each may have been of this drive.
     pub empty: Vec<PathBuf>,
+    /// Those of other drives, as `FILE: fact`.
+    pub of_others: Vec<String>,
     /// Why others were left out, as `SUBJECT: fact`.
     pub left_out: Vec<String>,
 }
@@ -102,6 +104,10 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
                     "{}: is of another drive (its {field} differs); it is left as it is",
                     shown(&path)
                 ));
+            } else {
+                let (path, whose) = (shown(&path), whose(&checkpoint));
+                let text = format!("{path}: is of {whose}; its {field} differs");
+                known.of_others.push(text);
             }
             continue;
         }
@@ -307,7 +313,13 @@ pub fn unusable(path: &Path, error: &LoadError) -> String {
                  it unless you can put it back from a backup; it is left as it is"
             )
         }
-        LoadError::Invalid { why, .. } => format!("{path}: {why}; it is left as it is"),
+        LoadError::Invalid { why, .. } => {
+            let remedy = match why {
+                Invalid::Corrupt(_) => "put it back from a backup, if there is one",
+                Invalid::Newer(_) => "use a newer wipeit",
+            };
+            format!("{path}: {why}; {remedy}; it is left as it is")
+        }
     }
 }
 
@@ -369,8 +381,6 @@ fn place(
         Place::Here(path) => Ok(path),
         Place::Absent => {
             let wanted = &checkpoint.device_id;
-            let name = [wanted.model.as_deref(), wanted.serial.as_deref()];
-            let name: Vec<&str> = name.into_iter().flatten().collect();
             if let Some(file) = &wanted.backing {
                 let path = identity::path_from_text(&file.path);
                 return Err(format!(
@@ -381,14 +391,8 @@ fn place(
                 ));
             }
             Err(format!(
-                "is of {} ({}, last {}), which is not attached; attach it and try again",
-                if name.is_empty() {
-                    "a drive".into()
-                } else {
-                    name.join(" ")
-                },
-                size::decimal(checkpoint.total_size),
-                checkpoint.device
+                "is of {}, which is not attached; attach it and try again",
+                whose(checkpoint)
             ))
         }
         Place::AnyOf(several) => {
@@ -405,6 +409,23 @@ fn place(
             Err(format!("could be of any of {}{remedy}", names.join(", ")))
         }
     }
+}
+
+/// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last
+/// /dev/sdb)`.
+fn whose(checkpoint: &Checkpoint) -> String {
+    let id = &checkpoint.device_id;
+    let name = [id.model.as_deref(), id.serial.as_deref()];
+    let name: Vec<&str> = name.into_iter().flatten().map(str::trim).collect();
+    let name = match (name.is_empty(), id.kind) {
+        (true, Kind::Image) => "an image".into(),
+        (true, Kind::Loop) => "a loop device".into(),
+        (true, Kind::Partition) => "a partition".into(),
+        (true, Kind::Disk) => "a drive".into(),
+        (false, _) => clean(&name.join(" ")),
+    };
+    let (size, last) = (size::decimal(checkpoint.total_size), &checkpoint.device);
+    format!("{name} ({size}, last {})", clean(last))
 }
 
 /// Where the drive of a checkpoint is now, by its identity; its content is not

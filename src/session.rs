@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use nix::unistd::Uid;
 
 use crate::aftercheck::After;
@@ -33,6 +33,7 @@ use crate::report::{self, Ending, Saved};
 use crate::resume;
 use crate::signal::{self, Stop};
 use crate::size;
+use crate::survey;
 use crate::text::{clean, reason, shell_word, shown};
 use crate::timekeeper::{Tally, Timekeeper};
 use crate::tuning::Tuning;
@@ -213,7 +214,7 @@ impl Session {
 
     /// Where the drives of unfinished wipes are; asks when there are several.
     fn unfinished_targets(&self, state: &StateDir) -> Go<Vec<PathBuf>> {
-        let found = resume::attached(&self.host, state)?;
+        let found = resume::attached(&self.host, state).inspect_err(|_| self.show_all(state))?;
         if found.len() == 1 || self.request.yes {
             return Ok(found);
         }
@@ -228,6 +229,19 @@ impl Session {
         match confirm::choose_one(&lines, &names) {
             Ok(Some(index)) => Ok(vec![found[index].clone()]),
             Ok(None) | Err(_) => Err(Outcome::Refused(several)),
+        }
+    }
+
+    /// What is there, where there is nothing to continue.
+    fn show_all(&self, state: &StateDir) {
+        if self.request.quiet {
+            return;
+        }
+        let (resume, now) = (self.resume_command(), Timestamp::now());
+        // That it cannot be listed is not what was asked for.
+        if let Ok(all) = survey::look(&self.host, Some(state), &resume, now) {
+            let text = all.text(display::columns(io::stderr()), now);
+            text.lines().for_each(display::say);
         }
     }
 
@@ -296,7 +310,7 @@ impl Session {
 
     fn display(&self, device: &Device, header: Header, times: &Timekeeper) -> Go<Display> {
         let times = times.clone();
-        Display::start(self.face(), header, move || times.work())
+        Display::start(self.face(), header, move || (times.work(), times.pauses()))
             .map_err(|error| no_thread(device, &error))
     }
 
@@ -384,8 +398,8 @@ impl Session {
             .first()
         {
             return Err(Outcome::Refused(format!(
-                "{subject}: has an unfinished wipe ({}), so it is not what its record says; \
-                 --resume finishes it; nothing was written",
+                "{subject}: has an unfinished wipe ({}), so that there is no finished one to \
+                 check; --resume finishes it; nothing was written",
                 shown(&begun.file)
             )));
         }
@@ -604,6 +618,7 @@ fn header(device: &Device, plan: &Plan, step: Step) -> Header {
         name: device.name.clone(),
         serial: device.identity.serial.clone(),
         size: device.size,
+        sector: u64::from(device.identity.logical_block),
         what: plan.pass(step.pass).content.name().into(),
         plan: plan.clone(),
     }

@@ -1,11 +1,10 @@
 //! What is listed: unfinished wipes and the disks of this machine. Reads only.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nix::unistd::Uid;
 
 use crate::checkpoint::Checkpoint;
 use crate::delivery;
@@ -38,24 +37,12 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
         }
     };
     let text = if json {
-        found.json().map_err(io::Error::other)
+        found.json(now).map_err(io::Error::other)
     } else {
-        Ok(found.text(columns(), now))
+        Ok(found.text(display::columns(io::stdout()), now))
     };
     let written = text.and_then(|text| display::text(&text));
     delivery::told(&written, Outcome::Nothing)
-}
-
-/// The width of the terminal on stdout, if there is one.
-fn columns() -> Option<usize> {
-    let stdout = io::stdout();
-    stdout.is_terminal().then(|| {
-        let size = terminal_size::terminal_size_of(stdout);
-        // One that does not say has none.
-        size.map(|(width, _)| usize::from(width.0))
-            .filter(|width| *width > 0)
-            .unwrap_or(crate::text::COLUMNS)
-    })
 }
 
 /// Looks at everything. Without a state directory there are no unfinished
@@ -90,8 +77,17 @@ pub fn look(
             notes.push(format!("{} {why}.", shown(&disk.path)));
         }
     }
-    let denied = disks.iter().filter(|disk| disk.denied);
-    let denied: Vec<String> = denied.map(|disk| shown(&disk.path)).collect();
+    let mut denied: Vec<(String, Vec<String>)> = Vec::new();
+    for disk in &disks {
+        let Some(why) = disk.denied.as_ref().map(ToString::to_string) else {
+            continue;
+        };
+        let path = shown(&disk.path);
+        match denied.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, paths)) => paths.push(path),
+            None => denied.push((why, vec![path])),
+        }
+    }
     let disks = disks
         .into_iter()
         .map(|disk| {
@@ -101,15 +97,10 @@ pub fn look(
             Row { disk, state }
         })
         .collect();
-    if !denied.is_empty() {
-        let (who, why) = if Uid::effective().is_root() {
-            ("Here", "the kernel denies it to root (a container?)")
-        } else {
-            ("Without root", "permission denied")
-        };
+    for (why, paths) in denied {
         notes.push(format!(
-            "{who} the content and the use of {} cannot be seen: {why}.",
-            denied.join(", ")
+            "The content and the use of {} cannot be seen: {why}.",
+            paths.join(", ")
         ));
     }
     notes.dedup();

@@ -204,12 +204,58 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {word}", crate::size::grouped(number))
 }
 
-/// A labelled text over as many lines as it needs, broken at spaces. A word
-/// that is longer than a line, such as a path, stays whole. Cleaned.
+/// A labelled text as a line of a card, which a terminal may [fold](folded).
+/// Cleaned.
 #[must_use]
 pub fn field(label: &str, text: &str) -> Vec<String> {
-    let begin = format!("  {:<width$}", clean(label), width = LABEL - 2);
-    wrapped(begin, LABEL, clean(text).split_whitespace(), COLUMNS)
+    let text: Vec<&str> = text.split_whitespace().collect();
+    let label = clean(label);
+    vec![format!(
+        "  {label:<width$}{}",
+        clean(&text.join(" ")),
+        width = LABEL - 2
+    )]
+}
+
+/// A line as a terminal of so many `columns` shows it: in lines that are broken at
+/// spaces and fit, but for a word that is longer, such as a path, which stays
+/// whole. The later ones are indented as far as what they go on with.
+#[must_use]
+pub fn folded(line: &str, columns: usize) -> Vec<String> {
+    let indent = " ".repeat(hanging(line).min(columns / 3));
+    let (mut lines, mut begun) = (Vec::new(), String::new());
+    for word in line.split_inclusive(' ') {
+        let shown = word.trim_end_matches(' ');
+        let fits = width(&begun) + width(shown) <= columns;
+        if !fits && !shown.is_empty() && begun.len() > indent.len() {
+            let full = std::mem::replace(&mut begun, indent.clone());
+            lines.push(full.trim_end_matches(' ').to_string());
+        }
+        begun.push_str(word);
+    }
+    // A prompt keeps the space at its end.
+    lines.push(begun);
+    lines
+}
+
+/// Columns before what a line says: of a card its label, of a message the
+/// program's name.
+fn hanging(line: &str) -> usize {
+    const NAME: &str = "wipeit: ";
+    let blank = line.len() - line.trim_start_matches(' ').len();
+    let labelled = blank == 2 && line.get(LABEL - 2..LABEL) == Some("  ");
+    match blank {
+        _ if labelled => LABEL,
+        0 if line.starts_with(NAME) => NAME.len(),
+        0 => 2,
+        blank => blank,
+    }
+}
+
+/// Columns that a text takes at most: what is not ASCII may be two wide.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
 }
 
 /// Words in lines of at most so many `columns`, where no single one is longer: the
@@ -319,13 +365,34 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_broken_at_spaces_and_long_words_stay_whole() {
-        let lines = field("Flash", &"word ".repeat(30));
+    fn a_line_is_broken_at_spaces_and_long_words_stay_whole() {
+        let [line] = field("Flash", &"word ".repeat(30)).try_into().unwrap();
+        let lines = folded(&line, COLUMNS);
         assert!(lines.len() > 1);
         assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:?}");
         assert!(lines[0].starts_with("  Flash    word"));
         assert!(lines[1].starts_with("           word"));
         let path = "/x".repeat(60);
-        assert_eq!(field("State", &path), [format!("  State    {path}")]);
+        let line = format!("  State    {path}");
+        assert_eq!(field("State", &path), [line.as_str()]);
+        assert_eq!(folded(&line, COLUMNS), [line.as_str()]);
+        for (line, columns, broken) in [
+            ("wipeit: a b c", 11, &["wipeit: a b", "   c"][..]),
+            (
+                "  1. write zeros      about 2 h",
+                31,
+                &["  1. write zeros      about 2 h"],
+            ),
+            (
+                "  1. write zeros      about 2 h",
+                30,
+                &["  1. write zeros      about 2", "  h"],
+            ),
+            ("Type it: ", 20, &["Type it: "]),
+            ("", 20, &[""]),
+            ("a b", 1, &["a", "b"]),
+        ] {
+            assert_eq!(folded(line, columns), broken, "{line}");
+        }
     }
 }

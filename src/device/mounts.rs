@@ -23,11 +23,20 @@ pub(super) struct Entry {
     pub kind: String,
     /// What is mounted: a node, or a name that the file system understands.
     pub source: PathBuf,
+    /// The options of this mount: `rw,nodev`.
+    flags: Vec<u8>,
     /// The options of the file system, still escaped.
     options: Vec<u8>,
 }
 
 impl Entry {
+    /// Whether this mount, not its file system, has an option.
+    pub(super) fn is_mounted_with(&self, option: &str) -> bool {
+        self.flags
+            .split(|byte| *byte == b',')
+            .any(|own| own == option.as_bytes())
+    }
+
     /// Whether the file system has an option, or one of these values of it.
     pub(super) fn has_option(&self, is: impl Fn(&[u8]) -> bool) -> bool {
         self.options.split(|byte| *byte == b',').any(is)
@@ -123,6 +132,7 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
     let dev = DevId::parse(text(fields.by_ref().nth(1)?)?)?;
     let root = unescape(fields.next()?);
     let point = unescape(fields.next()?);
+    let flags = fields.next()?.to_vec();
     // Optional fields of any number end with a lone dash.
     fields.by_ref().find(|field| *field == b"-")?;
     Some(Entry {
@@ -132,6 +142,7 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
         point,
         kind: String::from_utf8_lossy(fields.next()?).into_owned(),
         source: unescape(fields.next()?),
+        flags,
         options: fields.next().unwrap_or_default().to_vec(),
     })
 }
@@ -257,6 +268,7 @@ mod tests {
             point: point.into(),
             kind: kind.into(),
             source: PathBuf::new(),
+            flags: Vec::new(),
             options: Vec::new(),
         };
         let entries = [

@@ -117,13 +117,17 @@ impl Host {
 /// The mounts whose server may never answer; to ask for a file there could
 /// hang. None of them has block devices.
 pub(super) fn remote<'a>(mounts: impl Iterator<Item = &'a Entry>) -> BTreeSet<u64> {
-    const KINDS: [&str; 8] = ["nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre"];
     mounts
-        .filter(|entry| KINDS.iter().any(|kind| entry.kind.starts_with(kind)))
-        // "fuseblk" is over a block device of this machine.
-        .filter(|entry| entry.kind != "fuseblk")
+        .filter(|entry| is_remote(entry))
         .map(|entry| entry.id)
         .collect()
+}
+
+/// Whether somebody else serves a mount: another machine, or a program.
+pub(super) fn is_remote(entry: &Entry) -> bool {
+    const KINDS: [&str; 8] = ["nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre"];
+    // "fuseblk" is over a block device of this machine.
+    entry.kind != "fuseblk" && KINDS.iter().any(|kind| entry.kind.starts_with(kind))
 }
 
 /// What `fdinfo` says of an open file.

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::sysfs::{Block, attribute, base_name};
-use super::{Device, Fact, Host, Medium, NoCapacity, drive, empty};
+use super::{Denial, Device, Fact, Host, Medium, NoCapacity, drive, empty};
 use crate::identity::{Identity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same
@@ -41,7 +41,7 @@ pub struct Disk {
     pub facts: Result<Device, String>,
     /// Whether this user may not read it: its content and some of its use
     /// remain unseen.
-    pub denied: bool,
+    pub denied: Option<Denial>,
     /// What holds it, in words: `LVM: vg0`, `RAID: md127`.
     pub held: Vec<String>,
 }
@@ -60,7 +60,7 @@ pub enum Place {
 /// What a disk says when it is asked.
 struct Answer {
     facts: Result<Device, String>,
-    denied: bool,
+    denied: Option<Denial>,
     held: Vec<String>,
 }
 
@@ -117,14 +117,18 @@ impl Host {
             identity: identity.ok(),
             slot: self.slot(block, transport),
             facts: Err("does not answer".into()),
-            denied: false,
+            denied: None,
             held: Vec::new(),
         }
     }
 
     fn ask(&self, block: &Block, path: &Path, state_dir: &Path) -> Answer {
         let opened = File::open(path);
-        let denied = matches!(&opened, Err(e) if e.kind() == io::ErrorKind::PermissionDenied);
+        let denied = opened
+            .as_ref()
+            .err()
+            .filter(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            .map(|error| self.denial(path, error.raw_os_error()));
         let facts = block.size().and_then(|size| {
             let mut device = self.block_facts(path, None, block, size, Some(state_dir))?;
             device.usage.busy = self.is_busy_now(opened, path, block).into();

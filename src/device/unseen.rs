@@ -29,18 +29,18 @@ impl Host {
                 return Some(Unseen::Hidden);
             }
         }
-        let denied = !self.may_look_at_others() || self.is_denied_any();
+        let denied = !self.has_capability(LOOK_AT_OTHERS) || self.is_denied_any();
         denied.then_some(Unseen::Denied)
     }
 
-    /// Whether this process has the capability, in proc(5)'s `CapEff`.
-    fn may_look_at_others(&self) -> bool {
+    /// Whether this process has a capability, in proc(5)'s `CapEff`.
+    pub(super) fn has_capability(&self, number: u32) -> bool {
         let status = std::fs::read_to_string(self.proc.join("self/status")).unwrap_or_default();
         let has = status
             .lines()
             .find_map(|line| line.strip_prefix("CapEff:"))
             .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        has.is_none_or(|mask| mask >> LOOK_AT_OTHERS & 1 == 1)
+        has.is_none_or(|mask| mask >> number & 1 == 1)
     }
 
     /// Whether the open files of some process may not be looked at.

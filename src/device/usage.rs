@@ -58,6 +58,7 @@ impl Host {
         Usage {
             busy: self.is_busy(path, block).into(),
             read_only: is_read_only(block).into(),
+            lies_at: None,
             swaps: over(stack, |stack| self.swaps_on(stack)),
             holders: over(stack, |stack| {
                 self.holders_of(stack, &mounts, path.is_some())
@@ -97,6 +98,7 @@ impl Host {
             // O_EXCL means nothing on a file.
             busy: Fact::Known(false),
             read_only: read_only.into(),
+            lies_at: self.mount_over(path).map(|mount| mount.point),
             // A file is mounted through a loop device only, which `loops` finds.
             mounts: Fact::Known(Vec::new()),
             swaps: self.swap_files(file).into(),

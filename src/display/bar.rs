@@ -7,16 +7,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use jiff::ZonedDateTime;
 
 use crate::display::Estimate;
-use crate::display::output::{say, write_raw};
+use crate::display::output::{columns as terminal_columns, say, write_raw};
 use crate::display::screen::Paper;
 use crate::event::Progress;
 use crate::size;
-use crate::text::{clean, clock};
+use crate::text::{COLUMNS, about, clean, clock, width as width_of};
 
-/// The widest line, whatever the terminal.
-const WIDEST: usize = 80;
-/// Columns where the terminal does not tell.
-const USUAL: usize = 80;
+/// From this width on there is room for more than the usual figures.
+const WIDE: usize = 120;
+/// The widest line of a narrower window: the figures do not move apart.
+const USUAL_LINE: usize = 80;
+/// The longest bar between its brackets.
+const MOST_CELLS: usize = 40;
 /// The narrowest bar between its brackets that is worth it.
 const FEWEST_CELLS: usize = 5;
 /// Columns that a name keeps where there is little room.
@@ -27,6 +29,9 @@ const LONG_NAME: usize = 16;
 const SPEED: usize = 11;
 /// Columns of `  done Fri 00:41`.
 const DONE: usize = 16;
+/// Columns of `  43.0%  7.74/18.0 TB  all 21.5%  212 MB/s, mean 212 MB/s  about 46 h left, done Fri
+/// 01:01`.
+const WIDE_FIGURES: usize = 88;
 
 /// The line of the bar for a terminal of `width` columns, of which the last one
 /// stays free: a character there makes some terminals wrap. What does not fit
@@ -39,21 +44,16 @@ pub fn line(
     now: &ZonedDateTime,
     width: usize,
 ) -> String {
-    let room = width.saturating_sub(1).min(WIDEST);
+    if width >= WIDE {
+        return wide_line(name, progress, estimate, now, width - 1);
+    }
+    let room = width.saturating_sub(1).min(USUAL_LINE);
     let points = size::basis_points(progress.done, progress.size);
-    let step = format!(
-        " {}/{} {}",
-        progress.number,
-        progress.steps,
-        progress.step.phase.name()
-    );
+    let step = step(progress);
     let short = size::percent_text(progress.done, progress.size);
     let percent = format!("{short:>7}");
     let sizes = sizes(progress);
-    let speed = estimate
-        .speed()
-        .map(|speed| format!("  {}/s", size::decimal(speed)))
-        .unwrap_or_default();
+    let speed = per_second("  ", estimate.speed());
     let done = estimate
         .done_at(now)
         .map(|at| format!("  done {}", clock(now, &at)))
@@ -62,7 +62,7 @@ pub fn line(
     // Nominal widths, so that the bar does not jump when a figure grows.
     let figures = percent.len() + sizes.len() + SPEED.max(speed.len()) + DONE.max(done.len());
     let long = fit(name, LONG_NAME);
-    let cells = room.saturating_sub(columns(&long) + step.len() + " []".len() + figures);
+    let cells = room.saturating_sub(width_of(&long) + step.len() + " []".len() + figures);
     if cells >= FEWEST_CELLS {
         let bar = cells_of(points, cells);
         return format!("{long}{step} [{bar}]{percent}{sizes}{speed}{done}");
@@ -77,7 +77,7 @@ pub fn line(
     for parts in layouts {
         let taken: usize = parts.iter().map(|part| part.len()).sum();
         let left = room.saturating_sub(taken);
-        if left >= columns(&long).clamp(1, SHORT_NAME) {
+        if left >= width_of(&long).clamp(1, SHORT_NAME) {
             return format!("{}{}", fit(&long, left), parts.concat());
         }
     }
@@ -86,6 +86,62 @@ pub fn line(
     } else {
         String::new()
     }
+}
+
+/// The same with all that a wide window has room for: the percentage of all steps,
+/// the mean speed, and how long it still takes.
+fn wide_line(
+    name: &str,
+    progress: &Progress,
+    estimate: &Estimate,
+    now: &ZonedDateTime,
+    room: usize,
+) -> String {
+    let points = size::basis_points(progress.done, progress.size);
+    let percent = size::percent_text(progress.done, progress.size);
+    let all = match progress.steps {
+        1 => String::new(),
+        _ => format!("  all {:>5}", estimate.percent()),
+    };
+    let speed = per_second("  ", estimate.speed());
+    let mean = per_second(", mean ", estimate.mean().filter(|_| !speed.is_empty()));
+    let left = estimate
+        .remaining()
+        .map_or(String::new(), |left| format!("  {} left", about(left)));
+    let done = estimate
+        .done_at(now)
+        .map_or(String::new(), |at| format!(", done {}", clock(now, &at)));
+    let figures = [
+        &format!("{percent:>7}"),
+        &sizes(progress),
+        &all,
+        &speed,
+        &mean,
+        &left,
+        &done,
+    ];
+    let figures = figures.map(String::as_str).concat();
+    let (name, step) = (fit(name, LONG_NAME), step(progress));
+    // As in the usual line, the bar does not jump.
+    let nominal = figures.len().max(WIDE_FIGURES);
+    let cells = room.saturating_sub(width_of(&name) + step.len() + " []".len() + nominal);
+    let cells = cells.min(MOST_CELLS);
+    if cells < FEWEST_CELLS {
+        return line(name.as_str(), progress, estimate, now, WIDE - 1);
+    }
+    format!("{name}{step} [{}]{figures}", cells_of(points, cells))
+}
+
+/// ` 1/2 write`.
+fn step(progress: &Progress) -> String {
+    let phase = progress.step.phase.name();
+    format!(" {}/{} {phase}", progress.number, progress.steps)
+}
+
+fn per_second(before: &str, speed: Option<u64>) -> String {
+    speed.map_or(String::new(), |speed| {
+        format!("{before}{}/s", size::decimal(speed))
+    })
 }
 
 /// `  7.74/18.0 TB`, always as wide.
@@ -101,26 +157,17 @@ fn cells_of(points: u16, cells: usize) -> String {
     "#".repeat(full) + &".".repeat(cells - full)
 }
 
-/// Columns that a character takes at most: what is not ASCII may be two wide.
-fn wide(c: char) -> usize {
-    if c.is_ascii() { 1 } else { 2 }
-}
-
-fn columns(text: &str) -> usize {
-    text.chars().map(wide).sum()
-}
-
 /// A name in at most so many columns, cleaned.
 fn fit(name: &str, room: usize) -> String {
     let name = clean(name);
-    if columns(&name) <= room {
+    if width_of(&name) <= room {
         return name;
     }
     let dots = room.min(2);
     let mut text = String::new();
     let mut taken = dots;
     for c in name.chars() {
-        taken += wide(c);
+        taken += width_of(c.encode_utf8(&mut [0; 4]));
         if taken > room {
             break;
         }
@@ -157,11 +204,7 @@ impl Paper for Terminal {
     }
 
     fn width(&self) -> usize {
-        // A serial line says 0.
-        terminal_size::terminal_size_of(io::stderr())
-            .map(|(width, _)| usize::from(width.0))
-            .filter(|width| *width > 0)
-            .unwrap_or(USUAL)
+        terminal_columns(io::stderr()).unwrap_or(COLUMNS)
     }
 }
 
@@ -280,7 +323,25 @@ mod tests {
         );
         // The longest speed would fit, too.
         assert_eq!(line(80).len(), 78);
-        assert_eq!(line(200).len(), 79);
+        assert_eq!(line(119).len(), 79);
+    }
+
+    #[test]
+    fn a_wide_window_shows_all_steps_the_mean_and_the_time_left() {
+        let done = 7_740_089_413_632;
+        let progress = at(done, SIZE, Phase::Write);
+        let line = |width| line("sdb", &progress, &estimate(done), &now(), width);
+        let figures = "  43.0%  7.74/18.0 TB  all 21.5%  212 MB/s, mean 212 MB/s  about 37 h left, \
+                       done Fri 01:01";
+        assert_eq!(line(120), format!("sdb 1/2 write [#####........]{figures}"));
+        assert_eq!(
+            line(300),
+            format!(
+                "sdb 1/2 write [{}{}]{figures}",
+                "#".repeat(17),
+                ".".repeat(23)
+            )
+        );
     }
 
     #[test]
@@ -310,7 +371,7 @@ mod tests {
         fn every_line_fits_and_never_passes_100_percent(
             name in "\\PC{0,60}|[a-z]{1,60}",
             done in 0..=u64::MAX, size in 1..=u64::MAX,
-            width in 0_usize..120, verify: bool,
+            width in 0_usize..200, verify: bool,
         ) {
             let phase = if verify { Phase::Verify } else { Phase::Write };
             let progress = at(done, size, phase);
@@ -318,7 +379,8 @@ mod tests {
             estimate.feed(Duration::ZERO, 0);
             estimate.feed(Duration::from_secs(7), u128::from(done));
             let line = line(&name, &progress, &estimate, &now(), width);
-            prop_assert!(columns(&line) <= width.saturating_sub(1).min(80), "{}", line);
+            let most = if width < WIDE { 80 } else { width };
+            prop_assert!(width_of(&line) <= width.saturating_sub(1).min(most), "{}", line);
             if line.contains('%') {
                 prop_assert!(done >= size || !line.contains("100.0%"), "{}", line);
             }

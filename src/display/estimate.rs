@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
+use crate::size;
+
 /// Over how long a time the speed is taken.
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -57,14 +59,42 @@ impl Estimate {
         Some(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 
+    /// The speed begins anew: time went by in which nothing was done, nor counted.
+    pub fn pause(&mut self) {
+        let last = self.window.pop_back();
+        self.window.clear();
+        self.window.extend(last);
+    }
+
+    /// Bytes a second over this run; `None` in the first second.
+    #[must_use]
+    pub fn mean(&self) -> Option<u64> {
+        Some(u64::try_from(self.rate()?).unwrap_or(u64::MAX))
+    }
+
+    fn rate(&self) -> Option<u128> {
+        let (start_at, start) = self.start?;
+        let (at, done) = *self.window.back()?;
+        rate(done.saturating_sub(start), at.saturating_sub(start_at))
+    }
+
+    /// How much of the whole plan is done, as `21.5%`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let done = self.window.back().map_or(0, |(_, done)| *done);
+        // A plan of many passes may have more bytes than a u64 counts.
+        let whole = self.total.max(1);
+        let shift = (u128::BITS - whole.leading_zeros()).saturating_sub(u64::BITS);
+        let part = |bytes: u128| u64::try_from(bytes >> shift).unwrap_or(u64::MAX);
+        size::percent_text(part(done.min(whole)), part(whole))
+    }
+
     /// Time until the whole plan is done, at the mean speed of this run; `None`
     /// while there is none.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        let (start_at, start) = self.start?;
-        let (at, done) = *self.window.back()?;
-        let rate = rate(done.saturating_sub(start), at.saturating_sub(start_at))?;
-        let seconds = self.total.saturating_sub(done).checked_div(rate)?;
+        let (_, done) = *self.window.back()?;
+        let seconds = self.total.saturating_sub(done).checked_div(self.rate()?)?;
         Some(Duration::from_secs(
             u64::try_from(seconds).unwrap_or(u64::MAX),
         ))
@@ -116,6 +146,20 @@ mod tests {
         assert_eq!(estimate.speed(), Some(0));
         assert!(estimate.window.len() < 40);
         assert_eq!(estimate.remaining(), Some(s(1800)));
+    }
+
+    #[test]
+    fn after_a_pause_the_speed_is_of_the_time_since() {
+        let mut estimate = Estimate::new(100_000);
+        for second in 0..=20 {
+            estimate.feed(s(second), u128::from(second) * 1000);
+        }
+        estimate.pause();
+        assert_eq!(estimate.speed(), None);
+        estimate.feed(s(22), 20_020);
+        assert_eq!(estimate.speed(), Some(10));
+        assert_eq!(estimate.mean(), Some(910));
+        assert_eq!(estimate.percent(), "20.0%");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The one way to print: never a panic, never a wait for ever.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::text::clean;
+use crate::text::{COLUMNS, clean, folded};
 
 /// How long a terminal that does not take its lines is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,14 +17,31 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The terminal did not take the last lines: from here on nothing waits for it.
 pub(super) static HUNG: AtomicBool = AtomicBool::new(false);
 
-/// One line to stderr, cleaned. What cannot be written is lost.
+/// One line to stderr, cleaned; a terminal gets it in as many as it takes. What
+/// cannot be written is lost.
 pub fn say(line: &str) {
     if !HUNG.load(Ordering::SeqCst) {
-        let bytes = format!("{}\n", clean(line));
+        let line = clean(line);
+        let lines = match columns(io::stderr()) {
+            Some(columns) => folded(&line, columns),
+            None => vec![line],
+        };
+        let bytes = format!("{}\n", lines.join("\n"));
         let _ = patiently(io::stderr(), move || {
             write_raw(io::stderr(), bytes.as_bytes())
         });
     }
+}
+
+/// The width of a terminal; `None`: it is none.
+pub fn columns(of: impl AsFd + IsTerminal) -> Option<usize> {
+    of.is_terminal().then(|| {
+        // A serial line says 0.
+        terminal_size::terminal_size_of(of)
+            .map(|(width, _)| usize::from(width.0))
+            .filter(|width| *width > 0)
+            .unwrap_or(COLUMNS)
+    })
 }
 
 /// Writes, but does not wait for ever: a stopped terminal must hold up neither

@@ -25,8 +25,9 @@ const STATE_DISK: &str = "the disk of the state directory has not answered for";
 /// Bad ranges and differences that are shown one by one.
 const SHOWN: u64 = 10;
 
-/// How long the run has worked: without the time in which it was stopped.
-type Work = Box<dyn Fn() -> Duration + Send>;
+/// How long the run has worked, without the time in which it was stopped or the
+/// machine slept, and how often that was.
+pub type Work = Box<dyn Fn() -> (Duration, u64) + Send>;
 
 /// Where lines and the bar go.
 pub trait Paper: Send {
@@ -60,6 +61,8 @@ pub struct Screen {
     header: Header,
     paper: Box<dyn Paper>,
     work: Work,
+    // as often as the speed has begun anew
+    pauses: u64,
     estimate: Estimate,
     // as reported
     now: Option<Progress>,
@@ -83,7 +86,8 @@ impl Screen {
         Self {
             face,
             paper,
-            work: Box::new(move || started.elapsed()),
+            work: Box::new(move || (started.elapsed(), 0)),
+            pauses: 0,
             estimate: Estimate::new(total),
             header,
             now: None,
@@ -118,17 +122,18 @@ impl Screen {
             for note in first.into_iter().chain(rest) {
                 match note {
                     Note::Event(event) => {
-                        self.event(event, (self.work)(), &ZonedDateTime::now());
+                        let at = self.work();
+                        self.event(event, at, &ZonedDateTime::now());
                     }
                     Note::Status => status = true,
-                    Note::Closing => self.closing = Some((self.work)()),
+                    Note::Closing => self.closing = Some(self.work()),
                     Note::Wake => {}
                 }
             }
             if let Some(progress) = latest {
                 self.progress(progress);
             }
-            let (at, local) = ((self.work)(), ZonedDateTime::now());
+            let (at, local) = (self.work(), ZonedDateTime::now());
             match shared.lost.swap(0, Ordering::Relaxed) {
                 0 => {}
                 lost => self.warn(&format!("{lost} messages could not be shown"), &local),
@@ -142,6 +147,16 @@ impl Screen {
                 return self.finish(outcome.as_ref(), &local);
             }
         }
+    }
+
+    /// How long the run has worked. After a pause the speed begins anew.
+    fn work(&mut self) -> Duration {
+        let (work, pauses) = (self.work)();
+        if pauses != self.pauses {
+            self.pauses = pauses;
+            self.estimate.pause();
+        }
+        work
     }
 
     /// Says once that the end of the run waits for the disk of the state directory.
@@ -184,7 +199,8 @@ impl Screen {
                 }
             }
             Event::BadExtent(extent, bad) => {
-                if let Some(text) = self.bad.shown(|| bad_text(extent, bad), "bad ranges") {
+                let text = || bad_text(extent, bad, self.header.sector);
+                if let Some(text) = self.bad.shown(text, "bad ranges") {
                     self.warn(&text, local);
                 }
             }
@@ -388,7 +404,7 @@ fn differing_text(difference: &Difference) -> String {
     format!("{bytes} bytes at byte {from} are not what was written{origin}")
 }
 
-fn bad_text(extent: Extent, bad: Bad) -> String {
+fn bad_text(extent: Extent, bad: Bad, sector: u64) -> String {
     let why = Errno::from_raw(bad.errno).desc();
     let what = match bad.during {
         During::Write => "write",
@@ -401,7 +417,8 @@ fn bad_text(extent: Extent, bad: Bad) -> String {
     };
     let (start, length) = (extent.start(), extent.length());
     let kind = match bad.state {
-        BadState::Failed => "sector",
+        BadState::Failed if length <= sector => "sector",
+        BadState::Failed => "sectors",
         BadState::Deferred | BadState::Abandoned => "area",
     };
     format!("bad {kind} at byte {start}: {length} bytes, {what}: {why}{later}")

@@ -164,8 +164,8 @@ fn openers_may_pass_in_a_moment_whatever_else_there_is() {
         },
     });
     assert!(may_pass(std::slice::from_ref(&opener)));
-    assert!(may_pass(&[opener, Refusal::CarriesState]));
-    assert!(!may_pass(&[Refusal::CarriesState]));
+    assert!(may_pass(&[opener, Refusal::CarriesState { image: false }]));
+    assert!(!may_pass(&[Refusal::CarriesState { image: false }]));
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn the_most_specific_comes_first() {
                 Refusal::Swap(_),
                 Refusal::Held(_),
                 Refusal::Looped { .. },
-                Refusal::CarriesState,
+                Refusal::CarriesState { image: false },
                 Refusal::ReadOnly { .. },
             ]
         ),

@@ -18,7 +18,7 @@ fn disk() -> Disk {
         medium: device.medium,
         slot: device.slot.clone(),
         facts: Ok(device),
-        denied: false,
+        denied: None,
         held: Vec::new(),
     }
 }
@@ -147,13 +147,13 @@ fn no_name_from_outside_commands_a_terminal() {
     for text in [
         rows.text(None, now()),
         rows.text(Some(80), now()),
-        rows.json().unwrap(),
+        rows.json(now()).unwrap(),
     ] {
         let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
         assert!(text.chars().all(harmless), "{text:?}");
     }
     assert_eq!(rows.text(None, now()).lines().count(), 10);
-    let json: serde_json::Value = serde_json::from_str(&rows.json().unwrap()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&rows.json(now()).unwrap()).unwrap();
     assert_eq!(json["disks"][0]["serial"], nasty);
 }
 
@@ -234,7 +234,7 @@ fn an_earlier_wipe_is_told_with_what_came_after_it() {
 #[test]
 fn what_a_user_may_not_read_is_unknown_but_what_is_seen_is_said() {
     let mut disk = disk();
-    disk.denied = true;
+    disk.denied = Some(crate::device::Denial::NotRoot);
     disk.facts.as_mut().unwrap().usage.busy =
         Fact::Unknown("cannot open /dev/sdb: permission denied".into());
     let seen = state(&disk, None, None, now());
@@ -251,7 +251,7 @@ fn what_a_user_may_not_read_is_unknown_but_what_is_seen_is_said() {
 #[test]
 fn the_json_has_exact_numbers_and_times() {
     let json: serde_json::Value =
-        serde_json::from_str(&listing(vec![row(disk())]).json().unwrap()).unwrap();
+        serde_json::from_str(&listing(vec![row(disk())]).json(now()).unwrap()).unwrap();
     let (wipe, disk) = (&json["unfinished"][0], &json["disks"][0]);
     assert_eq!(wipe["done"], 7_740_089_413_632_u64);
     assert_eq!(wipe["size"], BYTES);

@@ -146,9 +146,9 @@ fn words(label: &str, text: Option<&str>) -> Markup {
 
 fn meaning(record: &Record) -> String {
     let checkpoint = &record.checkpoint;
-    let blocks = |bytes| count(sectors(checkpoint, bytes), "block", "blocks");
+    let number = |bytes| count(sectors(checkpoint, bytes), "sector", "sectors");
     let bad = least_text(record.bad_bytes, record.bad_bytes_at_most)
-        .unwrap_or_else(|| blocks(record.bad_bytes));
+        .unwrap_or_else(|| number(record.bad_bytes));
     let differ = different_text(record);
     match record.outcome.as_str() {
         "WIPED" => {
@@ -183,7 +183,7 @@ fn meaning(record: &Record) -> String {
                 String::new()
             };
             format!(
-                "{differ} are in blocks that are not what was written. The {} cannot be \
+                "{differ} are in sectors that are not what was written. The {} cannot be \
                  trusted, or something else wrote to it.{more} Do not reuse or sell it.",
                 noun(checkpoint)
             )
@@ -270,7 +270,7 @@ fn drive(record: &Record) -> Markup {
             (row("Firmware", &said(&id.firmware)))
             (row("World-wide name", &said(&id.wwn)))
             (row("Capacity", &bytes_text(checkpoint.total_size)))
-            (row("Logical block", &format!("{} bytes", grouped(id.logical_block.into()))))
+            (row("Sector", &format!("{} bytes (its logical block)", grouped(id.logical_block.into()))))
             (row("Target", kind))
             (row("Place on disk", &slice))
             (row("Backing file", backing))
@@ -392,7 +392,7 @@ fn read_back(pass: &Pass, last: bool, record: &Record) -> String {
     }
 }
 
-/// What a full read-back of a target with bad blocks did not compare.
+/// What a full read-back of a target with bad sectors did not compare.
 fn all_but(record: &Record) -> String {
     let total = record.checkpoint.total_size;
     let missed = total.saturating_sub(record.verification.bytes);
@@ -435,7 +435,7 @@ fn verification(record: &Record) -> Markup {
         (0, _) if record.bad_bytes > 0 => "what could be compared is equal".into(),
         (0, _) => "equal: 0 bytes differ".into(),
         _ => format!(
-            "NOT equal: {} in blocks that differ",
+            "NOT equal: {} in sectors that differ",
             different_text(record)
         ),
     };
@@ -462,7 +462,7 @@ fn left_out(all: usize) -> Markup {
 fn bad(record: &Record) -> Markup {
     let ranges = record.checkpoint.bad.ranges();
     if ranges.is_empty() {
-        return section("Bad blocks", &html! { p { "None." } });
+        return section("Bad sectors", &html! { p { "None." } });
     }
     let checkpoint = &record.checkpoint;
     let amount = checkpoint.bad.amount();
@@ -470,7 +470,7 @@ fn bad(record: &Record) -> Markup {
     let all = if amount.is_exact() {
         format!(
             "{} in {number}, {}",
-            count(sectors(checkpoint, amount.least), "block", "blocks"),
+            count(sectors(checkpoint, amount.least), "sector", "sectors"),
             bytes_text(amount.least),
         )
     } else {
@@ -498,7 +498,7 @@ fn bad(record: &Record) -> Markup {
         }
         (left_out(ranges.len()))
     };
-    section("Bad blocks", &body)
+    section("Bad sectors", &body)
 }
 
 /// A range, and how many bytes of it are meant: all unless it is joined.
@@ -519,7 +519,7 @@ fn joined(amount: Amount) -> &'static str {
         return "";
     }
     " There were too many ranges to keep each of them: those with the smallest gaps between them \
-     were joined, and a joined range also holds blocks that are good."
+     were joined, and a joined range also holds sectors that are good."
 }
 
 fn state(state: BadState) -> &'static str {
@@ -545,7 +545,7 @@ fn different(record: &Record) -> Markup {
     };
     let body = html! {
         p { strong { (sentence(&all)) }
-            " Ranges of whole blocks, and the first bytes that differ in each." (joined(amount)) }
+            " Ranges of whole sectors, and the first bytes that differ in each." (joined(amount)) }
         @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::difference::Wrap::capacity) {
             p.warning { "Addresses wrap: the drive has at most " (bytes_text(capacity))
                 " of memory, however large it says it is. It is counterfeit or broken." }
@@ -602,8 +602,8 @@ fn speeds(record: &Record) -> Markup {
             @if samples.iter().any(|s| s.phase == crate::plan::Phase::Verify) {
                 span.read { "read back" } " "
             }
-            @if !bad.is_empty() { span.bad { "bad blocks" } " " }
-            @if !different.is_empty() { span.different { "blocks that differ" } }
+            @if !bad.is_empty() { span.bad { "bad sectors" } " " }
+            @if !different.is_empty() { span.different { "sectors that differ" } }
         }
         @for pass in 1..=passes {
             @let own: Vec<_> = samples.iter().copied().filter(|s| s.pass == pass).collect();
@@ -902,7 +902,7 @@ mod tests {
             ("Firmware", "E002"),
             ("World-wide name", "5000c500d1a2b3c4"),
             ("Capacity", "18,000,207,937,536 bytes (18.0 TB)"),
-            ("Logical block", "4,096 bytes"),
+            ("Sector", "4,096 bytes (its logical block)"),
             ("Slot", "0:7"),
             ("Write cache", "write back: flushed at every checkpoint"),
             ("Hidden areas", "HPA, DCO and AMAX: not checked"),
@@ -956,7 +956,7 @@ mod tests {
         assert!(page.contains("<h1 class=\"not\">NOT-CLEAR</h1>"));
         assert_eq!(fact(&page, "Method"), "Clear NOT achieved");
         assert!(!page.contains("Clear: overwrite") && !page.contains("WIPED"));
-        assert!(page.contains("1,024 blocks in 2 ranges, 4,194,304 bytes (4.19 MB)"));
+        assert!(page.contains("1,024 sectors in 2 ranges, 4,194,304 bytes (4.19 MB)"));
         for text in [
             "9,000,103,968,768",
             "9,000,106,065,919",
@@ -978,7 +978,7 @@ mod tests {
         let page = page(&checkpoint, &Outcome::NotClear);
         let said = "the old data is still on /lower/&lt;b&gt;disk.img.";
         assert_eq!(page.to_lowercase().matches(said).count(), 2, "{page}");
-        assert!(!page.contains("0 blocks"), "{page}");
+        assert!(!page.contains("0 sectors"), "{page}");
     }
 
     #[test]
@@ -989,7 +989,7 @@ mod tests {
         let page = page(&checkpoint, &Outcome::Differs);
         assert_eq!(
             fact(&page, "Result"),
-            "NOT equal: 8,192 bytes (8.19 kB) in blocks that differ"
+            "NOT equal: 8,192 bytes (8.19 kB) in sectors that differ"
         );
         assert!(page.contains("Addresses wrap: the drive has at most 8,388,608 bytes (8.38 MB)"));
         for text in [

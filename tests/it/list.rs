@@ -26,6 +26,7 @@ cases![
     NOTHING => a_reader_that_has_gone_is_no_failure,
     OTHER_USER => without_root_it_says_what_it_could_not_see,
     LOOP => a_running_wipe_is_told_from_one_that_was_killed,
+    NOTHING => a_resume_that_finds_nothing_shows_what_is_there,
     LOOP => a_disk_that_another_run_has_locked_is_in_use,
     LOOP => the_list_does_not_disturb_a_wipe_that_starts,
 ];
@@ -260,7 +261,8 @@ fn without_root_it_says_what_it_could_not_see() {
     assert!(line.contains("8.38 MB"), "{line}");
     assert!(line.contains("unknown: no permission"), "{line}");
     assert!(
-        text.contains("Without root the content and the use of"),
+        text.contains("The content and the use of /dev/")
+            && text.contains("cannot be seen: permission denied; run as root."),
         "{text}"
     );
 }
@@ -281,14 +283,46 @@ fn a_running_wipe_is_told_from_one_that_was_killed() {
     let running = format!(", running as process {}", run.pid());
     assert!(text().contains(&running), "{}", text());
     assert!(!text().contains("continue: "), "{}", text());
+    // One source of the words and figures: neither says what the other does not.
     let list = json(&scratch);
     assert_eq!(list["unfinished"][0]["running"], true, "{list}");
+    let said = list["unfinished"][0]["state_text"].as_str().unwrap();
+    let speed = list["unfinished"][0]["speed"].as_u64();
+    assert_eq!(said.contains("/s"), speed.is_some(), "{list}");
+    let left = list["unfinished"][0]["seconds_left"].as_u64();
+    assert_eq!(said.contains(" left, "), left.is_some(), "{list}");
     assert_eq!(list["unfinished"][0]["pid"], run.pid().as_raw(), "{list}");
     run.signal(SIGKILL);
     run.wait().killed_by(SIGKILL);
     let disk = entry(&json(&scratch), device.path());
     assert_eq!(disk["state"], "unfinished", "{disk}");
     assert!(text().contains(", killed or crashed, saved "), "{}", text());
+}
+
+fn a_resume_that_finds_nothing_shows_what_is_there() {
+    let scratch = Scratch::new();
+    let resume = |options: &str| scratch.wipeit().arg("--resume").words(options).code(4);
+    let done = resume("").one_line().says(&["Disks:\n  DEVICE "]);
+    let last = done.stderr.lines().last().unwrap();
+    assert!(last.contains("there is no unfinished wipe in "), "{done:?}");
+    resume("--quiet").one_line().says(&["wipeit: --resume: "]);
+    // And which wipes are there, and why none fits.
+    let image = scratch.tagged("old.img", 8 * MIB);
+    stop_halfway(&scratch, &image);
+    std::fs::rename(&image, scratch.join("moved.img")).unwrap();
+    let done = resume("--yes").one_line();
+    done.says(&[
+        "Unfinished:\n  old.img ",
+        "stopped ",
+        "continue, once it is attached: wipeit --resume",
+        "is of ",
+        "which is not there any more",
+    ]);
+    let other = scratch.tagged("other.img", MIB);
+    let done = scratch.wipe(&other).words("--resume --yes").code(4);
+    let file = scratch.state().pending()[0].display().to_string();
+    let why = format!("({file}: is of an image (8.38 MB, last ");
+    done.one_line().says(&[&why, "its size differs"]);
 }
 
 fn a_disk_that_another_run_has_locked_is_in_use() {

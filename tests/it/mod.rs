@@ -30,6 +30,7 @@ mod resume;
 mod schemes;
 mod slow;
 mod times;
+mod told;
 mod vm;
 mod vm_cuts;
 mod vm_fat;
@@ -65,6 +66,7 @@ pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
         schemes::cases(),
         slow::cases(),
         times::cases(),
+        told::cases(),
         durable::cases(),
         moved::cases(),
         order::cases(),

@@ -25,6 +25,8 @@ cases![
     NOTHING => a_closed_stdin_does_not_stop_a_wipe,
     NOTHING => quiet_says_nothing_but_the_line_on_stdout,
     NOTHING => a_log_has_whole_lines_without_control_characters,
+    NOTHING => a_wide_window_gets_the_mean_speed_the_whole_plan_and_the_time_left,
+    NOTHING => lines_are_broken_at_words_on_a_terminal_and_nowhere_else,
     NOTHING => the_bar_fits_80_columns_and_ends_with_the_closing_lines,
     NOTHING => success_names_method_time_and_report,
     NOTHING => an_image_is_overwritten_never_clear,
@@ -161,6 +163,64 @@ fn the_bar_fits_80_columns_and_ends_with_the_closing_lines() {
     }
     assert!(!shown.contains("101."), "{shown}");
     assert_wiped(&scratch, SIZE);
+}
+
+fn a_wide_window_gets_the_mean_speed_the_whole_plan_and_the_time_left() {
+    let scratch = Scratch::new();
+    let terminal = Terminal::of(140);
+    let mut run = wipe(&scratch, 8 * SIZE)
+        .env("TERM", "xterm")
+        .words("--rate-limit 2M -b 64K")
+        .on_terminal(terminal.slave())
+        .start();
+    run.until("all figures", |_| {
+        let shown = without_escapes(&terminal.shown());
+        shown.split(['\r', '\n']).any(|line| {
+            let figures = ["/s, mean ", "  all ", " left, done "];
+            line.chars().count() < 140 && figures.iter().all(|it| line.contains(it))
+        })
+    });
+}
+
+fn lines_are_broken_at_words_on_a_terminal_and_nowhere_else() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", SIZE);
+    let refused = || scratch.wipe(&image).arg("--check");
+    let carded = || scratch.wipe(&image).arg("--dry-run");
+    let finished = || scratch.wipe(&image).words("--yes --restart");
+    for (wipe, code) in [
+        (&refused as &dyn Fn() -> Wipe, 4),
+        (&carded, 0),
+        (&finished, 0),
+    ] {
+        let whole = wipe().code(code);
+        let limits = |line: &str| {
+            line.starts_with("  Limits ")
+                && (line.contains("not Clear") || line.ends_with("its journal)"))
+        };
+        assert_eq!(whole.stderr.lines().any(limits), code == 0, "{whole:?}");
+        assert!(code == 0 || whole.said().lines().count() == 1, "{whole:?}");
+        for columns in [80, 40] {
+            let terminal = Terminal::of(columns);
+            let _ = std::fs::remove_dir_all(scratch.state().path());
+            wipe().on_terminal(terminal.slave()).code(code);
+            let last = whole.stderr.lines().last().unwrap_or_default();
+            let last: Vec<&str> = last.split_whitespace().collect();
+            terminal.shows(last.last().unwrap());
+            let shown = terminal.shown();
+            for line in shown.lines().map(|line| line.trim_end_matches('\r')) {
+                let fits = line.chars().count() <= usize::from(columns);
+                // A path is one word, and stdout is for scripts.
+                let longest = line.split(' ').map(str::len).max().unwrap_or_default();
+                let excused = longest + 11 >= usize::from(columns);
+                let result = ["REFUSED ", "WIPED "]
+                    .iter()
+                    .any(|word| line.starts_with(word));
+                assert!(fits || excused || result, "{columns}: {line}");
+            }
+        }
+        let _ = std::fs::remove_dir_all(scratch.state().path());
+    }
 }
 
 /// What a terminal would show of it, without colours and cursor movements.

@@ -543,12 +543,12 @@ fn hanging_up_at_the_question_leaves_no_trace() {
 
 /// The right answer, after something changed: nothing is done.
 fn answered_too_late(terminal: &mut Terminal, run: Running, answer: &str, says: &str) {
-    let before = terminal.shown().len();
+    let before = terminal.unbroken().len();
     terminal.types(&format!("{answer}\n"));
     let done = run.wait().code(4);
     let end = Duration::from_secs(5);
     wait_until("the refusal", end, || {
-        let after = terminal.shown().split_off(before);
+        let after = terminal.unbroken().split_off(before);
         after.contains("not touched") && after.contains(says)
     });
     assert!(!terminal.shown().contains("WIPED"), "{done:?}");

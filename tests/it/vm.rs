@@ -105,7 +105,10 @@ fn every_kind_of_drive_is_wiped_to_the_last_byte_and_known_by_its_serial() {
             boot.value(serial),
             4 * MIB
         );
-        let pull = format!("Pull {slot}serial {serial}");
+        let pull = match slot {
+            "" => format!("Pull the drive with serial {serial}"),
+            slot => format!("Pull the drive in {slot}serial {serial}"),
+        };
         boot.ended(&format!("wipe {serial}"), 0, &[&line, &pull]);
         // The change was taken back.
         let report = boot.wiped(serial, &machine.image(&format!("{kind}0")));

@@ -60,11 +60,11 @@ pub fn tells(page: &str, json: &str) {
         ));
     }
     if list("bad").is_empty() {
-        says("<h2>Bad blocks</h2><p>None.</p>");
+        says("<h2>Bad sectors</h2><p>None.</p>");
     } else {
         let block = number(&record["device_id"], "logical_block");
         let blocks = bytes("bad") / block;
-        let noun = if blocks == 1 { "block" } else { "blocks" };
+        let noun = if blocks == 1 { "sector" } else { "sectors" };
         says(&format!("<strong>{} {noun} in ", grouped(blocks)));
     }
     for differing in list("mismatches") {

@@ -19,9 +19,14 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn new() -> Self {
+        Self::of(80)
+    }
+
+    /// One of so many columns.
+    pub fn of(columns: u16) -> Self {
         let size = Winsize {
             ws_row: 24,
-            ws_col: 80,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -59,12 +64,19 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).to_string()
     }
 
-    /// Waits until a text is shown.
+    /// The same, however its lines are broken.
+    pub fn unbroken(&self) -> String {
+        let shown = self.shown();
+        let words: Vec<&str> = shown.split_whitespace().collect();
+        words.join(" ")
+    }
+
+    /// Waits until a text is shown, in one line or more.
     pub fn shows(&self, text: &str) {
         wait_until(
             &format!("{text:?} on the terminal"),
             Duration::from_secs(20),
-            || self.shown().contains(text),
+            || self.shown().contains(text) || self.unbroken().contains(text),
         );
     }
 }

@@ -397,6 +397,12 @@ impl Done {
 
     fn one_message(self) -> Self {
         let said = self.said();
+        // Where nothing is to be resumed, what is there stands above.
+        let list = said.starts_with("Disks:\n") || said.starts_with("Unfinished:\n");
+        let said = said
+            .split_once("\nNothing was touched. Wipe one with: wipeit DEVICE\n")
+            .filter(|_| list)
+            .map_or(said.as_str(), |(_, said)| said);
         let whole = said.ends_with('\n') && said.matches('\n').count() == 1;
         assert!(whole, "not one line: {}", self.told());
         assert!(said.starts_with("wipeit: "), "{}", self.told());

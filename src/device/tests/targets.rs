@@ -5,8 +5,14 @@ use super::*;
 #[test]
 fn what_may_not_be_opened_is_denied_and_what_went_away_is_missing() {
     let problem = |code| Problem::of(Path::new("x"), &io::Error::from_raw_os_error(code));
-    assert!(matches!(problem(nix::libc::EACCES), Problem::Denied));
-    assert!(matches!(problem(nix::libc::EPERM), Problem::Denied));
+    assert!(matches!(
+        problem(nix::libc::EACCES),
+        Problem::Denied(Some(nix::libc::EACCES))
+    ));
+    assert!(matches!(
+        problem(nix::libc::EPERM),
+        Problem::Denied(Some(nix::libc::EPERM))
+    ));
     assert!(matches!(problem(nix::libc::ENXIO), Problem::Missing));
     let no_medium = problem(nix::libc::ENOMEDIUM);
     assert!(matches!(

@@ -16,6 +16,7 @@ fn an_idle_disk_is_used_by_nothing() {
         Usage {
             busy: Fact::Known(false),
             read_only: Fact::Known(false),
+            lies_at: None,
             mounts: Fact::Known(vec![]),
             swaps: Fact::Known(vec![]),
             holders: Fact::Known(vec![]),

@@ -19,6 +19,7 @@ fn header() -> Header {
         name: "sdb".into(),
         serial: Some("ZR5A1B2C".into()),
         size: 10 * GB,
+        sector: 512,
         what: "zero".into(),
         plan: Plan::new(vec![pass]).unwrap(),
     }
@@ -109,6 +110,27 @@ fn the_bar_is_drawn_at_most_once_a_second() {
         screen.tick(Duration::from_millis(milliseconds), &local());
     }
     assert_eq!(paper.lines().len(), 3);
+}
+
+#[test]
+fn after_a_pause_the_speed_is_of_the_time_since() {
+    let (screen, paper) = screen(Face::Plain);
+    let clock = Arc::new(Mutex::new((s(0), 0)));
+    let theirs = Arc::clone(&clock);
+    let mut screen = screen.timed(Box::new(move || *theirs.lock().unwrap()));
+    let mut status = |at: u64, pauses, done| {
+        *clock.lock().unwrap() = (s(at), pauses);
+        let at = screen.work();
+        screen.progress(self::at(Phase::Write, done));
+        screen.tick(at, &local());
+        screen.status(&local());
+        paper.lines().pop().unwrap()
+    };
+    status(0, 0, 0);
+    assert!(status(10, 0, GB).contains(", 100 MB/s, "));
+    // Nothing is known of the time since.
+    assert!(!status(10, 1, GB).contains("/s, "));
+    assert!(status(12, 1, GB + 20_000_000).contains(", 10.0 MB/s, "));
 }
 
 #[test]
