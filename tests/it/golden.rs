@@ -225,7 +225,8 @@ fn spoil(image: &Path) {
 fn ctrl_c_the_list_and_resume() {
     let mut golden = Golden::new();
     let image = golden.scratch.tagged("old.img", 16 * MIB);
-    golden.run(&image, "--resume --yes");
+    // Without the disks of this machine.
+    golden.run(&image, "--resume --yes --quiet");
     stopped(
         &mut golden,
         &image,
