@@ -33,6 +33,7 @@ mod member;
 mod mounts;
 mod pools;
 mod processes;
+mod snapshot;
 mod stack;
 mod survey;
 mod sysfs;
@@ -63,6 +64,8 @@ pub struct Host {
     pub proc: PathBuf,
     /// `/dev`.
     pub dev: PathBuf,
+    // what was read of it, where one decision hangs on it
+    seen: Option<std::sync::Arc<snapshot::Snapshot>>,
 }
 
 /// A fact, or why it could not be read. What could not be read is never taken
@@ -384,6 +387,7 @@ impl Host {
             sys: "/sys".into(),
             proc: "/proc".into(),
             dev: "/dev".into(),
+            seen: None,
         }
     }
 
@@ -393,7 +397,7 @@ impl Host {
     /// When the path is not a block device or a regular file with bytes in it,
     /// or may not be read.
     pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, Problem> {
-        self.look(path, Some(state_dir))
+        self.at_once().look(path, Some(state_dir))
     }
 
     /// Which target it is, but nothing of what uses it: for that counts as
@@ -457,8 +461,8 @@ impl Host {
                     return Err("another disk has its name".into());
                 }
                 now.size = block.size()?;
-                now.identity = drive::identity(&block)?;
-                now.usage = self.usage_of_block(None, &block, state_dir);
+                now.identity = self.identity(&block)?;
+                now.usage = self.at_once().usage_of_block(None, &block, state_dir);
             }
             Node::Image { dev, inode } => {
                 let path = &device.path;
@@ -469,7 +473,9 @@ impl Host {
                 }
                 now.size = metadata.len();
                 let file = Found::File(dev, inode);
-                now.usage = self.usage_of_image(path, now.size, file, state_dir);
+                now.usage = self
+                    .at_once()
+                    .usage_of_image(path, now.size, file, state_dir);
             }
         }
         if now.size != device.size || now.identity != device.identity {
@@ -498,11 +504,13 @@ impl Host {
                     return Err(why);
                 }
                 let block = self.block(dev)?.ok_or("it has gone")?;
-                now.usage = self.usage_of_block(None, &block, state_dir);
+                now.usage = self.at_once().usage_of_block(None, &block, state_dir);
             }
             Node::Image { dev, inode } => {
                 let file = Found::File(dev, inode);
-                now.usage = self.usage_of_image(descriptor, now.size, file, state_dir);
+                now.usage = self
+                    .at_once()
+                    .usage_of_image(descriptor, now.size, file, state_dir);
             }
         }
         now.usage.busy = Fact::Known(false);
@@ -606,7 +614,7 @@ impl Host {
         state_dir: Option<&Path>,
     ) -> Result<Device, String> {
         let (logical_block, physical_block) = drive::block_sizes(block)?;
-        let identity = drive::identity(block)?;
+        let identity = self.identity(block)?;
         let whole = block.whole()?;
         let mut contents = vec![content(block, path)?];
         for partition in block.partitions()? {
@@ -640,8 +648,8 @@ impl Host {
     /// their kernel names; not those that are memory.
     #[must_use]
     pub fn attached(&self) -> Vec<Attached> {
-        self.blocks()
-            .unwrap_or_default()
+        let blocks = self.blocks().unwrap_or_default();
+        blocks
             .iter()
             .filter(|block| {
                 let name = base_name(&block.whole_dir);
@@ -653,7 +661,7 @@ impl Host {
                 Some(Attached {
                     path: self.node(block),
                     name: block.name(),
-                    identity: drive::identity(block).ok()?,
+                    identity: self.identity(block).ok()?,
                 })
             })
             .collect()

@@ -56,6 +56,7 @@ pub fn look(
     resume: &str,
     now: Timestamp,
 ) -> Result<Listing, String> {
+    let host = &host.at_once();
     // Where no state can be kept, it lies on no drive.
     let root = state.map_or(host.proc.as_path(), StateDir::root);
     let disks = host.survey(root, PATIENCE)?;

@@ -1,6 +1,7 @@
 //! Loop devices over a target: the kernel's exclusive access knows of none.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
@@ -8,19 +9,24 @@ use super::Host;
 use super::stack::Stack;
 use super::sysfs::{Block, Found, number};
 
+/// A loop device, the kernel's name for the file behind it, and what is there
+/// now.
+pub(super) type Behind = (Block, PathBuf, Option<Found>);
+
 impl Host {
     /// Every loop device with a file behind it: its name for that file, and
     /// what is there now.
-    fn loops(&self) -> Result<Vec<(Block, PathBuf, Option<Found>)>, String> {
-        let mut loops = Vec::new();
-        for block in self.blocks()? {
-            if !block.is_partition()
-                && let Some(file) = block.loop_file()?
-            {
-                loops.push((block, file.path, file.found));
+    fn loops(&self) -> Result<Arc<Vec<Behind>>, String> {
+        let read = || {
+            let mut loops = Vec::new();
+            for block in self.blocks()?.iter().filter(|block| !block.is_partition()) {
+                if let Some(file) = block.loop_file()? {
+                    loops.push((block.clone(), file.path, file.found));
+                }
             }
-        }
-        Ok(loops)
+            Ok(loops)
+        };
+        self.once(|seen| &seen.loops, read)
     }
 
     /// Loop devices over an image. One whose file cannot be found, as it was
@@ -36,11 +42,11 @@ impl Host {
         // the loop device may see it.
         let disguised = statfs(path).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
         let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()? {
-            if found == Some(file) {
-                over.push(self.shown(&block));
-            } else if (found.is_none() || disguised) && could_be_over(&block, size)? {
-                unknown = Some(hidden(&path, &self.shown(&block)));
+        for (block, path, found) in self.loops()?.iter() {
+            if *found == Some(file) {
+                over.push(self.shown(block));
+            } else if (found.is_none() || disguised) && could_be_over(block, size)? {
+                unknown = Some(hidden(path, &self.shown(block)));
             }
         }
         certain_first(over, unknown)
@@ -54,7 +60,7 @@ impl Host {
             stack.base.iter().any(over)
         };
         let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()? {
+        for (block, path, found) in self.loops()?.iter() {
             // The target itself, or what it lies over.
             if stack.below.iter().any(|below| below.dir == block.dir) {
                 continue;
@@ -63,18 +69,18 @@ impl Host {
             for below in &stack.below {
                 let own = &below.file;
                 match found {
-                    Some(_) if own.found.is_some() => is_twin |= own.found == found,
+                    Some(_) if own.found.is_some() => is_twin |= own.found == *found,
                     // One of the two cannot be found: the other may be another
                     // name of the same file.
-                    _ if own.path == path => is_twin = true,
+                    _ if own.path == *path => is_twin = true,
                     _ if block.size()? == below.size => {
-                        unknown = Some(hidden(&path, &self.shown(&block)));
+                        unknown = Some(hidden(path, &self.shown(block)));
                     }
                     _ => {}
                 }
             }
-            if is_twin || is_over(found) {
-                over.push(self.shown(&block));
+            if is_twin || is_over(*found) {
+                over.push(self.shown(block));
             }
         }
         certain_first(over, unknown)

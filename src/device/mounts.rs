@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::sysfs::{Found, cannot_read, find};
 use super::{DevId, Host};
@@ -149,10 +150,13 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
 
 impl Host {
     /// Everything that is mounted in our namespace, the oldest first.
-    pub(super) fn mounts(&self) -> Result<Vec<Entry>, String> {
-        let path = self.proc.join("self/mountinfo");
-        let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
-        parse(&text, &path)
+    pub(super) fn mounts(&self) -> Result<Arc<Vec<Entry>>, String> {
+        let read = || {
+            let path = self.proc.join("self/mountinfo");
+            let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
+            parse(&text, &path)
+        };
+        self.once(|seen| &seen.mounts, read)
     }
 
     /// The device that a program serves a file system from (FUSE): its number

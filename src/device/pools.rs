@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::mounts::Entry;
 use super::stack::Stack;
@@ -17,7 +18,7 @@ const POOLED: [&str; 2] = ["btrfs", "bcachefs"];
 
 /// A btrfs or bcachefs that the kernel has open.
 #[derive(Debug)]
-struct Pool {
+pub(super) struct Pool {
     /// `btrfs UUID`.
     name: String,
     members: Vec<DevId>,
@@ -49,7 +50,11 @@ fn device_at(link: &Path) -> Result<Option<DevId>, String> {
 }
 
 impl Host {
-    fn pools(&self) -> Result<Vec<Pool>, String> {
+    fn pools(&self) -> Result<Arc<Vec<Pool>>, String> {
+        self.once(|seen| &seen.pools, || self.read_pools())
+    }
+
+    fn read_pools(&self) -> Result<Vec<Pool>, String> {
         let mut pools = Vec::new();
         // fs/btrfs/sysfs.c: UUID/devices/NAME, beside `features` and others.
         for dir in list_if_there(&self.sys.join("fs/btrfs"))? {
@@ -70,11 +75,9 @@ impl Host {
 
     /// All members of the btrfs or bcachefs in use that a device is a member of.
     pub(super) fn pool_of(&self, dev: DevId) -> Result<Vec<DevId>, String> {
-        let pools = self.pools()?.into_iter().map(|pool| pool.members);
-        Ok(pools
-            .into_iter()
-            .find(|members| members.contains(&dev))
-            .unwrap_or_default())
+        let pools = self.pools()?;
+        let of = pools.iter().find(|pool| pool.members.contains(&dev));
+        Ok(of.map_or_else(Vec::new, |pool| pool.members.clone()))
     }
 
     /// The devices that mountinfo names as the source of a pooled file system;
@@ -95,7 +98,7 @@ impl Host {
     /// sysfs shows holders.
     pub(super) fn pools_over(&self, stack: &Stack) -> Result<Vec<Holder>, String> {
         let mut holders = Vec::new();
-        for pool in self.pools()? {
+        for pool in self.pools()?.iter() {
             holders.extend(pool.members.iter().filter_map(|dev| {
                 Some(Holder {
                     name: stack.name_of(*dev)?,

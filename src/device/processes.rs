@@ -10,11 +10,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use nix::libc::{EINVAL, ENOENT, ESRCH, O_ACCMODE, O_RDONLY};
 
 use super::mounts::{Entry, parse};
-use super::sysfs::{cannot_read, list};
+use super::sysfs::{Found, cannot_read, find, list};
 use super::{Host, Opener, Process};
 
 /// The mounts of a namespace that is not ours.
@@ -53,7 +54,11 @@ impl Host {
 
     /// What is mounted in every mount namespace but ours, as far as it may be
     /// seen.
-    pub(super) fn mounts_elsewhere(&self) -> Result<Vec<Elsewhere>, String> {
+    pub(super) fn mounts_elsewhere(&self) -> Result<Arc<Vec<Elsewhere>>, String> {
+        self.once(|seen| &seen.elsewhere, || self.read_mounts_elsewhere())
+    }
+
+    fn read_mounts_elsewhere(&self) -> Result<Vec<Elsewhere>, String> {
         let namespace = |dir: &Path| std::fs::read_link(dir.join("ns/mnt")).ok();
         let mut seen: BTreeSet<PathBuf> = namespace(&self.proc.join("self")).into_iter().collect();
         let mut elsewhere = Vec::new();
@@ -76,42 +81,98 @@ impl Host {
         Ok(elsewhere)
     }
 
-    /// Other processes that hold something open for writing that `target` gives
-    /// a name to: it sees what the link of an open file says, and the link.
-    /// Files on the mounts in `remote` are left out.
-    pub(super) fn openers(
-        &self,
-        remote: &BTreeSet<u64>,
-        target: impl Fn(&Path, &Path) -> Option<String>,
-    ) -> Result<Vec<Opener>, String> {
+    /// What other processes hold open for writing, as far as it may be seen.
+    pub(super) fn open_elsewhere(&self) -> Result<Arc<Open>, String> {
+        self.once(|seen| &seen.open, || self.read_open_elsewhere())
+    }
+
+    fn read_open_elsewhere(&self) -> Result<Open, String> {
         let own = std::fs::read_link(self.proc.join("self"))
             .ok()
             .and_then(|link| link.to_str()?.parse().ok())
             .unwrap_or_else(std::process::id);
-        let mut openers = Vec::new();
+        let mut open = Open::default();
         for (pid, dir) in self.processes()? {
-            if pid == own {
-                continue;
+            let links = match list(&dir.join("fd")) {
+                Ok(links) => links,
+                // Gone, or not ours to see.
+                Err(error) => {
+                    open.denied |= is_denied(&error);
+                    continue;
+                }
+            };
+            if pid != own {
+                let written = links.into_iter().filter_map(|link| written(&dir, link));
+                open.processes.push((pid, dir.clone(), written.collect()));
             }
-            // Gone, or not ours to see.
-            let open = list(&dir.join("fd")).unwrap_or_default();
-            let held = open.iter().find_map(|link| {
-                let says = std::fs::read_link(link).ok()?;
-                // Pipes and sockets have no path.
-                let info = says.is_absolute().then(|| info(&dir, link))??;
-                (info.writes && !remote.contains(&info.mount))
-                    .then(|| target(&says, link))
-                    .flatten()
-            });
-            if let Some(name) = held {
+        }
+        Ok(open)
+    }
+
+    /// Other processes that hold something open for writing that `target` gives
+    /// a name to: it sees what the link of an open file says, and what it is.
+    /// Files on the mounts in `remote` are left out.
+    pub(super) fn openers(
+        &self,
+        remote: &BTreeSet<u64>,
+        target: impl Fn(&Path, Found) -> Option<String>,
+    ) -> Result<Vec<Opener>, String> {
+        let mut openers = Vec::new();
+        for (pid, dir, written) in &self.open_elsewhere()?.processes {
+            let asked = written.iter().filter(|file| !remote.contains(&file.mount));
+            let held = asked.filter_map(|file| target(&file.says, file.found()?));
+            if let Some(name) = held.take(1).next() {
                 openers.push(Opener {
                     name,
-                    process: named(pid, &dir),
+                    process: named(*pid, dir),
                 });
             }
         }
         Ok(openers)
     }
+}
+
+/// What processes but ours hold open for writing.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Each with its number and its directory.
+    processes: Vec<(u32, PathBuf, Vec<Written>)>,
+    /// Whether the open files of some process may not be looked at.
+    pub denied: bool,
+}
+
+/// A file that a process holds open for writing.
+#[derive(Debug)]
+struct Written {
+    /// The path that the kernel names it by.
+    says: PathBuf,
+    /// The link that leads to it.
+    link: PathBuf,
+    mount: u64,
+    found: OnceLock<Option<Found>>,
+}
+
+impl Written {
+    /// What it is. To ask for it on a server that does not answer would hang.
+    fn found(&self) -> Option<Found> {
+        *self.found.get_or_init(|| find(&self.link).ok())
+    }
+}
+
+/// What a link of `/proc/PID/fd` leads to, where that is held for writing.
+fn written(process: &Path, link: PathBuf) -> Option<Written> {
+    let says = std::fs::read_link(&link).ok()?;
+    // Pipes and sockets have no path.
+    if !says.is_absolute() {
+        return None;
+    }
+    let info = info(process, &link).filter(|info| info.writes)?;
+    Some(Written {
+        says,
+        link,
+        mount: info.mount,
+        found: OnceLock::new(),
+    })
 }
 
 /// The mounts whose server may never answer; to ask for a file there could

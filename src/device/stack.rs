@@ -148,15 +148,15 @@ impl Stack {
     /// and a drive that is taken for another one is only refused. `held`: disks
     /// that the target is made of, whose use is its own.
     fn put_paths(&mut self, host: &Host, target: &Block, held: &[Block]) -> Result<(), String> {
-        let drive = drive::identity(&target.whole()?)?;
+        let drive = host.identity(&target.whole()?)?;
         if !drive.can_have_paths() {
             return Ok(());
         }
-        for other in host.disks()? {
+        for (other, identity) in host.disks()?.iter() {
             // A map over paths holds them, and is found by that.
             let same = || {
-                !drive::is_multipath(&other)
-                    && drive::identity(&other).is_ok_and(|id| drive.is_other_path_to(&id))
+                !drive::is_multipath(other)
+                    && identity.as_ref().is_ok_and(|id| drive.is_other_path_to(id))
             };
             let is_held = || held.iter().any(|block| block.whole_dir == other.dir);
             if other.dir == target.whole_dir || is_held() || !same() {
@@ -169,7 +169,7 @@ impl Stack {
                 }
             }
             self.paths.push(other.dev);
-            self.base.push(other);
+            self.base.push(other.clone());
         }
         Ok(())
     }

@@ -75,9 +75,11 @@ impl Host {
     pub fn survey(&self, state_dir: &Path, patience: Duration) -> Result<Vec<Disk>, String> {
         let mut disks = Vec::new();
         let (send, answers) = mpsc::channel();
-        for block in self.blocks()?.into_iter().filter(is_listed) {
-            let mut disk = self.outline(&block);
-            let (host, path, index) = (self.clone(), disk.path.clone(), disks.len());
+        let machine = self.at_once();
+        for block in machine.blocks()?.iter().filter(|block| is_listed(block)) {
+            let mut disk = machine.outline(block);
+            let (host, path, index) = (machine.clone(), disk.path.clone(), disks.len());
+            let block = block.clone();
             let (state_dir, send) = (state_dir.to_path_buf(), send.clone());
             // A read of a dying drive can hang in the kernel, where nothing
             // ends it.
@@ -102,7 +104,7 @@ impl Host {
 
     /// What sysfs says without asking the disk.
     fn outline(&self, block: &Block) -> Disk {
-        let identity = drive::identity(block);
+        let identity = self.identity(block);
         let transport = identity
             .as_ref()
             .map_or(Transport::Other, |identity| identity.transport);

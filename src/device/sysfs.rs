@@ -7,13 +7,14 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
-use super::{DevId, Host};
+use super::{DevId, Host, drive};
+use crate::identity::Identity;
 
 /// A block device: a whole one or a partition.
 #[derive(Debug, Clone)]
@@ -25,6 +26,9 @@ pub(super) struct Block {
     /// That of the whole disk; `dir` when it is one.
     pub whole_dir: PathBuf,
 }
+
+/// A whole disk and what it is, or why that cannot be read.
+pub(super) type Disk = (Block, Result<Identity, String>);
 
 /// The file behind a loop device.
 #[derive(Debug)]
@@ -265,7 +269,11 @@ impl Host {
     }
 
     /// All block devices.
-    pub(super) fn blocks(&self) -> Result<Vec<Block>, String> {
+    pub(super) fn blocks(&self) -> Result<Arc<Vec<Block>>, String> {
+        self.once(|seen| &seen.blocks, || self.read_blocks())
+    }
+
+    fn read_blocks(&self) -> Result<Vec<Block>, String> {
         let all = self.sys.join("class/block");
         let links = list(&all).map_err(|error| cannot_read(&all, &error))?;
         let block = |link: &PathBuf| match Block::at(link) {
@@ -276,11 +284,29 @@ impl Host {
         links.iter().filter_map(block).collect()
     }
 
-    /// All whole disks that have a node.
-    pub(super) fn disks(&self) -> Result<Vec<Block>, String> {
-        let mut disks = self.blocks()?;
-        disks.retain(|block| !block.is_partition() && !block.is_hidden());
-        Ok(disks)
+    /// All whole disks that have a node, each with what it is.
+    pub(super) fn disks(&self) -> Result<Arc<Vec<Disk>>, String> {
+        let read = || {
+            let blocks = self.blocks()?;
+            let disks = blocks
+                .iter()
+                .filter(|block| !block.is_partition() && !block.is_hidden());
+            Ok(disks
+                .map(|block| (block.clone(), drive::identity(block)))
+                .collect())
+        };
+        self.once(|seen| &seen.disks, read)
+    }
+
+    /// Which drive a block device is.
+    pub(super) fn identity(&self, block: &Block) -> Result<Identity, String> {
+        if self.seen.is_some() && !block.is_partition() {
+            let disks = self.disks()?;
+            if let Some((_, identity)) = disks.iter().find(|(disk, _)| disk.dev == block.dev) {
+                return identity.clone();
+            }
+        }
+        drive::identity(block)
     }
 
     /// The node of a device. In a name `!` stands for the slash of

@@ -32,6 +32,7 @@ impl Machine {
             sys: root.join("sys"),
             proc: root.join("proc"),
             dev: root.join("dev"),
+            seen: None,
         };
         for path in [
             "sys/dev/block",

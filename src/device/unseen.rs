@@ -4,7 +4,6 @@
 use std::io;
 
 use super::mounts::Entry;
-use super::sysfs::list;
 use super::{Host, Unseen};
 
 /// The inode of the first PID namespace: `PID_NS_INIT_INO`, include/uapi/linux/
@@ -29,7 +28,8 @@ impl Host {
                 return Some(Unseen::Hidden);
             }
         }
-        let denied = !self.has_capability(LOOK_AT_OTHERS) || self.is_denied_any();
+        let is_denied_any = || self.open_elsewhere().is_ok_and(|open| open.denied);
+        let denied = !self.has_capability(LOOK_AT_OTHERS) || is_denied_any();
         denied.then_some(Unseen::Denied)
     }
 
@@ -41,20 +41,6 @@ impl Host {
             .find_map(|line| line.strip_prefix("CapEff:"))
             .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
         has.is_none_or(|mask| mask >> number & 1 == 1)
-    }
-
-    /// Whether the open files of some process may not be looked at.
-    fn is_denied_any(&self) -> bool {
-        let all = list(&self.proc).unwrap_or_default();
-        all.iter()
-            .filter(|dir| {
-                let name = dir.file_name().and_then(|name| name.to_str());
-                name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-            })
-            .any(|dir| {
-                let open = std::fs::read_dir(dir.join("fd"));
-                matches!(open, Err(error) if error.kind() == io::ErrorKind::PermissionDenied)
-            })
     }
 
     /// Whether `/proc` is mounted with `subset=pid`, and so has no other files.

@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::libc::O_EXCL;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -148,7 +149,7 @@ impl Host {
         for Elsewhere {
             process,
             mounts: theirs,
-        } in &mounted.elsewhere
+        } in mounted.elsewhere.iter()
         {
             for entry in theirs.iter().rev() {
                 let Some(name) = self.mounted_name(stack, entry)? else {
@@ -217,9 +218,8 @@ impl Host {
         stack: &Stack,
         mounted: &Result<Mounted, String>,
     ) -> Result<Vec<Opener>, String> {
-        let remote = mounted.as_ref().map_err(String::clone)?.remote();
-        self.openers(&remote, |says, link| {
-            let found = find(link).ok()?;
+        let remote = mounted.as_ref().map_err(String::clone)?.remote(None);
+        self.openers(&remote, |says, found| {
             if stack.is_kept_in(found) {
                 return Some(base_name(says));
             }
@@ -234,22 +234,27 @@ impl Host {
     }
 
     fn openers_of_image(&self, path: &Path, file: Found) -> Result<Vec<Opener>, String> {
-        let here = self.mounts()?;
-        let elsewhere = self.mounts_elsewhere()?;
-        let mut mounted = Mounted { here, elsewhere };
+        let mounted = Mounted {
+            here: self.mounts()?,
+            elsewhere: self.mounts_elsewhere()?,
+        };
         // Its own file system answered a moment ago.
-        if let Found::File(dev, _) = file {
-            mounted.forget(DevId::from_raw(dev));
-        }
-        let remote = mounted.remote();
+        let own = match file {
+            Found::File(dev, _) => Some(DevId::from_raw(dev)),
+            Found::Block(_) => None,
+        };
         let name = base_name(path);
-        self.openers(&remote, |_, link| {
-            (find(link).ok()? == file).then(|| name.clone())
+        self.openers(&mounted.remote(own), |_, found| {
+            (found == file).then(|| name.clone())
         })
     }
 
     /// What is active swap: path, and whether it is a file.
-    fn swaps(&self) -> Result<Vec<(PathBuf, bool)>, String> {
+    fn swaps(&self) -> Result<Arc<Vec<(PathBuf, bool)>>, String> {
+        self.once(|seen| &seen.swaps, || self.read_swaps())
+    }
+
+    fn read_swaps(&self) -> Result<Vec<(PathBuf, bool)>, String> {
         let path = self.proc.join("swaps");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -287,8 +292,8 @@ impl Host {
         for file in stack.below.iter().filter_map(|below| below.file.found) {
             swaps.extend(self.swap_files(file)?);
         }
-        for (path, _) in self.swaps()?.into_iter().filter(|(_, is_file)| !is_file) {
-            let dev = self.named(&path).ok_or_else(|| {
+        for (path, _) in self.swaps()?.iter().filter(|(_, is_file)| !is_file) {
+            let dev = self.named(path).ok_or_else(|| {
                 format!("cannot tell which device the swap {} is", path.display())
             })?;
             if stack.name_of(dev).is_some() {
@@ -301,8 +306,9 @@ impl Host {
     /// Swap files that are this file. One that lies out of sight is left to the
     /// kernel, which lets nobody write to an active swap file.
     fn swap_files(&self, file: Found) -> Result<Vec<String>, String> {
-        let swaps = self.swaps()?.into_iter();
+        let swaps = self.swaps()?;
         Ok(swaps
+            .iter()
             .filter(|(path, is_file)| *is_file && find(path).is_ok_and(|found| found == file))
             .map(|(path, _)| path.to_string_lossy().into_owned())
             .collect())
@@ -322,18 +328,26 @@ impl Host {
     /// What of the running system lies here.
     fn carries(&self, stack: &Stack) -> Result<Vec<Carried>, String> {
         let mut carried = Vec::new();
-        let mut drives = BTreeSet::new();
-        self.drives_of_root(&mut drives)
-            .map_err(|why| format!("cannot tell whether the running system lies on it ({why})"))?;
-        if stack.is_under(&drives) {
+        let root = || {
+            let mut drives = BTreeSet::new();
+            self.drives_of_root(&mut drives).map_err(|why| {
+                format!("cannot tell whether the running system lies on it ({why})")
+            })?;
+            Ok(drives)
+        };
+        if stack.is_under(&*self.once(|seen| &seen.root, root)?) {
             carried.push(Carried::System);
         }
-        drives.clear();
-        let program = self
-            .drives_of_program(&mut drives)
-            .map_err(|why| format!("cannot tell whether the running program lies on it ({why})"))?;
-        if stack.is_under(&drives) {
-            carried.push(Carried::Program(program));
+        let program = || {
+            let mut drives = BTreeSet::new();
+            let program = self.drives_of_program(&mut drives).map_err(|why| {
+                format!("cannot tell whether the running program lies on it ({why})")
+            })?;
+            Ok((drives, program))
+        };
+        let program = self.once(|seen| &seen.program, program)?;
+        if stack.is_under(&program.0) {
+            carried.push(Carried::Program(program.1.clone()));
         }
         Ok(carried)
     }
@@ -382,22 +396,16 @@ fn caches(foundation: &Result<Foundation, String>) -> Fact<Vec<Cache>> {
 
 /// What is mounted, in our namespace and in others.
 struct Mounted {
-    here: Vec<Entry>,
-    elsewhere: Vec<Elsewhere>,
+    here: Arc<Vec<Entry>>,
+    elsewhere: Arc<Vec<Elsewhere>>,
 }
 
 impl Mounted {
-    fn forget(&mut self, dev: DevId) {
-        self.here.retain(|entry| entry.dev != dev);
-        for other in &mut self.elsewhere {
-            other.mounts.retain(|entry| entry.dev != dev);
-        }
-    }
-
-    /// Mounts whose server may never answer.
-    fn remote(&self) -> BTreeSet<u64> {
+    /// Mounts whose server may never answer. That of `answered` does.
+    fn remote(&self, answered: Option<DevId>) -> BTreeSet<u64> {
         let elsewhere = self.elsewhere.iter().flat_map(|other| &other.mounts);
-        remote(self.here.iter().chain(elsewhere))
+        let asked = self.here.iter().chain(elsewhere);
+        remote(asked.filter(|entry| Some(entry.dev) != answered))
     }
 }
 

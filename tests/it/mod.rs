@@ -20,6 +20,7 @@ mod list;
 mod means;
 mod moved;
 mod natures;
+mod once;
 mod order;
 mod output;
 mod planted;
@@ -80,6 +81,7 @@ pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
         faults::cases(),
         faulty::cases(),
         golden::cases(),
+        once::cases(),
     ]
     .into_iter()
     .flatten()
