@@ -299,7 +299,8 @@ impl Journal for FakeJournal<'_> {
 }
 
 /// A clock that ticks 50 milliseconds a look, and a signal at a set look. A run
-/// that is looked at for a minute hangs, and fails its test.
+/// that is looked at for ten minutes, however slow the machine, hangs, and fails
+/// its test.
 pub struct FakeControl {
     /// By how much a look moves the clock.
     pub tick: Duration,
@@ -314,7 +315,7 @@ impl Default for FakeControl {
             tick: Duration::from_millis(50),
             looks: Arc::default(),
             stop_at: None,
-            end: Instant::now() + Duration::from_secs(60),
+            end: Instant::now() + Duration::from_secs(600),
         }
     }
 }
