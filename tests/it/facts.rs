@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 use wipeit::inside::{
@@ -98,7 +97,7 @@ fn temporary() -> TempDir {
 /// `losetup` opens them for writing.
 fn look(path: &Path) -> Device {
     let mut device = look_now(path);
-    wait_until("no opener", Duration::from_secs(10), || {
+    wait_until("no opener", || {
         device = look_now(path);
         device.usage.openers == Fact::Known(vec![])
     });
@@ -457,7 +456,5 @@ fn a_mount_in_another_namespace_is_refused_by_its_process() {
         "{lines:?}"
     );
     drop(process);
-    wait_until("free again", Duration::from_secs(10), || {
-        refused(disk.look()).is_empty()
-    });
+    wait_until("free again", || refused(disk.look()).is_empty());
 }

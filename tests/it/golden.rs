@@ -6,7 +6,6 @@ mod filter;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGINT;
 
@@ -401,7 +400,7 @@ fn fill(point: &Path) -> PathBuf {
     let path = point.join("filler");
     let mut file = std::fs::File::create(&path).unwrap();
     let mut size = 1 << 16;
-    wait_until("the disk is full", Duration::from_secs(60), || {
+    wait_until("the disk is full", || {
         if file.write_all(&vec![7; size]).is_err() {
             size /= 2;
         }

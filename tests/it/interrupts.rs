@@ -127,7 +127,7 @@ fn interrupt(on_device: bool, count: usize, signals: &[Signal], slack: u64) {
             if hits < count {
                 // Mostly while it works; now and then before that.
                 if dice.below(5) > 0 {
-                    wait_until("a checkpoint or the end", Duration::from_secs(60), || {
+                    wait_until("a checkpoint or the end", || {
                         runs() != before || !run.is_running()
                     });
                 }
@@ -281,7 +281,6 @@ fn ctrl_c_stops_a_shell_loop_around_it() {
         .wipeit()
         .under(["bash", "-c", script, "bash"])
         .on_terminal(terminal.slave())
-        .limit(30)
         .start();
     run.until("a first megabyte", |_| written(&state) >= MIB);
     terminal.types("\x03");

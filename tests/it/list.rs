@@ -1,7 +1,6 @@
 //! The list: what is unfinished, which disks there are, and that it only looks.
 
 use std::path::Path;
-use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal::{SIGINT, SIGKILL};
@@ -353,7 +352,7 @@ fn the_list_does_not_disturb_a_wipe_that_starts() {
         wipe.run().wiped(device.path(), MIB);
     }
     drop(lists);
-    wait_until("the disk is idle", Duration::from_secs(5), || {
+    wait_until("the disk is idle", || {
         entry(&json(&scratch), device.path())["state"] == "wiped"
     });
 }

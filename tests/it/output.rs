@@ -266,7 +266,6 @@ fn a_terminal_that_was_stopped_does_not_stop_a_wipe() {
             .words("--rate-limit 3M -b 64K --checkpoint-every 1M")
             .words(options)
             .on_terminal(terminal.slave())
-            .limit(20)
             .start();
         let state = scratch.state();
         run.until_saved(&state, "its first checkpoint", |_| true);
@@ -300,7 +299,7 @@ fn a_state_directory_cannot_forge_a_line() {
     honest(&done().words("--resume").code(4));
     // The card and the question.
     let terminal = Terminal::new();
-    let run = done().on_terminal(terminal.slave()).limit(20).start();
+    let run = done().on_terminal(terminal.slave()).start();
     terminal.shows("anything else to leave");
     drop(run);
     let shown = terminal.shown();

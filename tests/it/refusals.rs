@@ -196,7 +196,7 @@ fn refuses_a_pipe() {
     let pipe = scratch.join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     // Opening a pipe waits for its other side: it must not be opened.
-    scratch.wipe(&pipe).yes().limit(10).code(4).one_line();
+    scratch.wipe(&pipe).yes().code(4).one_line();
     assert!(!scratch.state().path().exists());
 }
 
@@ -404,7 +404,7 @@ fn long_run(scratch: &Scratch, target: &Path) -> Running {
 
 /// A second run ends at once with one of these codes; the first goes on.
 fn second(mut first: Running, wipe: Wipe, other: &Path, codes: &[i32]) {
-    let done = wipe.limit(20).run().one_line();
+    let done = wipe.run().one_line();
     let code = done.status.code().unwrap_or(-1);
     assert!(codes.contains(&code), "{done:?}");
     assert!(first.is_running(), "the first run must go on");
@@ -417,7 +417,7 @@ fn a_second_run_on_an_image_is_busy() {
     let image = scratch.tagged("old.img", 16 * MIB);
     for option in [None, Some("--resume"), Some("--restart")] {
         let mut first = long_run(&scratch, &image);
-        let done = scratch.wipe(&image).yes().args(option).limit(20).code(6);
+        let done = scratch.wipe(&image).yes().args(option).code(6);
         done.one_line();
         assert!(first.is_running());
         // Its checkpoint is still the first run's.
@@ -501,7 +501,6 @@ fn asked(scratch: &Scratch, image: &Path, options: &str) -> (Terminal, Running) 
         .wipe(image)
         .words(options)
         .on_terminal(terminal.slave())
-        .limit(30)
         .start();
     terminal.shows("anything else to leave");
     (terminal, run)
@@ -546,8 +545,7 @@ fn answered_too_late(terminal: &mut Terminal, run: Running, answer: &str, says: 
     let before = terminal.unbroken().len();
     terminal.types(&format!("{answer}\n"));
     let done = run.wait().code(4);
-    let end = Duration::from_secs(5);
-    wait_until("the refusal", end, || {
+    wait_until("the refusal", || {
         let after = terminal.unbroken().split_off(before);
         after.contains("not touched") && after.contains(says)
     });
@@ -600,9 +598,7 @@ fn the_right_answer_starts_the_wipe() {
     assert!(terminal.shown().contains("will be destroyed"));
     terminal.types("old.img\n");
     run.wait().code(0);
-    wait_until("the closing line", Duration::from_secs(5), || {
-        terminal.shown().contains("WIPED ")
-    });
+    wait_until("the closing line", || terminal.shown().contains("WIPED "));
     crate::support::content::check(&image, 0, MIB, &crate::support::content::Content::Zero);
 }
 
@@ -612,11 +608,7 @@ fn what_was_typed_before_the_question_is_not_the_answer() {
     unchanged(&[&image, scratch.state().path()], || {
         let mut terminal = Terminal::new();
         terminal.types("old.img\n");
-        let run = scratch
-            .wipe(&image)
-            .on_terminal(terminal.slave())
-            .limit(30)
-            .start();
+        let run = scratch.wipe(&image).on_terminal(terminal.slave()).start();
         terminal.shows("anything else to leave");
         std::thread::sleep(Duration::from_millis(300));
         terminal.types("\n");

@@ -91,7 +91,7 @@ impl Book {
         for (node, name) in &self.devices {
             words = words.replace(name.as_str(), node);
         }
-        let done = how(self.scratch.wipeit().words(&words)).limit(60).run();
+        let done = how(self.scratch.wipeit().words(&words)).run();
         self.note(line, &done);
     }
 

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -47,9 +46,7 @@ impl Begun {
             let mut names = files.map(|entry| entry.path());
             names.find(|path| path.extension().is_some_and(|end| end == "json"))
         };
-        wait_until("the first checkpoint", Duration::from_secs(60), || {
-            file().is_some()
-        });
+        wait_until("the first checkpoint", || file().is_some());
         run.nudge(Signal::SIGTERM);
         run.wait();
         let file = file().unwrap();

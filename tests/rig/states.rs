@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -342,7 +341,7 @@ fn end_of(mut running: Running, why: &str) -> Done {
 
 /// Waits until a run says this or has ended.
 fn wait_for(running: &mut Running, text: &str) {
-    wait_until(text, Duration::from_secs(200), || {
+    wait_until(text, || {
         let said = running.stderr();
         !running.is_running() || [text, WAITS].iter().any(|text| said.contains(text))
     });
@@ -388,7 +387,7 @@ pub fn crowd(seed: u64, rig: &mut Rig) -> Result<(), Violation> {
     let mut running = lab.start(&plugged, false);
     let mut largest = 0;
     // Also what is saved on the way.
-    wait_until("the end", Duration::from_secs(200), || {
+    wait_until("the end", || {
         let pending = std::fs::read_dir(lab.point().join("state/pending"));
         let sizes = pending.into_iter().flatten().flatten();
         let sizes = sizes.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));

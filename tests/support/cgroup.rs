@@ -102,7 +102,7 @@ impl Cgroup {
     fn wait(&self, file: &str, word: &str) {
         let path = self.dir.join(file);
         let holds = |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains(word));
-        wait_until(word, Duration::from_secs(20), || holds(&path));
+        wait_until(word, || holds(&path));
     }
 }
 

@@ -116,9 +116,7 @@ impl Loop {
         );
         self.parts.push(number);
         let node = PathBuf::from(format!("{}p{number}", self.path.display()));
-        wait_until("the partition's node", Duration::from_secs(5), || {
-            node.exists()
-        });
+        wait_until("the partition's node", || node.exists());
         node
     }
 }
@@ -429,7 +427,7 @@ fn serve(scratch: &Scratch, image: &Path, traits: &Traits) -> (PathBuf, Daemon) 
         .stdin(Stdio::null());
     let daemon = Daemon(command.spawn().unwrap(), export.clone());
     let size = size_of(image);
-    wait_until("the export", Duration::from_secs(10), || {
+    wait_until("the export", || {
         std::fs::metadata(&export).is_ok_and(|meta| meta.len() == size)
     });
     (export, daemon)

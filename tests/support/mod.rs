@@ -209,12 +209,16 @@ macro_rules! sh {
 }
 pub(crate) use sh;
 
+/// How long something may take that takes no time: a shared machine is slow at
+/// times.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// Waits until something holds; fails the test with `what` when it does not in
-/// time.
-pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + limit;
+/// three minutes.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use nix::pty::{Winsize, openpty};
 
@@ -73,10 +72,8 @@ impl Terminal {
 
     /// Waits until a text is shown, in one line or more.
     pub fn shows(&self, text: &str) {
-        wait_until(
-            &format!("{text:?} on the terminal"),
-            Duration::from_secs(20),
-            || self.shown().contains(text) || self.unbroken().contains(text),
-        );
+        wait_until(&format!("{text:?} on the terminal"), || {
+            self.shown().contains(text) || self.unbroken().contains(text)
+        });
     }
 }

@@ -47,7 +47,7 @@ impl Wipe {
             stdout: None,
             stderr: None,
             session: vec!["setsid"],
-            limit: Duration::from_secs(90),
+            limit: Duration::from_secs(300),
         }
     }
 
@@ -239,7 +239,7 @@ impl Running {
                     .is_some_and(|rest| rest.starts_with('T'))
             })
         };
-        super::wait_until("all threads stand", Duration::from_secs(60), || {
+        super::wait_until("all threads stand", || {
             std::fs::read_dir(&tasks).unwrap().all(stopped)
         });
     }
