@@ -353,6 +353,7 @@ pub fn parse(
             state_dir: said(None, environment),
         };
     }
+    let single = mistake::single_dash(&arguments, &command());
     let matches = command().try_get_matches_from(arguments);
     match matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches)) {
         Ok(args) => {
@@ -368,7 +369,7 @@ pub fn parse(
         }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
-            _ => Parsed::Usage(mistake::told(&error)),
+            _ => Parsed::Usage(single.unwrap_or_else(|| mistake::told(&error))),
         },
     }
 }
@@ -546,6 +547,9 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
 
 fn targets(args: &Args) -> Result<Vec<PathBuf>, String> {
     const MISSING: &str = "no TARGET; did a variable expand to nothing? (--list lists disks)";
+    if let Some(why) = mistake::targets(&args.targets) {
+        return Err(why);
+    }
     match args.targets.as_slice() {
         [] if args.resume => Ok(Vec::new()),
         [] if !args.serial.is_empty() => Err(format!(

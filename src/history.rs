@@ -199,7 +199,7 @@ pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Fini
             || "it has no finished wipe".to_string(),
             |maybe| {
                 format!(
-                    "neither an identifier nor its content says that {} is",
+                    "neither an identifier nor its content ties it to {}",
                     shown(&maybe.record.path)
                 )
             },

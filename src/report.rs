@@ -275,7 +275,9 @@ fn checked(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
-    let again = format!("wipeit --check {}", shown(ending.path));
+    // With the same options; a check that stopped left nothing to continue.
+    let command = ending.resume_command.replacen("--resume", "--check", 1);
+    let again = format!("{command} {}", shown(ending.path));
     let mut lines = vec!["  The check is NOT finished; nothing was written.".to_string()];
     if !ending.checkpoint.mismatches.is_empty() {
         let bytes = amount_text(ending.checkpoint.mismatches.amount());
@@ -623,8 +625,8 @@ fn meaning(checkpoint: &Checkpoint) -> String {
             size::decimal(checkpoint.total_size)
         ),
         None => format!(
-            "the {} cannot be trusted, its cable, controller or this machine's memory fails, or \
-             something else wrote to it meanwhile",
+            "something else wrote to the {0}, or the {0}, what it is attached by or this machine's \
+             memory cannot be trusted",
             noun(checkpoint)
         ),
     }
@@ -657,7 +659,7 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
     if ending.file.is_some() {
         let when = match ending.state {
             Durability::Memory => "before a reboot (the state is in memory only)",
-            Durability::Unknown(_) => "also after a reboot in good order",
+            Durability::Unknown(_) => "also after a clean reboot",
             Durability::Kept | Durability::BySlots(_) | Durability::Server(_) => {
                 "also after a reboot"
             }
@@ -667,7 +669,7 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
             clean(&ending.resume_command)
         ));
         if ending.rate_limit.is_some() {
-            say("The rate limit is of this run only: without it there a resume has none.".into());
+            say("The rate limit is not saved: a resume has none unless it is given again.".into());
         }
     }
     lines

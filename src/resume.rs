@@ -384,8 +384,8 @@ fn place(
             if let Some(file) = &wanted.backing {
                 let path = identity::path_from_text(&file.path);
                 return Err(format!(
-                    "is of {} ({}), which is not there any more, or no longer it; where it was \
-                     moved, name it: --resume TARGET",
+                    "is of {} ({}), which is not there any more, or is another file now; if it \
+                     was moved or is attached elsewhere, name it: --resume TARGET",
                     path.map_or_else(|| checkpoint.device.clone(), |path| shown(&path)),
                     size::decimal(checkpoint.total_size),
                 ));

@@ -11,24 +11,124 @@ const MORE: &str = "see wipeit --help";
 /// How alike two words are from which one may be meant for the other: 1 is the
 /// same. The value that clap uses.
 const ALIKE: f64 = 0.7;
-/// Words of another tool or age, and why they are none here.
-const FOREIGN: [(&str, &str); 8] = [
-    ("--zero", "did you mean -s zero?"),
-    ("--random", "did you mean -s random?"),
-    ("--device", "name the drive alone: wipeit /dev/NAME"),
+/// Options of other tools and ages, and what to type instead, or why there is none.
+const FOREIGN: [(&[&str], &str); 26] = [
+    (&["--zero", "--zeros", "-z"], "did you mean -s zero?"),
+    (&["--ones", "--one"], "did you mean --pattern ff?"),
     (
-        "--skip-pretest",
+        &["--random", "--prng", "--urandom"],
+        "did you mean -s random?",
+    ),
+    (
+        &[
+            "--device", "--drive", "--disk", "--target", "--input", "--output",
+        ],
+        NAMED_ALONE,
+    ),
+    (
+        &["--skip-pretest"],
         "there is no pretest: a drive is measured while it is wiped; leave it out",
     ),
     (
-        "--force-buffer-size",
+        &["--force-buffer-size"],
         "nothing overrules a --buffer-size, so it needs no force; use that one alone",
     ),
-    ("-v", "did you mean -V, the version, or --help?"),
-    ("--verbose", "what happens is always told; -q tells less"),
+    (&["-v"], "did you mean -V, the version, or --help?"),
+    (&["--verbose"], "what happens is always told; -q tells less"),
     (
-        "--no-confirm",
-        "did you mean --yes, or better --serial SERIAL?",
+        &[
+            "--no-confirm",
+            "--assume-yes",
+            "--noconfirm",
+            "--no-prompt",
+            "--autonuke",
+        ],
+        UNASKED,
+    ),
+    (
+        &["--force-yes", "--yes-i-know", "--i-know-what-i-am-doing"],
+        UNASKED,
+    ),
+    (
+        &[
+            "--iterations",
+            "--iteration",
+            "--iter",
+            "--rounds",
+            "--count",
+        ],
+        "did you mean --passes N?",
+    ),
+    (&["--method"], "did you mean --scheme NAME or -s KIND?"),
+    (
+        &["--no-verify", "--noverify", "--skip-verify"],
+        "did you mean --verify none?",
+    ),
+    (&["--continue", "--go-on"], "did you mean --resume?"),
+    (&["--reset", "--start-over"], "did you mean --restart?"),
+    (
+        &["--status", "--show", "--state"],
+        "--list shows what runs and what is unfinished",
+    ),
+    (
+        &["--pause", "--stop", "--cancel"],
+        "Ctrl+C or SIGTERM stops a wipe, and --resume continues it",
+    ),
+    (
+        &["--all"],
+        "one run wipes one TARGET; run wipeit once for each",
+    ),
+    (
+        &["--bs", "--block-size", "--blocksize"],
+        "did you mean --buffer-size?",
+    ),
+    (
+        &["--log", "--logfile", "--log-file"],
+        "the log goes to stderr, so add 2>FILE, and the result to --report",
+    ),
+    (
+        &["--remove", "-u", "--unlink"],
+        "nothing is removed: a file is wiped as a disk image, and stays",
+    ),
+    (
+        &["--size", "--offset", "--seek", "--length"],
+        "a TARGET is wiped whole; name a partition for a part of a disk",
+    ),
+    (
+        &[
+            "--purge",
+            "--sanitize",
+            "--secure",
+            "--secure-erase",
+            "--security-erase",
+            "--discard",
+            "--trim",
+            "--format",
+        ],
+        "wipeit overwrites; for the drive's own erase use nvme, hdparm, sg_sanitize or blkdiscard",
+    ),
+    (
+        &["--user-master", "--security-erase-enhanced"],
+        "wipeit overwrites; for the drive's own erase use hdparm",
+    ),
+    (
+        &["--quick", "--fast"],
+        "every byte is written; --verify none leaves the read-back out",
+    ),
+    (&["--dryrun", "--simulate"], "did you mean --dry-run?"),
+];
+const NAMED_ALONE: &str = "name the drive alone: wipeit /dev/NAME";
+const UNASKED: &str = "did you mean --serial SERIAL, or --yes?";
+
+/// Words that stand where a TARGET does, and what to type.
+const NO_TARGETS: [(&[&str], &str); 5] = [
+    (&["help"], "did you mean --help?"),
+    (&["version"], "did you mean --version?"),
+    (&["list", "ls", "status"], "did you mean --list?"),
+    (&["resume", "continue"], "did you mean --resume?"),
+    (
+        &["wipe", "erase", "check"],
+        "name the drive alone: wipeit /dev/NAME",
     ),
 ];
 
@@ -109,13 +209,60 @@ pub fn scheme(name: &str) -> String {
 
 /// What may be meant by an option that is none.
 fn meant(error: &clap::Error, name: &str) -> String {
-    if let Some((_, why)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
+    if let Some((_, why)) = FOREIGN.iter().find(|(foreign, _)| foreign.contains(&name)) {
         return (*why).into();
     }
-    match first(error, ContextKind::SuggestedArg) {
-        Some(word) => format!("did you mean {}?", parted(&word).0),
-        None => MORE.into(),
+    // What clap suggests may be far from what was typed.
+    let suggested = first(error, ContextKind::SuggestedArg);
+    let near = suggested.filter(|word| is_near(name, parted(word).0));
+    near.map_or_else(
+        || MORE.into(),
+        |word| format!("did you mean {}?", parted(&word).0),
+    )
+}
+
+/// Whether an option is a slip of the pen for another, or its beginning.
+fn is_near(typed: &str, option: &str) -> bool {
+    option.starts_with(typed) || strsim::damerau_levenshtein(typed, option) <= 2
+}
+
+/// What is said of a long option after one dash: `-resume` is read as five
+/// letters.
+#[must_use]
+pub fn single_dash(arguments: &[std::ffi::OsString], command: &clap::Command) -> Option<String> {
+    let long = |word: &str| {
+        command
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(word))
+    };
+    arguments.iter().skip(1).find_map(|argument| {
+        let word = argument.to_str()?.strip_prefix('-')?;
+        let is_it = word.len() > 2 && long(word);
+        is_it.then(|| format!("-{word}: is no option; did you mean --{word}?"))
+    })
+}
+
+/// What is said of words that are no TARGET; `None` where they may be one.
+#[must_use]
+pub fn targets(words: &[std::ffi::OsString]) -> Option<String> {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let of_dd = |word: &str| {
+        ["if=", "of=", "bs=", "count=", "conv=", "status="]
+            .iter()
+            .any(|name| word.starts_with(name))
+    };
+    if let Some(word) = words.iter().find(|word| of_dd(word)) {
+        return Some(format!(
+            "{}: is an argument of dd; {NAMED_ALONE}",
+            clean(word)
+        ));
     }
+    let first = words.first()?;
+    let remedy = NO_TARGETS
+        .iter()
+        .find(|(names, _)| names.contains(&first.as_ref()));
+    let (_, remedy) = remedy.filter(|_| !std::path::Path::new(first.as_ref()).exists())?;
+    Some(format!("{first}: is no TARGET; {remedy}"))
 }
 
 /// What does what a value seems to want.

@@ -223,13 +223,12 @@ impl Screen {
                 }
             }
             Event::NoRoom(why) => self.warn(&no_room(&why), local),
-            Event::NotDelivered(what, time) => self.warn(
-                &format!(
-                    "{what}; trying again for {} (Ctrl+C ends the wait)",
-                    span(time)
-                ),
-                local,
-            ),
+            Event::NotDelivered(what, time) => {
+                // That it waits, and for what, is said now.
+                self.closing = None;
+                let again = format!("trying again for {} (Ctrl+C ends the wait)", span(time));
+                self.warn(&format!("{what}; {again}"), local);
+            }
             Event::Stopping => self.stopping(local),
             Event::LastSyncFailed { errno, from } => self.warn(
                 &format!(
@@ -301,7 +300,7 @@ impl Screen {
     }
 
     fn stopping(&mut self, local: &ZonedDateTime) {
-        const TEXT: &str = "stopping; finishing the writes in flight (Ctrl+C again leaves at once)";
+        const TEXT: &str = "stopping; finishing what is in flight (Ctrl+C again leaves at once)";
         match self.face {
             Face::Bar => self.paper.line(&format!("wipeit: {TEXT}")),
             Face::Plain => self.log(TEXT, local),

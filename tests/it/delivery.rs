@@ -502,6 +502,8 @@ fn every_write_of_the_end_is_tried_again_and_missed() {
         let end = if *recorded { "\n" } else { ", record none\n" };
         let done = done.stdout(&format!("{}{end}", line(&image, SIZE)));
         let done = done.says(&[says, "trying again for"]);
+        // What waits is told already, and it is not for the disk of the state.
+        assert!(!done.stderr.contains("has not answered"), "{done:?}");
         let left = !path.starts_with("out");
         if left {
             // The wipe is not done again.

@@ -357,7 +357,8 @@ fn a_drive_that_no_strong_identifier_names_is_not_called_damaged() {
     put(path, 0, &other);
     unchanged(&[path, scratch.state().path()], || {
         let done = scratch.wipe(path).arg("--check").code(4).one_line();
-        done.one_line().says(&["no record here is of this drive"]);
+        done.one_line()
+            .says(&["is of it: neither an identifier nor its content ties it to"]);
         let done = scratch.wipe(path).words("--ensure --yes").code(4);
         done.one_line().says(&["--restart"]);
     });
@@ -372,7 +373,8 @@ fn zeros_on_a_drive_that_nothing_identifies_match_no_record() {
     wipe(scratch, path, "-s zero");
     unchanged(&[path, scratch.state().path()], || {
         let done = scratch.wipe(path).arg("--check").code(4).one_line();
-        done.one_line().says(&["no record here is of this drive"]);
+        done.one_line()
+            .says(&["is of it: neither an identifier nor its content ties it to"]);
     });
 }
 

@@ -343,10 +343,7 @@ fn a_rate_limit_is_said_to_be_of_this_run_and_repeated_for_the_next() {
     run.until_saved(&state, "a checkpoint", |_| true);
     run.signal(SIGINT);
     let done = run.wait().killed_by(SIGINT);
-    done.says(&[
-        " --rate-limit 1536K\n",
-        "The rate limit is of this run only",
-    ]);
+    done.says(&[" --rate-limit 1536K\n", "The rate limit is not saved"]);
     // Without one nothing is said of it.
     let run = scratch
         .wipe(&image)

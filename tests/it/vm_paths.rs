@@ -135,7 +135,11 @@ fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_name
     boot.ended("zero", 143, &[]);
     let hint = format!("could be of any of {a}, {b}, which report and show the same");
     boot.ended("looked-for", 4, &[&hint, &format!("--resume {a}")]);
-    boot.ended("unasked", 4, &["no terminal to ask on; add --yes"]);
+    boot.ended(
+        "unasked",
+        4,
+        &["no terminal to ask on; add --serial with its serial, or --yes"],
+    );
     boot.ended("other path", 6, &["lock"]);
     // It was not asked for, but what was written may have been so elsewhere.
     let words = ["WIPED ", "continues at", "read-back full, 0 differ"];
@@ -150,7 +154,11 @@ fn paths_that_nothing_proves_to_be_one_drive_are_resumed_by_the_one_that_is_name
     boot.ended("twin ensure begun", 4, &["nothing proves", "not touched"]);
     boot.ended("twin named", 0, &["WIPED ", "continues at"]);
     // The other one is not taken for wiped.
-    boot.ended("twin check", 4, &["no record here is of this drive"]);
+    boot.ended(
+        "twin check",
+        4,
+        &["is of it: neither an identifier nor its content ties it to"],
+    );
     boot.ended("twin serial", 4, &["has the same serial"]);
     let list = boot.excerpt("list");
     assert!(!list.contains("\"state\": \"wiped\""), "{list}");
@@ -202,7 +210,11 @@ fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
     boot.ended("zero resume", 4, &[b, "not touched"]);
     boot.ended("zero look", 4, &[a, b]);
     boot.ended("zero restart", 0, &["WIPED "]);
-    boot.ended("zero check b", 4, &["no record here is of this drive"]);
+    boot.ended(
+        "zero check b",
+        4,
+        &["is of it: neither an identifier nor its content ties it to"],
+    );
     // Zeros of another drive of this name are no proof that it was wiped.
     boot.ended("zero ensure b", 0, &["WIPED "]);
     assert_ne!(boot.value("before"), boot.value("after"));
@@ -210,7 +222,11 @@ fn of_two_drives_with_one_name_only_the_one_that_was_begun_is_resumed() {
     let line = format!("WIPED {a} TWIN {SIZE} bytes");
     boot.ended("looked-for", 0, &[&line]);
     boot.ended("check a", 0, &["CHECKED "]);
-    boot.ended("check b", 4, &["no record here is of this drive"]);
+    boot.ended(
+        "check b",
+        4,
+        &["is of it: neither an identifier nor its content ties it to"],
+    );
     boot.ended("ensure b", 4, &["--restart"]);
     boot.ended("serial", 4, &["has the same serial"]);
     let words = ["(another path to the same drive, by its WWN) is mounted at /m"];

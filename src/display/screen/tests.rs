@@ -153,9 +153,7 @@ fn a_log_tells_the_run_in_a_few_lines() {
         [
             format!("{stamp} ZR5A1B2C 10.0 GB zero: write 1/2 starts"),
             format!("{stamp} write 1/2 1.0% 1.66 MB/s, done 2026-01-14T05:29"),
-            format!(
-                "{stamp} stopping; finishing the writes in flight (Ctrl+C again leaves at once)"
-            ),
+            format!("{stamp} stopping; finishing what is in flight (Ctrl+C again leaves at once)"),
             format!(
                 "{stamp} warning: checkpoint could not be saved (no space); the wipe goes on, \
                  the last checkpoint stands, a crash may now lose more than the interval"

@@ -48,6 +48,10 @@ const RULES: &[(&str, &str)] = &[
     (r"at line \d+ column \d+", "at line N column N"),
     (r"from byte \d+ on", "from byte N on"),
     (r"- \d+ of (\d+ bytes, (?:write|read-back))", "- N of $1"),
+    (
+        r"\d+ samples? of what was written (is|are)",
+        "N samples of what was written are",
+    ),
     (r"\d+ samples? ", "N samples "),
     (r"wipeit [0-9]+\.[0-9]+\.[0-9]+", "wipeit VERSION"),
     (r#""tool_version": "[^"]*""#, r#""tool_version": VERSION"#),
