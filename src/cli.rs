@@ -80,11 +80,17 @@ struct Args {
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     verify: Option<Verify>,
 
-    /// Continue an unfinished wipe, wherever its drive is now
-    #[arg(short, long)]
+    /// Continue a wipe that Ctrl+C or a crash stopped
+    #[arg(
+        short,
+        long,
+        long_help = "Continue a wipe that Ctrl+C, a crash or a power cut stopped, wherever its \
+                     drive is now"
+    )]
     resume: bool,
 
-    /// Wipe it unless it is wiped already; for scripts that run again
+    /// Wipe it unless it is wiped already; for scripts that run again. What was
+    /// written to since is refused: --restart wipes it
     #[arg(long, conflicts_with_all = ["resume", "restart"], hide_short_help = true)]
     ensure: bool,
 
@@ -92,8 +98,8 @@ struct Args {
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
 
-    /// Prove a finished wipe: read the drive back against its record; writes
-    /// nothing
+    /// Prove a finished wipe: read the drive back against its record. Writes
+    /// nothing, not even a report
     #[arg(
         long,
         conflicts_with_all = [
@@ -382,7 +388,7 @@ Examples:
   wipeit -s zero /dev/sdX            zeros instead of random data
   wipeit --serial ZR5A1B2C /dev/sdX  no question, but only if it is this drive
   wipeit --resume                    continue, whatever the drive's name is now
-  wipeit --resume --yes              the same in a script; asks nothing
+  wipeit --resume --yes              all that are unfinished, without a question
   wipeit --check /dev/sdX            prove it afterwards: read all of it back
   wipeit --report DIR/ /dev/sdX      prove it on paper: a page to print and sign
 ";

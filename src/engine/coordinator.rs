@@ -587,10 +587,9 @@ impl<'a> Coordinator<'a> {
     fn rewind(&mut self) {
         self.halt = None;
         self.tainted = false;
-        if planted!("no-rewind") {
-            return;
+        if !planted!("no-rewind") {
+            self.cursor.rewind();
         }
-        self.cursor.rewind();
         self.ahead.clear();
         // What was good when it was tried again is as unknown.
         self.bad = Arc::clone(&self.saved_state.bad);
@@ -602,7 +601,7 @@ impl<'a> Coordinator<'a> {
         if let Some(unknown) = Extent::between(from, self.size) {
             Arc::make_mut(&mut self.bad).retry(unknown, self.step.pass + 1);
         }
-        self.mark = from;
+        self.mark = self.cursor.durable();
         let aligned_end = self.aligned_end();
         self.gate.with(|gate| {
             gate.next = from;
