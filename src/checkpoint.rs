@@ -436,11 +436,11 @@ impl Checkpoint {
         places.iter().map(compared).sum()
     }
 
-    #[cfg(test)]
     /// Reads a checkpoint from its bytes.
     ///
     /// # Errors
     /// When it does not parse, is of a newer version, or contradicts itself.
+    #[cfg(test)]
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         match Self::read(&mut std::io::Cursor::new(bytes)) {
             Ok(this) => Ok(this),

@@ -359,8 +359,7 @@ pub fn parse(
             state_dir: said(None, environment),
         };
     }
-    let single = mistake::single_dash(&arguments, &command());
-    let matches = command().try_get_matches_from(arguments);
+    let matches = command().try_get_matches_from(&arguments);
     match matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches)) {
         Ok(args) => {
             if args.scheme.as_deref() == Some("help") {
@@ -375,7 +374,10 @@ pub fn parse(
         }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
-            _ => Parsed::Usage(single.unwrap_or_else(|| mistake::told(&error))),
+            _ => Parsed::Usage(
+                mistake::single_dash(&arguments, &command())
+                    .unwrap_or_else(|| mistake::told(&error)),
+            ),
         },
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -14,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{Attached, Device, Node};
 use crate::identity::Kind;
 use crate::size;
-use crate::text::{COLUMNS, clean, folded};
+use crate::text::{COLUMNS, clean, columns, folded};
 
 /// Fewest characters of a serial that are asked for.
 const FEWEST: usize = 4;
@@ -268,10 +269,7 @@ fn terminal() -> io::Result<Option<File>> {
 /// long to be an answer.
 fn put(tty: &mut File, lines: &[String]) -> io::Result<Option<String>> {
     tcflush(&*tty, FlushArg::TCIFLUSH)?;
-    let columns = terminal_size::terminal_size_of(&*tty)
-        .map(|(width, _)| usize::from(width.0))
-        .filter(|width| *width > 0)
-        .unwrap_or(COLUMNS);
+    let columns = columns(tty.as_fd()).unwrap_or(COLUMNS);
     let lines = lines.iter().flat_map(|line| folded(&clean(line), columns));
     let text: Vec<String> = lines.collect();
     tty.write_all(text.join("\n").as_bytes())?;

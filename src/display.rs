@@ -12,7 +12,7 @@ mod screen;
 mod stdout;
 
 pub use estimate::Estimate;
-pub use output::{columns, message, say};
+pub use output::{message, say};
 pub use stdout::{result, text};
 
 use std::io::{self, IsTerminal};

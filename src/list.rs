@@ -16,7 +16,7 @@ use crate::identity::{Backing, Kind, Transport, path_to_text};
 use crate::nature::Nature;
 use crate::plan::Phase;
 use crate::size;
-use crate::text::{about, clean, shell_word, visible, wrapped};
+use crate::text::{about, broken, clean, shell_word, visible};
 
 /// Everything that is listed.
 #[derive(Debug)]
@@ -306,9 +306,7 @@ impl Listing {
         lines.push("Disks:".into());
         lines.extend(self.table(width));
         for note in &self.notes {
-            let note = clean(note);
-            let columns = width.unwrap_or(usize::MAX);
-            lines.extend(wrapped(String::new(), 0, note.split(' '), columns));
+            lines.extend(broken(&clean(note), width.unwrap_or(usize::MAX), 0));
         }
         lines.push("Nothing was touched. Wipe one with: wipeit DEVICE".into());
         lines

@@ -34,7 +34,7 @@ use crate::resume;
 use crate::signal::{self, Stop};
 use crate::size;
 use crate::survey;
-use crate::text::{clean, reason, shell_word, shown};
+use crate::text::{clean, columns, reason, shell_word, shown};
 use crate::timekeeper::{Tally, Timekeeper};
 use crate::tuning::Tuning;
 
@@ -240,7 +240,7 @@ impl Session {
         let (resume, now) = (self.resume_command(), Timestamp::now());
         // That it cannot be listed is not what was asked for.
         if let Ok(all) = survey::look(&self.host, Some(state), &resume, now) {
-            let text = all.text(display::columns(io::stderr()), now);
+            let text = all.text(columns(io::stderr()), now);
             text.lines().for_each(display::say);
         }
     }

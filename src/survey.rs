@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 use crate::progress::{Pending, Record, Records, StateDir};
 use crate::resume;
 use crate::session;
-use crate::text::{reason, shown};
+use crate::text::{columns, reason, shown};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -39,7 +39,7 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
     let text = if json {
         found.json(now).map_err(io::Error::other)
     } else {
-        Ok(found.text(display::columns(io::stdout()), now))
+        Ok(found.text(columns(io::stdout()), now))
     };
     let written = text.and_then(|text| display::text(&text));
     delivery::told(&written, Outcome::Nothing)

@@ -3,7 +3,8 @@
 
 use nix::errno::Errno;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -222,7 +223,13 @@ pub fn field(label: &str, text: &str) -> Vec<String> {
 /// whole. The later ones are indented as far as what they go on with.
 #[must_use]
 pub fn folded(line: &str, columns: usize) -> Vec<String> {
-    let indent = " ".repeat(hanging(line).min(columns / 3));
+    broken(line, columns, hanging(line).min(columns / 3))
+}
+
+/// The same with the later lines indented by so many spaces.
+#[must_use]
+pub fn broken(line: &str, columns: usize, indent: usize) -> Vec<String> {
+    let indent = " ".repeat(indent);
     let (mut lines, mut begun) = (Vec::new(), String::new());
     for word in line.split_inclusive(' ') {
         let shown = word.trim_end_matches(' ');
@@ -236,6 +243,18 @@ pub fn folded(line: &str, columns: usize) -> Vec<String> {
     // A prompt keeps the space at its end.
     lines.push(begun);
     lines
+}
+
+/// The width of a terminal in columns; `None`: it is none.
+#[must_use]
+pub fn columns(of: impl AsFd + IsTerminal) -> Option<usize> {
+    of.is_terminal().then(|| {
+        // A serial line says 0.
+        terminal_size::terminal_size_of(of)
+            .map(|(width, _)| usize::from(width.0))
+            .filter(|width| *width > 0)
+            .unwrap_or(COLUMNS)
+    })
 }
 
 /// Columns before what a line says: of a card its label, of a message the
@@ -256,31 +275,6 @@ fn hanging(line: &str) -> usize {
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
-}
-
-/// Words in lines of at most so many `columns`, where no single one is longer: the
-/// first line is begun, the others are indented.
-#[must_use]
-pub fn wrapped<'a>(
-    begun: String,
-    indent: usize,
-    words: impl Iterator<Item = &'a str>,
-    columns: usize,
-) -> Vec<String> {
-    let (mut lines, mut line, mut empty) = (Vec::new(), begun, true);
-    for word in words {
-        if !empty && line.chars().count() + 1 + word.chars().count() > columns {
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    lines.push(line);
-    lines
 }
 
 /// That no room can be kept for the record, and why not.

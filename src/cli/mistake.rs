@@ -1,6 +1,9 @@
 //! What is said of a command line that cannot be meant: which option, what is
 //! wrong with it, and what to type.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::scheme::SCHEMES;
@@ -11,8 +14,11 @@ const MORE: &str = "see wipeit --help";
 /// How alike two words are from which one may be meant for the other: 1 is the
 /// same. The value that clap uses.
 const ALIKE: f64 = 0.7;
+const NAMED_ALONE: &str = "name the drive alone: wipeit /dev/NAME";
+/// Words that are none here, and what to type instead of any of them.
+type Instead = (&'static [&'static str], &'static str);
 /// Options of other tools and ages, and what to type instead, or why there is none.
-const FOREIGN: [(&[&str], &str); 26] = [
+const FOREIGN: [Instead; 25] = [
     (&["--zero", "--zeros", "-z"], "did you mean -s zero?"),
     (&["--ones", "--one"], "did you mean --pattern ff?"),
     (
@@ -42,12 +48,11 @@ const FOREIGN: [(&[&str], &str); 26] = [
             "--noconfirm",
             "--no-prompt",
             "--autonuke",
+            "--force-yes",
+            "--yes-i-know",
+            "--i-know-what-i-am-doing",
         ],
-        UNASKED,
-    ),
-    (
-        &["--force-yes", "--yes-i-know", "--i-know-what-i-am-doing"],
-        UNASKED,
+        "did you mean --serial SERIAL, or --yes?",
     ),
     (
         &[
@@ -67,7 +72,7 @@ const FOREIGN: [(&[&str], &str); 26] = [
     (&["--continue", "--go-on"], "did you mean --resume?"),
     (&["--reset", "--start-over"], "did you mean --restart?"),
     (
-        &["--status", "--show", "--state"],
+        &["--status", "--show"],
         "--list shows what runs and what is unfinished",
     ),
     (
@@ -117,19 +122,14 @@ const FOREIGN: [(&[&str], &str); 26] = [
     ),
     (&["--dryrun", "--simulate"], "did you mean --dry-run?"),
 ];
-const NAMED_ALONE: &str = "name the drive alone: wipeit /dev/NAME";
-const UNASKED: &str = "did you mean --serial SERIAL, or --yes?";
 
 /// Words that stand where a TARGET does, and what to type.
-const NO_TARGETS: [(&[&str], &str); 5] = [
+const NO_TARGETS: [Instead; 5] = [
     (&["help"], "did you mean --help?"),
     (&["version"], "did you mean --version?"),
     (&["list", "ls", "status"], "did you mean --list?"),
     (&["resume", "continue"], "did you mean --resume?"),
-    (
-        &["wipe", "erase", "check"],
-        "name the drive alone: wipeit /dev/NAME",
-    ),
+    (&["wipe", "erase", "check"], NAMED_ALONE),
 ];
 
 /// Other words for a value, and what to type.
@@ -209,8 +209,8 @@ pub fn scheme(name: &str) -> String {
 
 /// What may be meant by an option that is none.
 fn meant(error: &clap::Error, name: &str) -> String {
-    if let Some((_, why)) = FOREIGN.iter().find(|(foreign, _)| foreign.contains(&name)) {
-        return (*why).into();
+    if let Some(why) = remedy(&FOREIGN, name) {
+        return why.into();
     }
     // What clap suggests may be far from what was typed.
     let suggested = first(error, ContextKind::SuggestedArg);
@@ -221,6 +221,11 @@ fn meant(error: &clap::Error, name: &str) -> String {
     )
 }
 
+fn remedy(table: &[Instead], word: &str) -> Option<&'static str> {
+    let of_it = |(words, _): &&Instead| words.contains(&word);
+    table.iter().find(of_it).map(|(_, remedy)| *remedy)
+}
+
 /// Whether an option is a slip of the pen for another, or its beginning.
 fn is_near(typed: &str, option: &str) -> bool {
     option.starts_with(typed) || strsim::damerau_levenshtein(typed, option) <= 2
@@ -229,7 +234,7 @@ fn is_near(typed: &str, option: &str) -> bool {
 /// What is said of a long option after one dash: `-resume` is read as five
 /// letters.
 #[must_use]
-pub fn single_dash(arguments: &[std::ffi::OsString], command: &clap::Command) -> Option<String> {
+pub fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<String> {
     let long = |word: &str| {
         command
             .get_arguments()
@@ -244,7 +249,7 @@ pub fn single_dash(arguments: &[std::ffi::OsString], command: &clap::Command) ->
 
 /// What is said of words that are no TARGET; `None` where they may be one.
 #[must_use]
-pub fn targets(words: &[std::ffi::OsString]) -> Option<String> {
+pub fn targets(words: &[OsString]) -> Option<String> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let of_dd = |word: &str| {
         ["if=", "of=", "bs=", "count=", "conv=", "status="]
@@ -258,10 +263,7 @@ pub fn targets(words: &[std::ffi::OsString]) -> Option<String> {
         ));
     }
     let first = words.first()?;
-    let remedy = NO_TARGETS
-        .iter()
-        .find(|(names, _)| names.contains(&first.as_ref()));
-    let (_, remedy) = remedy.filter(|_| !std::path::Path::new(first.as_ref()).exists())?;
+    let remedy = remedy(&NO_TARGETS, first).filter(|_| !Path::new(first.as_ref()).exists())?;
     Some(format!("{first}: is no TARGET; {remedy}"))
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
-use super::{Host, processes};
+use super::{Host, processes, sysfs};
 use crate::text::{shell_word, shown};
 
 /// The capability to overrule file modes: `CAP_DAC_OVERRIDE`.
@@ -150,15 +150,11 @@ impl Host {
 
     /// The security module that may have denied it: one that is told to.
     fn module(&self) -> Option<String> {
-        let one_line = |path: &Path| std::fs::read_to_string(path).map(|text| text.trim().into());
-        let enforce: String = one_line(&self.sys.join("fs/selinux/enforce")).unwrap_or_default();
-        if enforce == "1" {
+        if sysfs::attribute(&self.sys.join("fs/selinux"), "enforce").as_deref() == Some("1") {
             return Some("SELinux".into());
         }
-        let profile: String =
-            one_line(&self.proc.join("self/attr/apparmor/current")).unwrap_or_default();
-        let confined = !matches!(profile.as_str(), "" | "unconfined");
-        confined.then(|| format!("AppArmor (profile {profile})"))
+        let profile = sysfs::attribute(&self.proc.join("self/attr/apparmor"), "current")?;
+        (profile != "unconfined").then(|| format!("AppArmor (profile {profile})"))
     }
 }
 

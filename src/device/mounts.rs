@@ -33,9 +33,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether this mount, not its file system, has an option.
     pub(super) fn is_mounted_with(&self, option: &str) -> bool {
-        self.flags
-            .split(|byte| *byte == b',')
-            .any(|own| own == option.as_bytes())
+        lists(&self.flags, option)
     }
 
     /// Whether the file system has an option, or one of these values of it.
@@ -53,9 +51,7 @@ impl Entry {
 
     /// Whether its options have this one, with its value if it has one.
     pub(super) fn says(&self, option: &str) -> bool {
-        self.options
-            .split(|byte| *byte == b',')
-            .any(|own| own == option.as_bytes())
+        lists(&self.options, option)
     }
 
     /// All directories that an overlay is made of: the upper one, and the lower
@@ -86,6 +82,13 @@ impl Entry {
         }
         layers
     }
+}
+
+/// Whether an option is among those between commas.
+fn lists(options: &[u8], option: &str) -> bool {
+    options
+        .split(|byte| *byte == b',')
+        .any(|own| own == option.as_bytes())
 }
 
 /// The directories between colons; one in a name has a backslash before it.

@@ -76,6 +76,7 @@ impl Host {
         let mut disks = Vec::new();
         let (send, answers) = mpsc::channel();
         let machine = self.at_once();
+        machine.disks()?;
         for block in machine.blocks()?.iter().filter(|block| is_listed(block)) {
             let mut disk = machine.outline(block);
             let (host, path, index) = (machine.clone(), disk.path.clone(), disks.len());

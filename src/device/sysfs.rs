@@ -298,15 +298,13 @@ impl Host {
         self.once(|seen| &seen.disks, read)
     }
 
-    /// Which drive a block device is.
+    /// Which drive a block device is. Read from it, unless all disks were asked
+    /// already: one target is no reason to ask the others.
     pub(super) fn identity(&self, block: &Block) -> Result<Identity, String> {
-        if self.seen.is_some() && !block.is_partition() {
-            let disks = self.disks()?;
-            if let Some((_, identity)) = disks.iter().find(|(disk, _)| disk.dev == block.dev) {
-                return identity.clone();
-            }
-        }
-        drive::identity(block)
+        let disks = self.seen.as_ref().and_then(|seen| seen.disks.get());
+        let all = disks.and_then(|disks| disks.as_ref().ok());
+        let known = all.and_then(|all| all.iter().find(|(disk, _)| disk.dev == block.dev));
+        known.map_or_else(|| drive::identity(block), |(_, identity)| identity.clone())
     }
 
     /// The node of a device. In a name `!` stands for the slash of

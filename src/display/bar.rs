@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use jiff::ZonedDateTime;
 
 use crate::display::Estimate;
-use crate::display::output::{columns as terminal_columns, say, write_raw};
+use crate::display::output::{say, write_raw};
 use crate::display::screen::Paper;
 use crate::event::Progress;
 use crate::size;
-use crate::text::{COLUMNS, about, clean, clock, width as width_of};
+use crate::text::{COLUMNS, about, clean, clock, columns, width as width_of};
 
 /// From this width on there is room for more than the usual figures.
 const WIDE: usize = 120;
@@ -204,7 +204,7 @@ impl Paper for Terminal {
     }
 
     fn width(&self) -> usize {
-        terminal_columns(io::stderr()).unwrap_or(COLUMNS)
+        columns(io::stderr()).unwrap_or(COLUMNS)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one way to print: never a panic, never a wait for ever.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::text::{COLUMNS, clean, folded};
+use crate::text::{clean, columns, folded};
 
 /// How long a terminal that does not take its lines is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,17 +31,6 @@ pub fn say(line: &str) {
             write_raw(io::stderr(), bytes.as_bytes())
         });
     }
-}
-
-/// The width of a terminal; `None`: it is none.
-pub fn columns(of: impl AsFd + IsTerminal) -> Option<usize> {
-    of.is_terminal().then(|| {
-        // A serial line says 0.
-        terminal_size::terminal_size_of(of)
-            .map(|(width, _)| usize::from(width.0))
-            .filter(|width| *width > 0)
-            .unwrap_or(COLUMNS)
-    })
 }
 
 /// Writes, but does not wait for ever: a stopped terminal must hold up neither
