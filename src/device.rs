@@ -229,7 +229,7 @@ pub struct Usage {
     pub busy: Fact<bool>,
     /// Whether it is read-only.
     pub read_only: Fact<bool>,
-    /// Where the file system of an image is mounted, if that can be told.
+    /// Where the file system of a read-only image is mounted, if that can be told.
     pub lies_at: Option<PathBuf>,
     /// Where it, its partitions and what is above them are mounted.
     pub mounts: Fact<Vec<Mount>>,

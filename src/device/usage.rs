@@ -94,12 +94,18 @@ impl Host {
                     reason(&error.into())
                 )
             });
+        // Wanted to say how a read-only one is made writable.
+        let mount = read_only
+            .as_ref()
+            .is_ok_and(|it| *it)
+            .then(|| self.mount_over(path));
+        let lies_at = mount.flatten().map(|mount| mount.point);
         let foundation = Foundation::of_file(self, path);
         Usage {
             // O_EXCL means nothing on a file.
             busy: Fact::Known(false),
             read_only: read_only.into(),
-            lies_at: self.mount_over(path).map(|mount| mount.point),
+            lies_at,
             // A file is mounted through a loop device only, which `loops` finds.
             mounts: Fact::Known(Vec::new()),
             swaps: self.swap_files(file).into(),

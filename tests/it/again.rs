@@ -45,9 +45,7 @@ const OPTIONS: &str = "-b 64K --checkpoint-every 1M --yes --rate-limit 8M";
 fn begun(wipe: Wipe, scratch: &Scratch, bytes: u64) -> Running {
     let state = scratch.state();
     let mut run = wipe.words(OPTIONS).start();
-    run.until_saved(&state, "some megabytes", |value| {
-        number(value, "written") >= bytes
-    });
+    run.until_written(&state, bytes);
     run
 }
 

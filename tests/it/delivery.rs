@@ -11,7 +11,7 @@ use nix::sys::signal::Signal::{SIGINT, SIGKILL};
 use serde_json::Value;
 
 use crate::support::content::{Content, check};
-use crate::support::device::{Loop, Mount};
+use crate::support::device::{Loop, Mount, fill};
 use crate::support::page;
 use crate::support::run::{Done, Running, Wipe};
 use crate::support::state::{State, number, unchanged};
@@ -102,21 +102,8 @@ impl Small {
 
 fn begun(wipe: Wipe, state: &State) -> Running {
     let mut run = wipe.start();
-    run.until_saved(state, "a megabyte", |value| number(value, "written") >= MIB);
+    run.until_written(state, MIB);
     run
-}
-
-fn fill(folder: &Path) -> PathBuf {
-    let path = folder.join("fill");
-    let mut file = File::create(&path).unwrap();
-    let mut part = vec![7; 64 << 10];
-    while !part.is_empty() {
-        // The last page as well.
-        if std::io::Write::write_all(&mut file, &part).is_err() {
-            part.truncate(part.len() / 2);
-        }
-    }
-    path
 }
 
 fn assert_recorded(state: &State) {

@@ -159,9 +159,7 @@ fn an_image_whose_server_is_killed_has_no_bad_sectors() {
     let mut served = Served::over(&scratch, &image, &traits);
     let state = scratch.state();
     let mut run = scratch.wipe(served.path()).words(OPTIONS).start();
-    run.until_saved(&state, "some megabytes", |value| {
-        number(value, "written") >= 3 * MIB
-    });
+    run.until_written(&state, 3 * MIB);
     served.kill();
     let done = run.wait().code(1);
     let done = ended_without_bad_sectors(&scratch, done, &image, 3 * MIB);
@@ -194,9 +192,7 @@ fn begun(scratch: &Scratch, target: &Path) -> Running {
     let state = scratch.state();
     let wipe = scratch.wipe(target).words(OPTIONS);
     let mut run = wipe.words("--rate-limit 4M").start();
-    run.until_saved(&state, "some megabytes", |value| {
-        number(value, "written") >= 3 * MIB
-    });
+    run.until_written(&state, 3 * MIB);
     run
 }
 
@@ -258,9 +254,7 @@ fn a_device_that_shrinks_is_said_to_have_shrunk() {
     let wipe = scratch.wipe(device.path()).words(OPTIONS);
     let state = scratch.state();
     let mut run = wipe.words("--rate-limit 2M").start();
-    run.until_saved(&state, "some megabytes", |value| {
-        number(value, "written") >= 3 * MIB
-    });
+    run.until_written(&state, 3 * MIB);
     // All at once, for the run: a write in between finds the upper one larger
     // than what it is over.
     run.stop();

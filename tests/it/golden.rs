@@ -5,14 +5,13 @@
 mod filter;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::signal::Signal::SIGINT;
 
-use crate::support::device::{Loop, Mount, SlowDisk, Swap, Traits};
-use crate::support::run::{Done, Wipe};
-use crate::support::state::number;
-use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, sh, wait_until};
+use crate::support::device::{Loop, Mount, SlowDisk, Swap, Traits, fill};
+use crate::support::run::{Done, Running, Wipe};
+use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, sh};
 
 const FILE_SYSTEMS: &[Need] = &[
     Need::Root,
@@ -241,13 +240,16 @@ fn ctrl_c_the_list_and_resume() {
     golden.is("interrupted");
 }
 
+/// Starts a wipe; a megabyte of it is saved.
+fn begun(golden: &Golden, image: &Path, words: &str) -> Running {
+    let mut run = golden.words(image, words).start();
+    run.until_written(&golden.scratch.state(), MIB);
+    run
+}
+
 /// Starts a wipe and stops it once a megabyte is saved.
 fn stopped(golden: &mut Golden, image: &Path, words: &str) {
-    let state = golden.scratch.state();
-    let mut run = golden.words(image, words).start();
-    run.until_saved(&state, "a checkpoint", |value| {
-        number(value, "written") >= MIB
-    });
+    let run = begun(golden, image, words);
     run.signal(SIGINT);
     let done = run.wait();
     golden.note(&words.replace("{}", &image.display().to_string()), &done);
@@ -362,10 +364,7 @@ fn what_needs_another_word() {
     golden.run(&image, "{}");
     let words = "{} --yes --rate-limit 1M --checkpoint-every 1M -b 64K";
     let state = golden.scratch.state();
-    let mut run = golden.words(&image, words).start();
-    run.until_saved(&state, "a checkpoint", |value| {
-        number(value, "written") >= MIB
-    });
+    let run = begun(&golden, &image, words);
     golden.named(&run.pid().to_string(), "PID");
     golden.run(&image, "{} --yes");
     run.signal(SIGINT);
@@ -392,20 +391,4 @@ fn a_full_state_disk() {
     let done = golden.words(&image, "{} --yes -s zero").state(&dir).run();
     golden.note("old.img --yes -s zero", &done);
     golden.is("full-state-disk");
-}
-
-/// Leaves no byte free, not even those kept for root.
-fn fill(point: &Path) -> PathBuf {
-    use std::io::Write as _;
-    let path = point.join("filler");
-    let mut file = std::fs::File::create(&path).unwrap();
-    let mut size = 1 << 16;
-    wait_until("the disk is full", || {
-        if file.write_all(&vec![7; size]).is_err() {
-            size /= 2;
-        }
-        size == 0
-    });
-    file.sync_all().ok();
-    path
 }

@@ -90,9 +90,7 @@ impl Begun {
 fn stop(scratch: &Scratch, target: &Path, options: &str, written: u64) -> Value {
     let state = scratch.state();
     let mut run = scratch.wipe(target).yes().words(options).start();
-    run.until_saved(&state, "some megabytes", |value| {
-        number(value, "written") >= written
-    });
+    run.until_written(&state, written);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     state.checkpoint()
@@ -133,9 +131,7 @@ fn a_moved_image_that_is_stopped_again_is_found_where_it_is_now() {
         let state = begun.scratch.state();
         let wipe = begun.scratch.wipe(&new).words("--resume --yes").words(SLOW);
         let mut run = wipe.start();
-        run.until_saved(&state, "some megabytes more", |value| {
-            number(value, "written") >= 5 * MIB
-        });
+        run.until_written(&state, 5 * MIB);
         run.signal(SIGINT);
         run.wait().killed_by(SIGINT);
         let done = begun.scratch.wipeit().words("--resume --yes").run();

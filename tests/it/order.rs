@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 
 use crate::support::content::{Content, check};
-use crate::support::device::{Loop, Mount};
+use crate::support::device::{Loop, Mount, fill};
 use crate::support::run::{Done, Running};
 use crate::support::state::{State, number};
 use crate::support::trace::{self, Call};
@@ -362,14 +362,6 @@ fn the_smallest_interval_does_not_hang() {
     }
 }
 
-/// Fills the file system of a folder.
-fn fill(folder: &Path) -> PathBuf {
-    let path = folder.join("fill");
-    let full = std::fs::write(&path, vec![1; 1 << 20]);
-    assert!(full.is_err(), "it is not full");
-    path
-}
-
 fn a_full_state_disk_does_not_stop_a_wipe_and_is_announced() {
     let scratch = Scratch::new();
     let size = 16 * MIB;
@@ -446,9 +438,7 @@ impl Waiting {
             .state(state.path())
             .words("--passes 2 --rate-limit 8M -b 64K --checkpoint-every 1M")
             .start();
-        run.until_saved(&state, "some megabytes", |value| {
-            number(value, "written") >= 2 * MIB
-        });
+        run.until_written(&state, 2 * MIB);
         let fill = fill(mount.point());
         run.until("a word that it waits", |run| {
             run.stderr()

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal::{SIGCONT, SIGINT, SIGSTOP};
+use nix::sys::signal::Signal::{SIGCONT, SIGINT};
 use serde_json::Value;
 
 use crate::support::state::unchanged;
@@ -201,7 +201,7 @@ fn of_two_wipes_at_once_the_later_does_not_replace_the_report_of_the_other() {
         let wipe = |image: &Path| scratch.wipe(image).yes().args(["--report", name]);
         let mut slow = wipe(&one).words("--rate-limit 4M").start();
         slow.until_saved(&scratch.state(), "it has begun", |_| true);
-        slow.signal(SIGSTOP);
+        slow.stop();
         wipe(&two).run().wiped(&two, MIB);
         let before = text(&scratch.join(name));
         slow.signal(SIGCONT);

@@ -43,9 +43,7 @@ fn ctrl_c_after_512_mib_of_a_slow_device_says_so_in_the_checkpoint() {
         .yes()
         .on_terminal(terminal.slave())
         .start();
-    run.until_saved(&state, "512 MiB", |value| {
-        number(value, "written") >= 512 * MIB
-    });
+    run.until_written(&state, 512 * MIB);
     terminal.types("\x03");
     run.wait().killed_by(SIGINT);
     assert!(watcher.end() > 100, "the watcher saw the checkpoint");
@@ -131,9 +129,7 @@ fn bad_sectors_found_before_an_interrupt_are_not_forgotten() {
         .yes()
         .words("--rate-limit 8M --checkpoint-every 1M -b 64K")
         .start();
-    run.until_saved(&state, "two megabytes", |value| {
-        number(value, "written") >= 2 * MIB
-    });
+    run.until_written(&state, 2 * MIB);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     let checkpoint = state.checkpoint();
@@ -165,9 +161,7 @@ impl Hanging {
         let state = scratch.state();
         let wipe = scratch.wipe(disk.path()).yes().words(options);
         let mut run = wipe.words("-b 64K --checkpoint-every 1M").start();
-        run.until_saved(&state, "a first megabyte", |value| {
-            number(value, "written") >= MIB
-        });
+        run.until_written(&state, MIB);
         let daemon = Pid::from_raw(disk.daemon().cast_signed());
         // The writes in flight cannot be finished.
         kill(daemon, SIGSTOP).unwrap();

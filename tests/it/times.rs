@@ -65,9 +65,7 @@ fn time_in_which_the_program_is_stopped_is_no_work() {
     let image = scratch.tagged("old.img", size);
     let wipe = scratch.wipe(&image).yes().words("--verify none");
     let mut run = wipe.words("--rate-limit 4M --checkpoint-every 1M").start();
-    run.until_saved(&state, "a checkpoint", |value| {
-        number(value, "written") >= MIB
-    });
+    run.until_written(&state, MIB);
     run.signal(SIGSTOP);
     pause(Duration::from_secs(STOPPED));
     run.signal(SIGCONT);
@@ -118,9 +116,7 @@ fn interrupted(scratch: &Scratch, options: &str) -> PathBuf {
     let image = scratch.tagged("old.img", 8 * MIB);
     let wipe = scratch.wipe(&image).yes().words(options);
     let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
-    run.until_saved(&state, "a checkpoint", |value| {
-        number(value, "written") >= MIB
-    });
+    run.until_written(&state, MIB);
     run.signal(SIGINT);
     run.wait().killed_by(SIGINT);
     image
@@ -194,9 +190,7 @@ fn slow(scratch: &Scratch, wrapper: &[String]) -> (SlowDisk, Running) {
     let wipe = scratch.wipe(disk.path()).yes().under(wrapper).limit(180);
     let words = "--stall-timeout 8 -b 64K --checkpoint-every 1M --verify none";
     let mut run = wipe.words(words).start();
-    run.until_saved(&state, "a first megabyte", |value| {
-        number(value, "written") >= MIB
-    });
+    run.until_written(&state, MIB);
     (disk, run)
 }
 

@@ -75,9 +75,7 @@ fn a_restart_says_what_it_forgets() {
     let (image, state) = (scratch.tagged("old.img", 8 * MIB), scratch.state());
     let wipe = scratch.wipe(&image).yes();
     let mut run = wipe.words("--rate-limit 2M --checkpoint-every 1M").start();
-    run.until_saved(&state, "a megabyte", |value| {
-        number(value, "written") >= MIB
-    });
+    run.until_written(&state, MIB);
     run.signal(nix::sys::signal::Signal::SIGINT);
     run.wait();
     let begun = state.checkpoint()["started_at"]

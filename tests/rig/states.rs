@@ -2,8 +2,6 @@
 //! and two processes on one of them.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
@@ -13,7 +11,7 @@ use super::campaign::{Rig, Violation, dice, kinds, one_of, small};
 use super::judge::{Files, Found, Known, judge};
 use super::lab::{DRIVE, Fs, Lab, Plugged, files_of};
 use super::memory::{Before, Memory};
-use crate::support::device::{Mount, quietly};
+use crate::support::device::{Mount, fill, quietly};
 use crate::support::run::{Done, Running};
 use crate::support::{Dice, MIB, wait_until};
 
@@ -314,19 +312,7 @@ impl Scene<'_> {
 
     /// Fills the disk of the state directory; gives the file.
     fn fill(&self) -> PathBuf {
-        let path = self.lab.point().join("filler");
-        let mut file = File::create(&path).unwrap();
-        for length in [MIB, 64 << 10, 4 << 10, 512, 1] {
-            let zeros = vec![1; usize::try_from(length).unwrap()];
-            // A thousand pieces are more than any of these disks has.
-            for _ in 0..1000 {
-                if file.write_all(&zeros).is_err() {
-                    break;
-                }
-            }
-        }
-        let _ = file.sync_all();
-        path
+        fill(&self.lab.point())
     }
 }
 

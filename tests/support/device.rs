@@ -217,6 +217,23 @@ impl Drop for Mount {
     }
 }
 
+/// Leaves no byte free in a file system, and none of those kept for root; gives
+/// what takes them. For small ones.
+pub fn fill(folder: &Path) -> PathBuf {
+    use std::io::Write as _;
+    let path = folder.join("fill");
+    let mut file = File::create(&path).unwrap();
+    let mut part = vec![7; 64 << 10];
+    while !part.is_empty() {
+        // The last page as well.
+        if file.write_all(&part).is_err() {
+            part.truncate(part.len() / 2);
+        }
+    }
+    let _ = file.sync_all();
+    path
+}
+
 /// Unmounts what may be busy for a moment, at so many tries 20 ms apart.
 pub fn unmount(point: &Path, tries: u32) {
     for _ in 0..tries {

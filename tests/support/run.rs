@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::state::State;
+use super::state::{State, number};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wipeit");
@@ -290,6 +290,12 @@ impl Running {
             let value = saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             value.is_some_and(|value| holds(&value))
         });
+    }
+
+    /// The same for so many bytes written.
+    pub fn until_written(&mut self, state: &State, bytes: u64) {
+        let written = |value: &Value| number(value, "written") >= bytes;
+        self.until_saved(state, &format!("{bytes} bytes saved"), written);
     }
 
     /// Waits for the end; a run that hangs is ended and fails the test.
