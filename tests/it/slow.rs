@@ -58,8 +58,7 @@ fn ctrl_c_after_512_mib_of_a_slow_device_says_so_in_the_checkpoint() {
     check(&image, 0, written, &stream);
     // Nothing was written beyond.
     check(&image, written, size, &Content::Zero);
-    let shown = terminal.shown();
-    assert!(shown.contains("STOPPED"), "{shown}");
+    terminal.shows("STOPPED");
     // And the rest.
     let done = scratch
         .wipeit()
