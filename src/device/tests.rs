@@ -1,11 +1,17 @@
 //! Against trees that look like `/sys`, `/proc` and `/dev`.
 
-use std::os::unix::fs::symlink;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::sysfs::Block;
 use super::*;
 use crate::guard;
+use crate::identity::{Backing, Identity, Kind, Transport, path_to_text};
+use crate::nature::Nature;
+use crate::text::reason;
 
 mod carried;
 mod foundation;

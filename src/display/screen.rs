@@ -8,8 +8,9 @@ use jiff::ZonedDateTime;
 use nix::errno::Errno;
 
 use super::estimate::Estimate;
+use super::face::{Finish, Note, Shared};
 use super::output::say;
-use super::{Face, Finish, Header, Note, Shared, bar, plain};
+use super::{Face, Header, bar, plain};
 use crate::difference::Difference;
 use crate::event::{Event, Progress};
 use crate::extent::{Bad, BadState, During, Extent};

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use super::buffers::Buffers;
 use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
 use super::credit::Credit;
 use super::cycle::{self, Request};
@@ -14,12 +15,11 @@ use super::doubtful::Doubtful;
 use super::gate::{Gate, Work};
 use super::message::{Alarm, Done, Message};
 use super::pace::{Pace, Slow};
+use super::parts::Start;
 use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
 use super::worker;
-use super::{
-    Buffers, End, Ended, Engine, Error, Joined, Journal, Op, Presence, Settings, Start, State,
-};
+use super::{End, Ended, Engine, Error, Joined, Journal, Op, Presence, Settings, State};
 use crate::difference::{Differences, Wrap};
 use crate::event::{Event, Progress};
 use crate::extent::{Bad, BadMap, BadState, During, Extent, ExtentMap};

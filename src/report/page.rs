@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::plot::{self, Plot};
 use super::record::Record;
+use super::result::{LISTED, amount_text, noun, sectors};
 use super::time::{Active, Took};
-use super::{LISTED, amount_text, noun, sectors};
 use crate::checkpoint::{Checkpoint, Run};
 use crate::device::Medium;
 use crate::extent::{Amount, BadState, During, Extent};
@@ -801,7 +801,7 @@ mod tests {
     use crate::outcome::Outcome;
     use crate::plan::{Key, Phase, Plan, Step};
     use crate::report::record_json;
-    use crate::report::tests::bad;
+    use crate::report::result::tests::bad;
 
     const KEY: [u8; 32] = [0xAB; 32];
 

@@ -4,8 +4,8 @@ use std::io::{Read, Seek};
 
 use serde::{Deserialize, Serialize};
 
+use super::result::{is_file, limits_of, method_word};
 use super::time::Active;
-use super::{is_file, limits_of, method_word};
 use crate::bounded;
 use crate::checkpoint::{Checkpoint, Unread};
 use crate::device::{Computer, Device, Medium};

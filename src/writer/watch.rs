@@ -17,7 +17,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
-use super::magic;
+use super::descriptor::magic;
 use crate::checkpoint::{Checkpoint, FileFacts};
 use crate::engine::State;
 use crate::extent::{BadMap, Extent, ExtentMap};

@@ -1,0 +1,28 @@
+//! What a run of the engine is made of.
+
+use super::{Control, Settings, Target};
+use crate::event::Observer;
+use crate::plan::Plan;
+
+/// Everything that a run of the engine uses.
+pub struct Engine<'a> {
+    /// What is done.
+    pub plan: &'a Plan,
+    /// How.
+    pub settings: Settings,
+    /// What it is done to.
+    pub target: &'a dyn Target,
+    /// Who hears of it.
+    pub observer: &'a dyn Observer,
+    /// What reaches in from outside.
+    pub control: &'a dyn Control,
+}
+
+/// What a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The run: nothing is saved yet.
+    OfRun,
+    /// A later step of it.
+    OfStep,
+}

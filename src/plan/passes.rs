@@ -1,0 +1,204 @@
+//! The passes of a wipe, in order.
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{Content, Phase, ReadBack, Step, Verify};
+use crate::bounded;
+
+/// Most passes that a plan may have; the longest known scheme has 35.
+pub const MAX_PASSES: usize = 99;
+
+/// One pass over the whole target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    /// What is written.
+    #[serde(flatten)]
+    pub content: Content,
+    /// How it is read back.
+    #[serde(flatten)]
+    pub verify: Verify,
+}
+
+/// The passes of a wipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "Vec<Pass>")]
+pub struct Plan {
+    // 1..=MAX_PASSES
+    pub(super) passes: Vec<Pass>,
+    // they were written before and are only read back; never saved
+    pub(super) only_read: bool,
+}
+
+impl Plan {
+    /// `None` without a pass or with more than [`MAX_PASSES`].
+    #[must_use]
+    pub fn new(passes: Vec<Pass>) -> Option<Self> {
+        (1..=MAX_PASSES).contains(&passes.len()).then_some(Self {
+            passes,
+            only_read: false,
+        })
+    }
+
+    /// The passes in order.
+    #[must_use]
+    pub fn passes(&self) -> &[Pass] {
+        &self.passes
+    }
+
+    /// The pass of a step; a step beyond the plan gives the last pass.
+    #[must_use]
+    pub fn pass(&self, index: usize) -> &Pass {
+        &self.passes[index.min(self.passes.len() - 1)]
+    }
+
+    /// How the last pass is read back.
+    #[must_use]
+    pub fn verify(&self) -> Verify {
+        self.pass(usize::MAX).verify
+    }
+
+    /// A plan of the last pass alone, read back in full.
+    #[must_use]
+    pub fn last_read_back(&self) -> Self {
+        let last = Pass {
+            content: self.pass(usize::MAX).content.clone(),
+            verify: Verify::Full,
+        };
+        Self {
+            passes: vec![last],
+            only_read: true,
+        }
+    }
+
+    /// The same passes, read back otherwise from pass `from` (counted from 0)
+    /// on: what was done with earlier ones cannot be changed any more. `seed`
+    /// draws samples, unless some are drawn already.
+    #[must_use]
+    pub fn with_read_back(mut self, how: ReadBack, from: usize, seed: u64) -> Self {
+        let last = self.passes.len() - 1;
+        for (index, pass) in self.passes.iter_mut().enumerate().skip(from.min(last)) {
+            pass.verify = match (how, pass.verify) {
+                (ReadBack::All, _) => Verify::Full,
+                (ReadBack::Full, _) if index == last => Verify::Full,
+                (ReadBack::Sample, drawn @ Verify::Sample { .. }) if index == last => drawn,
+                (ReadBack::Sample, _) if index == last => Verify::Sample { seed },
+                _ => Verify::None,
+            };
+        }
+        self
+    }
+
+    /// Whether each of its passes is read back at least as thoroughly as that of
+    /// another plan of the same passes.
+    #[must_use]
+    pub fn shows_no_less_than(&self, other: &Self) -> bool {
+        let mut pairs = self.passes.iter().zip(&other.passes);
+        pairs.all(|(own, other)| own.verify.strength() >= other.verify.strength())
+    }
+
+    /// Everything that is done, in order: each pass written and, where asked,
+    /// read back.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (pass, what) in self.passes.iter().enumerate() {
+            if !self.only_read {
+                steps.push(Step {
+                    pass,
+                    phase: Phase::Write,
+                });
+            }
+            if what.verify != Verify::None {
+                steps.push(Step {
+                    pass,
+                    phase: Phase::Verify,
+                });
+            }
+        }
+        steps
+    }
+
+    /// The step after this one; phase `Complete` of the last pass at the end.
+    #[must_use]
+    pub fn after(&self, step: Step) -> Step {
+        let Step { pass, phase } = step;
+        if phase == Phase::Write && self.pass(pass).verify != Verify::None {
+            Step {
+                pass,
+                phase: Phase::Verify,
+            }
+        } else if phase != Phase::Complete && pass + 1 < self.passes.len() {
+            Step {
+                pass: pass + 1,
+                phase: Phase::Write,
+            }
+        } else {
+            Step {
+                pass: self.passes.len() - 1,
+                phase: Phase::Complete,
+            }
+        }
+    }
+
+    /// Where this plan goes on when `step` of `begun` was done up to `position`
+    /// bytes. The two differ in how passes are read back at most.
+    #[must_use]
+    pub fn entry(&self, begun: &Self, step: Step, position: u64) -> (Step, u64) {
+        let (now, before) = (self.pass(step.pass).verify, begun.pass(step.pass).verify);
+        let more = now.strength() > before.strength();
+        let from_the_start = Step {
+            pass: step.pass,
+            phase: Phase::Verify,
+        };
+        match step.phase {
+            Phase::Verify if now == Verify::None => (self.after(step), 0),
+            Phase::Verify | Phase::Complete if more => (from_the_start, 0),
+            _ => (step, position),
+        }
+    }
+
+    /// Which parts of the target a step moves.
+    #[must_use]
+    pub fn part(&self, step: Step) -> Verify {
+        match step.phase {
+            Phase::Write => Verify::Full,
+            Phase::Verify => self.pass(step.pass).verify,
+            Phase::Complete => Verify::None,
+        }
+    }
+
+    /// Bytes that a step moves on a target of `size` bytes.
+    #[must_use]
+    pub fn step_bytes(&self, step: Step, size: u64) -> u64 {
+        self.part(step).bytes(size)
+    }
+
+    /// Bytes of all steps that are moved when `done` bytes of `step` are done,
+    /// and bytes of all steps together, for a target of `size` bytes.
+    #[must_use]
+    pub fn work(&self, step: Step, done: u64, size: u64) -> (u128, u128) {
+        let (mut total, mut moved) = (0_u128, None);
+        for known in self.steps() {
+            let bytes = u128::from(self.step_bytes(known, size));
+            if known == step {
+                let share = bytes * u128::from(done.min(size));
+                moved = Some(total + share.checked_div(u128::from(size)).unwrap_or(bytes));
+            }
+            total += bytes;
+        }
+        (moved.unwrap_or(total), total)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let passes = bounded::list::<_, _, MAX_PASSES>(from)?;
+        Self::new(passes).ok_or_else(|| de::Error::custom("plan has no pass"))
+    }
+}
+
+impl From<Plan> for Vec<Pass> {
+    fn from(plan: Plan) -> Self {
+        plan.passes
+    }
+}

@@ -1,0 +1,116 @@
+//! Where in a plan a wipe is.
+
+use crate::size;
+use serde::{Deserialize, Serialize};
+
+/// What is done with a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is written.
+    Write,
+    /// It is read back and compared.
+    Verify,
+    /// Everything is done.
+    Complete,
+}
+
+impl Phase {
+    /// As people read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Verify => "read-back",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Counted from 0.
+    pub pass: usize,
+    /// What is done with it.
+    pub phase: Phase,
+}
+
+/// How far one step got, in bytes from the start of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    // saved <= durable <= done <= size
+    size: u64,
+    done: u64,
+    durable: u64,
+    saved: u64,
+}
+
+impl Cursor {
+    /// A cursor that continues at `saved`; capped at `size`.
+    #[must_use]
+    pub fn at(saved: u64, size: u64) -> Self {
+        let saved = saved.min(size);
+        Self {
+            size,
+            done: saved,
+            durable: saved,
+            saved,
+        }
+    }
+
+    /// Everything below is written, or known to be bad.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Everything below was covered by a successful sync.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Everything below is in a checkpoint that is itself on disk.
+    #[must_use]
+    pub fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    /// More was done; never backwards, never beyond the end.
+    pub fn advance_done(&mut self, done: u64) {
+        self.done = self.done.max(done.min(self.size));
+    }
+
+    /// A sync that began when `done` was at `synced` has succeeded.
+    pub fn advance_durable(&mut self, synced: u64) {
+        self.durable = self.durable.max(synced.min(self.done));
+    }
+
+    /// A checkpoint that says `saved` is on disk.
+    pub fn advance_saved(&mut self, saved: u64) {
+        self.saved = self.saved.max(saved.min(self.durable));
+    }
+
+    /// A sync failed: what came after the last good one is unknown.
+    pub fn rewind(&mut self) {
+        self.done = self.durable;
+    }
+}
+
+/// Percent of a plan, rounded down to hundredths.
+#[must_use]
+pub fn percent(done: u128, total: u128) -> f64 {
+    if total == 0 {
+        return 100.0;
+    }
+    // Scaled to 64 bits; exact where it matters, at 0 and at the end.
+    let points = done.min(total) * 10_000 / total;
+    f64::from(u16::try_from(points).unwrap_or(10_000)) / 100.0
+}
+
+/// Percent of a size, rounded down to hundredths: never 100 before the end.
+#[must_use]
+pub fn percent_of(part: u64, whole: u64) -> f64 {
+    f64::from(size::basis_points(part, whole)) / 100.0
+}

@@ -1,0 +1,78 @@
+//! How a pass is read back.
+
+use crate::extent::Extent;
+use crate::sample;
+use serde::{Deserialize, Serialize};
+
+/// How a pass is read back and compared afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verify", rename_all = "lowercase")]
+pub enum Verify {
+    /// Not at all.
+    None,
+    /// The places that [`sample`](crate::sample) draws with this seed.
+    Sample {
+        /// Drawn from the kernel.
+        seed: u64,
+    },
+    /// Every byte.
+    Full,
+}
+
+impl Verify {
+    /// As it is typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sample { .. } => "sample",
+            Self::Full => "full",
+        }
+    }
+
+    /// Bytes that it reads of a target of `size` bytes.
+    #[must_use]
+    pub fn bytes(self, size: u64) -> u64 {
+        Extent::new(0, size).map_or(0, |all| self.bytes_in(all, size))
+    }
+
+    /// The parts of a range that it reads, in order, on a target of `size`
+    /// bytes.
+    #[must_use]
+    pub fn pieces(self, range: Extent, size: u64) -> Vec<Extent> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Sample { seed } => sample::pieces(seed, size, range),
+            Self::Full => vec![range],
+        }
+    }
+
+    /// Bytes that it reads of a range of a target of `size` bytes.
+    #[must_use]
+    pub fn bytes_in(self, range: Extent, size: u64) -> u64 {
+        let pieces = self.pieces(range, size);
+        pieces.iter().map(|piece| piece.length()).sum()
+    }
+
+    /// How much it shows: the more the higher.
+    pub(super) fn strength(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Sample { .. } => 1,
+            Self::Full => 2,
+        }
+    }
+}
+
+/// What `--verify` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Nothing is read back.
+    None,
+    /// Samples of the last pass.
+    Sample,
+    /// The last pass.
+    Full,
+    /// Every pass.
+    All,
+}
