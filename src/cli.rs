@@ -11,13 +11,11 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 
-use crate::checkpoint::Wanted;
 use crate::engine;
 use crate::outcome::EXIT_CODES;
-use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Wish};
-use crate::scheme::{self, Scheme};
-use crate::size;
-use crate::text::{clean, is_one_line};
+use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Scheme, Wish, scheme};
+use crate::progress::Wanted;
+use crate::text::{clean, is_one_line, size};
 
 /// What was typed.
 // Flags of a command line are bools.

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal as Posix};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use crate::means::no_threads;
+use crate::engine::no_threads;
 use crate::outcome::Signal;
 
 /// How long after the first signal a second one means it. One Ctrl+C may

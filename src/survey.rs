@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::checkpoint::Checkpoint;
-use crate::delivery;
-use crate::device::{Attached, Disk, Fact, Host, Place, sharing_id};
-use crate::display;
-use crate::identity::{Comparison, Identity};
-use crate::lineage;
-use crate::list::{self, Listing, Past, Row, Unfinished};
+use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
-use crate::progress::{Pending, Record, Records, StateDir};
-use crate::resume;
-use crate::session;
+use crate::probe::{Disk, Host, Place};
+use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
+use crate::screen::{self, Listing, Past, Row, Unfinished, list};
 use crate::text::{columns, reason, shown};
+use crate::wipe::{delivery, resume, run};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -26,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Lists on stdout. A list that nobody reads is no failure, one that could not
 /// be written whole is.
 pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
-    let state = session::state_dir(asked).ok();
-    let resume = session::resume_command(asked);
+    let state = run::state_dir(asked).ok();
+    let resume = run::resume_command(asked);
     let now = Timestamp::now();
     let found = match look(&Host::real(), state.as_ref(), &resume, now) {
         Ok(found) => found,
         Err(why) => {
-            display::message("--list", &format!("{why}; nothing can be listed"));
+            screen::message("--list", &format!("{why}; nothing can be listed"));
             return Outcome::Failed(why);
         }
     };
@@ -41,8 +36,23 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
     } else {
         Ok(found.text(columns(io::stdout()), now))
     };
-    let written = text.and_then(|text| display::text(&text));
+    let written = text.and_then(|text| screen::text(&text));
     delivery::told(&written, Outcome::Nothing)
+}
+
+/// The same as text, for a run that found nothing to continue; `width`: how many
+/// columns fit.
+///
+/// # Errors
+/// When the disks cannot be seen.
+pub fn overview(
+    host: &Host,
+    state: &StateDir,
+    resume: &str,
+    width: Option<usize>,
+) -> Result<String, String> {
+    let now = Timestamp::now();
+    Ok(look(host, Some(state), resume, now)?.text(width, now))
 }
 
 /// Looks at everything. Without a state directory there are no unfinished
@@ -50,7 +60,7 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
 ///
 /// # Errors
 /// When the disks cannot be seen.
-pub fn look(
+fn look(
     host: &Host,
     state: Option<&StateDir>,
     resume: &str,
@@ -233,7 +243,7 @@ fn past(host: &Host, disk: &Disk, here: &[Attached], records: &[Record]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::tests::{Machine, id};
+    use crate::probe::{Machine, id};
 
     /// Under a root that is on none of its disks.
     fn machine(mounts: &str) -> Machine {

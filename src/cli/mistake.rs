@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::scheme::SCHEMES;
+use crate::plan::SCHEMES;
 use crate::text::clean;
 
 /// Where nothing more can be said.

@@ -1,9 +1,10 @@
 //! The memory of chunks.
 
-use super::Settings;
-use crate::means;
-use crate::size::{self};
 use memmap2::{Advice, MmapMut};
+
+use super::means;
+use super::state::Settings;
+use crate::text::size;
 
 /// A huge page of most machines; where it is not one, nothing is lost.
 const HUGE_PAGE: usize = 2 << 20;

@@ -5,14 +5,13 @@ use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::ended::Error;
 use super::gate::Work;
 use super::pulse::Pulse;
-use super::{Control, Error, Presence, Target};
-use crate::difference::Difference;
-use crate::extent::{BadMap, During, Extent};
-use crate::plan::{Phase, Verify};
-use crate::size::{self, MIB};
+use super::target::{Control, Presence, Target};
+use crate::plan::{BadMap, Difference, During, Extent, Phase, Verify};
 use crate::strategy::WipeStrategy;
+use crate::text::{MIB, size};
 
 /// What all workers of a step share.
 pub struct Task<'a> {

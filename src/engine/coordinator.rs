@@ -1,33 +1,35 @@
 //! One step of a plan: the only owner of the position.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use std::{io, thread};
 
 use super::buffers::Buffers;
 use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
 use super::credit::Credit;
 use super::cycle::{self, Request};
 use super::doubtful::Doubtful;
+use super::ended::{End, Ended, Error, Op};
+use super::event::{Event, Progress};
 use super::gate::{Gate, Work};
+use super::joined::Joined;
+use super::means::no_threads;
 use super::message::{Alarm, Done, Message};
 use super::pace::{Pace, Slow};
-use super::parts::Start;
+use super::parts::{Engine, Start};
 use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
+use super::state::{Settings, State};
+use super::target::{Journal, Presence};
 use super::worker;
-use super::{End, Ended, Engine, Error, Joined, Journal, Op, Presence, Settings, State};
-use crate::difference::{Differences, Wrap};
-use crate::event::{Event, Progress};
-use crate::extent::{Bad, BadMap, BadState, During, Extent, ExtentMap};
-use crate::means::no_threads;
 use crate::outcome::Signal;
-use crate::plan::{Cursor, Phase, Step, Verify};
-use crate::size::MIB;
-use crate::text::reason;
+use crate::plan::{
+    Bad, BadMap, BadState, Cursor, Differences, During, Extent, ExtentMap, Phase, Step, Verify,
+    Wrap,
+};
+use crate::text::{MIB, reason};
 
 /// How long the coordinator waits for a message before it looks around: the
 /// delay with which a signal or a rate limit is seen on an idle drive.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Settings;
+use super::state::Settings;
 
 /// What a rate limit allows.
 pub struct Credit {
@@ -48,7 +48,7 @@ impl Credit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::size::MIB;
+    use crate::text::MIB;
 
     #[test]
     fn what_was_held_up_is_not_made_up_for() {

@@ -2,8 +2,10 @@
 
 use std::sync::mpsc::{Receiver, Sender};
 
+use super::joined::Joined;
 use super::message::{Done, Message};
-use super::{Joined, Journal, State, Target};
+use super::state::State;
+use super::target::{Journal, Target};
 use crate::plan::Plan;
 
 /// What one cycle is to do.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{MIN_CHUNK, State};
-use crate::extent::{BadMap, During, Extent, ExtentMap};
+use super::state::{MIN_CHUNK, State};
+use crate::plan::{BadMap, During, Extent, ExtentMap};
 
 /// What may differ in joined ranges: as many bytes of each as are bad, or known
 /// to differ.

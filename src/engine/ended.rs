@@ -1,9 +1,10 @@
 //! How a run of the engine ended, and why.
 
-use super::State;
-use crate::extent::During;
-use crate::outcome::Signal;
 use std::fmt;
+
+use super::state::State;
+use crate::outcome::Signal;
+use crate::plan::During;
 
 /// How a run of the engine ended.
 #[derive(Debug)]

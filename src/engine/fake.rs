@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Control, Journal, Presence, State, Target};
-use crate::event::{Event, Observer};
+use super::event::{Event, Observer};
+use super::state::State;
+use super::target::{Control, Journal, Presence, Target};
 use crate::outcome::Signal;
 
 /// What a fake drive does wrong.

@@ -9,8 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::chunk::ChunkResult;
-use crate::extent::Extent;
-use crate::plan::Verify;
+use crate::plan::{Extent, Verify};
 
 /// A chunk that a worker is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Ranges that are no longer kept one by one.
 
-use crate::difference::Difference;
-use crate::extent::{Bad, Extent};
+use crate::plan::{Bad, Difference, Extent};
 
 /// So many at most wait for the next save; of more, as when no checkpoint can
 /// be saved, only the number is known.

@@ -1,10 +1,9 @@
 //! What the coordinator hears from the other threads.
 
-use std::io;
 use std::sync::mpsc::Sender;
-use std::thread;
+use std::{io, thread};
 
-use super::State;
+use super::state::State;
 
 /// What the coordinator hears.
 pub enum Message {

@@ -1,7 +1,8 @@
 //! What a run of the engine is made of.
 
-use super::{Control, Settings, Target};
-use crate::event::Observer;
+use super::event::Observer;
+use super::state::Settings;
+use super::target::{Control, Target};
 use crate::plan::Plan;
 
 /// Everything that a run of the engine uses.

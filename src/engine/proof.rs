@@ -5,11 +5,12 @@ use std::io;
 use memmap2::MmapMut;
 
 use super::doubtful::{Doubtful, whole_blocks};
-use super::{MIN_CHUNK, Presence, State, Target, verify};
-use crate::extent::Extent;
-use crate::plan::{Phase, Plan};
-use crate::size::{self, MIB};
+use super::state::{MIN_CHUNK, State};
+use super::target::{Presence, Target};
+use super::verify;
+use crate::plan::{Extent, Phase, Plan};
 use crate::strategy;
+use crate::text::{MIB, size};
 
 /// Random places that are looked at, besides both ends.
 const SAMPLES: usize = 256;

@@ -4,9 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chunk::Task;
-use crate::extent::{During, Extent};
-use crate::size::{self, MIB};
-use crate::text::reason;
+use crate::plan::{During, Extent};
+use crate::text::{MIB, reason, size};
 
 /// Places that are read, and at last written, to find out, spread over the
 /// target.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::gate::Work;
-use crate::extent::Extent;
+use crate::plan::Extent;
 
 /// How long one area is searched at most. What is left of it then is given up
 /// as a whole: a drive that takes half a minute for every block would keep a

@@ -2,8 +2,10 @@
 
 use super::buffers::Buffers;
 use super::coordinator;
-use super::parts::Start;
-use super::{End, Ended, Engine, Journal, State};
+use super::ended::{End, Ended};
+use super::parts::{Engine, Start};
+use super::state::State;
+use super::target::Journal;
 use crate::plan::{Phase, Step};
 use crate::strategy;
 

@@ -1,12 +1,10 @@
 //! How far a run got, and how the engine works.
 
-use crate::checkpoint::Checkpoint;
-use crate::difference::{Differences, Wrap};
-use crate::extent::BadMap;
-use crate::plan::{Phase, Plan, Step};
-use crate::size::{KIB, MIB};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::plan::{BadMap, Differences, Phase, Step, Wrap};
+use crate::text::{KIB, MIB};
 
 /// Bytes that a crash may cost at most: the longest interval between
 /// checkpoints.
@@ -41,25 +39,6 @@ pub struct State {
 }
 
 impl State {
-    /// Where a wipe goes on. The plan is its own, except that the read-back may
-    /// have been switched on or off. One that is to be read again has a plan that
-    /// reads the last pass back.
-    #[must_use]
-    pub fn of(checkpoint: &Checkpoint, plan: &Plan) -> Self {
-        let (mut step, mut position) =
-            plan.entry(&checkpoint.plan, checkpoint.step(), checkpoint.position());
-        if checkpoint.read_again && step.phase == Phase::Complete {
-            (step.phase, position) = (Phase::Verify, 0);
-        }
-        Self {
-            step,
-            position,
-            bad: Arc::new(checkpoint.bad.clone()),
-            mismatches: Arc::new(checkpoint.mismatches.clone()),
-            wrap: checkpoint.wrap,
-        }
-    }
-
     /// The start of a plan.
     #[must_use]
     pub fn start() -> Self {

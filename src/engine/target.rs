@@ -1,11 +1,13 @@
 //! What the engine consumes: a target to write to and read from, a journal that
 //! saves its state, and what reaches it from outside.
 
-use super::{Joined, State};
-use crate::outcome::Signal;
-use crate::plan::Plan;
 use std::io;
 use std::time::Duration;
+
+use super::joined::Joined;
+use super::state::State;
+use crate::outcome::Signal;
+use crate::plan::Plan;
 
 /// What the engine writes to and reads from.
 ///

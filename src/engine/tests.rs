@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::ended::{End, Ended};
+use super::event::Event;
 use super::fake::{FakeControl, FakeDrive, FakeJournal, Faults, Recorder};
-use super::{End, Ended, Engine, MAX_INTERVAL, MIN_CHUNK, Proof, Settings, State};
-use crate::difference::Wrap;
-use crate::difference::example::difference;
-use crate::event::Event;
-use crate::extent::{BadState, Extent, ExtentMap};
-use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step, Verify};
-use crate::size::{self, MIB};
+use super::parts::Engine;
+use super::proof::Proof;
+use super::state::{MAX_INTERVAL, MIN_CHUNK, Settings, State};
+use crate::plan::example::difference;
+use crate::plan::{
+    BadState, Content, Extent, ExtentMap, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step,
+    Verify, Wrap,
+};
 use crate::strategy;
+use crate::text::{MIB, size};
 
 fn random(verify: bool) -> Plan {
     random_with(if verify { Verify::Full } else { Verify::None })
@@ -567,7 +571,7 @@ fn a_read_back_by_samples_reads_its_samples_and_nothing_else() {
     let plan = random_with(Verify::Sample { seed: 11 });
     let size = 8 * MIB;
     let all = Extent::new(0, size).unwrap();
-    let sampled = crate::sample::pieces(11, size, all);
+    let sampled = crate::plan::pieces(11, size, all);
     let mut outside = ExtentMap::default();
     for piece in &sampled {
         outside.insert(*piece, ());

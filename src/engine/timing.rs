@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::ended::End;
+use super::event::Event;
 use super::fake::{FakeControl, FakeDrive, Faults, Recorder};
-use super::{Control, End, Engine, Journal, MIN_CHUNK, Presence, Settings, State, Target};
-use crate::event::Event;
+use super::parts::Engine;
+use super::state::{MIN_CHUNK, Settings, State};
+use super::target::{Control, Journal, Presence, Target};
 use crate::outcome::Signal;
 use crate::plan::{Content, Pass, Plan, Verify};
-use crate::size::MIB;
+use crate::text::MIB;
 
 /// A clock that a look moves, and what it was told.
 struct Seen {

@@ -2,10 +2,9 @@
 
 use super::chunk::{ChunkResult, Task, narrow};
 use super::gate::Work;
-use crate::difference::{Difference, First};
-use crate::extent::{During, Extent};
-use crate::size;
+use crate::plan::{Difference, During, Extent, First};
 use crate::strategy::WipeStrategy;
+use crate::text::size;
 
 /// Bytes that are generated and compared at a time: they stay in the CPU's
 /// first cache.

@@ -3,11 +3,12 @@
 use std::sync::mpsc::Sender;
 
 use super::chunk::{ChunkResult, Task, narrow};
+use super::ended::Error;
 use super::gate::{Gate, Work};
 use super::message::Message;
-use super::{Error, pulse, verify};
-use crate::extent::{During, Extent};
-use crate::size;
+use super::{pulse, verify};
+use crate::plan::{During, Extent};
+use crate::text::size;
 
 /// Takes chunks until the gate is closed.
 pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>) {

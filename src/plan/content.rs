@@ -1,8 +1,10 @@
 //! What a pass writes.
 
-use crate::text::{from_hex, to_hex};
-use serde::{Deserialize, Serialize};
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::{from_hex, to_hex};
 
 /// Bytes of a key of either generator.
 pub const KEY_BYTES: usize = 32;

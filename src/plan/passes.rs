@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Content, Phase, ReadBack, Step, Verify};
-use crate::bounded;
+use super::content::Content;
+use super::position::{Phase, Step};
+use super::verify::{ReadBack, Verify};
+use crate::text::bounded;
 
 /// Most passes that a plan may have; the longest known scheme has 35.
 pub const MAX_PASSES: usize = 99;

@@ -1,7 +1,8 @@
 //! Where in a plan a wipe is.
 
-use crate::size;
 use serde::{Deserialize, Serialize};
+
+use crate::text::size;
 
 /// What is done with a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
-use super::content::MAX_PATTERN;
-use super::*;
-use crate::scheme::Draw;
 use proptest::prelude::*;
+
+use super::content::MAX_PATTERN;
+use super::scheme::Draw;
+use super::*;
 
 fn plan(passes: usize, how: ReadBack) -> Plan {
     let pass = Pass {

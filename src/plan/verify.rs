@@ -1,8 +1,9 @@
 //! How a pass is read back.
 
-use crate::extent::Extent;
-use crate::sample;
 use serde::{Deserialize, Serialize};
+
+use super::extent::Extent;
+use super::sample;
 
 /// How a pass is read back and compared afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Verify {
     /// Not at all.
     None,
-    /// The places that [`sample`](crate::sample) draws with this seed.
+    /// The places that [`sample`](super::sample) draws with this seed.
     Sample {
         /// Drawn from the kernel.
         seed: u64,

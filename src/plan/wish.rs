@@ -1,7 +1,9 @@
 //! What the user asks for, and the plan that comes of it.
 
-use super::{Content, MAX_PASSES, Pass, Pattern, Plan, ReadBack, Verify};
-use crate::scheme::{Draw, Scheme};
+use super::content::{Content, Pattern};
+use super::passes::{MAX_PASSES, Pass, Plan};
+use super::scheme::{Draw, Scheme};
+use super::verify::{ReadBack, Verify};
 
 /// What the user asks for; `None` where nothing was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

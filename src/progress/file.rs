@@ -6,10 +6,11 @@
 //! one whole file is there. If any of that fails the temporary is thrown away,
 //! never retried, as a failed fsync marks its pages clean.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::{fs, io};
 
 /// Creates a folder and what is missing above it, each durably.
 pub(super) fn create_durably(path: &Path) -> io::Result<()> {

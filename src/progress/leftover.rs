@@ -7,14 +7,14 @@
 //! are somebody's. Who gets the lock alone knows that no other run is between the
 //! two.
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::StateDir;
 use super::slots;
-use super::store::is_orphan;
+use super::store::{StateDir, is_orphan};
 
 /// Endings of hidden files of ours, which begin with the name of another.
 const ENDINGS: [&str; 2] = [".room", ".tmp"];

@@ -1,14 +1,14 @@
 //! The place that `--report` names, besides the state directory.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::{AccessFlags, access};
 
 use super::file::{create_durably, replace_as};
 use super::slots;
-use crate::identity::{path_from_text, path_to_text};
+use crate::drive::{path_from_text, path_to_text};
 use crate::text::shown;
 
 /// A place for reports.

@@ -2,14 +2,14 @@
 //! record has no room for. Nothing reads it, and nothing hangs on it.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::Checkpoint;
-use crate::difference::First;
+use super::checkpoint::Checkpoint;
 use crate::engine::Joined;
-use crate::extent::{Bad, BadState, During, Extent};
+use crate::plan::{Bad, BadState, During, Extent, First};
 use crate::text::to_hex;
 
 /// The file grows no further, in bytes: it must not fill the disk that the

@@ -8,19 +8,20 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::statvfs::statvfs;
 
-use super::StateDir;
+use super::checkpoint::Checkpoint;
 use super::file::sync_folder;
 use super::slots;
-use crate::checkpoint::Checkpoint;
+use super::store::StateDir;
 use crate::plan::Plan;
 use crate::text::reason;
 

@@ -1,23 +1,25 @@
 //! The state directory: saving checkpoints durably, finding and completing
 //! them, keeping records.
 
-use super::file::{replace, sync_file, sync_folder};
-use super::leftover::Beginning;
-use super::room::Room;
-use super::slots::Slots;
-use super::store::StateDir;
-use super::{leftover, ranges, room, slots, store};
-use crate::checkpoint::{Checkpoint, Run, Sample, add_run, add_sample, shorten};
-use crate::engine::{Joined, Journal, State};
-use crate::extent::Extent;
-use crate::plan::{Phase, Step};
-use crate::text::{reason, shown};
-use crate::timekeeper::{self, Tally};
 use std::collections::HashSet;
-use std::io::{self, ErrorKind};
+use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use super::checkpoint::{Checkpoint, Run, Sample, add_run, add_sample, shorten};
+use super::file::{replace, sync_file, sync_folder};
+use super::leftover::{self, Beginning};
+use super::position::take_in;
+use super::ranges;
+use super::room::{self, Room};
+use super::slots::{self, Slots};
+use super::store::{self, StateDir};
+use super::timekeeper::{self, Tally};
+use crate::engine::{Joined, Journal, State};
+use crate::plan::{Extent, Phase, Step};
+use crate::text::{reason, shown};
 
 /// Speed samples of one step: enough for a plot, few enough to save often.
 const SAMPLES_PER_STEP: u64 = 200;
@@ -468,15 +470,6 @@ impl Saver {
     }
 }
 
-/// Writes a state of the engine into a checkpoint.
-pub fn take_in(checkpoint: &mut Checkpoint, state: &State) {
-    checkpoint.bad = (*state.bad).clone();
-    checkpoint.mismatches = (*state.mismatches).clone();
-    checkpoint.wrap = state.wrap;
-    // After what is bad: it says how much is written.
-    checkpoint.set_position(state.step, state.position);
-}
-
 impl Journal for Saver {
     fn joined(&mut self, joined: &Joined) {
         // Best effort: the checkpoint counts them.
@@ -506,7 +499,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::device::example::disk;
+    use crate::drive::example::disk;
     use crate::plan::{Content, Pass, Plan, Verify};
 
     #[test]

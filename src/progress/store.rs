@@ -1,18 +1,19 @@
 //! What is in the state directory: finding it, and reading it.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use std::fs::File;
+use std::io::{Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
 
+use super::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
 use super::file::create_durably;
 use super::slots::{self, Saved};
-use crate::bounded::{self, Word};
-use crate::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
-use crate::identity::Identity;
+use crate::drive::Identity;
 use crate::outcome::Outcome;
+use crate::text::{Word, bounded};
 
 /// Unfinished wipes, and records of finished ones.
 const FOLDERS: [&str; 2] = ["pending", "reports"];

@@ -13,13 +13,10 @@ use super::plot::{self, Plot};
 use super::record::Record;
 use super::result::{LISTED, amount_text, noun, sectors};
 use super::time::{Active, Took};
-use crate::checkpoint::{Checkpoint, Run};
-use crate::device::Medium;
-use crate::extent::{Amount, BadState, During, Extent};
-use crate::identity::{Identity, Kind};
-use crate::plan::{Content, Generator, Pass, Pattern, Verify};
-use crate::size::{self, grouped};
-use crate::text::{clean, clean_words, count, reason, to_hex};
+use crate::drive::{Identity, Kind, Medium};
+use crate::plan::{Amount, BadState, Content, During, Extent, Generator, Pass, Pattern, Verify};
+use crate::progress::{Checkpoint, Run};
+use crate::text::{clean, clean_words, count, grouped, reason, size, to_hex};
 
 /// Rows of a table of ranges; the rest stands in the record.
 const ROWS: usize = 100;
@@ -546,7 +543,7 @@ fn different(record: &Record) -> Markup {
     let body = html! {
         p { strong { (sentence(&all)) }
             " Ranges of whole sectors, and the first bytes that differ in each." (joined(amount)) }
-        @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::difference::Wrap::capacity) {
+        @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::plan::Wrap::capacity) {
             p.warning { "Addresses wrap: the drive has at most " (bytes_text(capacity))
                 " of memory, however large it says it is. It is counterfeit or broken." }
         }
@@ -792,16 +789,16 @@ fn footer(record: &Record, json: &[u8], file: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::result::record_json;
+    use super::super::result::tests::bad;
     use super::*;
-    use crate::checkpoint::Sample;
-    use crate::device::Computer;
-    use crate::device::example::{SIZE, disk};
-    use crate::difference::{Difference, First, Wrap};
-    use crate::finding::Finding;
+    use crate::drive::Finding;
+    use crate::drive::example::{SIZE, disk};
     use crate::outcome::Outcome;
+    use crate::plan::{Difference, First, Wrap};
     use crate::plan::{Key, Phase, Plan, Step};
-    use crate::report::record_json;
-    use crate::report::result::tests::bad;
+    use crate::probe::Computer;
+    use crate::progress::Sample;
 
     const KEY: [u8; 32] = [0xAB; 32];
 

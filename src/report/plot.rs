@@ -4,9 +4,8 @@
 
 use maud::{Markup, html};
 
-use crate::checkpoint::Sample;
-use crate::extent::Extent;
-use crate::plan::Phase;
+use crate::plan::{Extent, Phase};
+use crate::progress::Sample;
 
 /// Units of the drawing, which is as wide as the page.
 pub const WIDTH: u64 = 720;

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::result::{is_file, limits_of, method_word};
 use super::time::Active;
-use crate::bounded;
-use crate::checkpoint::{Checkpoint, Unread};
-use crate::device::{Computer, Device, Medium};
-use crate::extent::Amount;
+use crate::drive::{Device, Medium};
 use crate::outcome::Outcome;
+use crate::plan::Amount;
+use crate::probe::Computer;
+use crate::progress::{Checkpoint, Unread};
+use crate::text::bounded;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,20 +4,17 @@
 //! of NIST SP 800-88 for overwriting all user-addressable bytes; more is never
 //! claimed.
 
-use super::record::Record;
-use super::time::Active;
-use crate::checkpoint::{Checkpoint, LARGEST, json};
-use crate::device::{Durability, Medium};
-use crate::difference::Wrap;
-use crate::extent::{Amount, During, Extent};
-use crate::identity::{Identity, Kind, Transport};
-use crate::nature::Nature;
-use crate::outcome::Outcome;
-use crate::plan::{Content, Phase, Verify};
-use crate::size;
-use crate::text::{clean, count, field, octal, shown, span};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::record::Record;
+use super::time::Active;
+use crate::drive::{Identity, Kind, Medium, Nature, Transport};
+use crate::outcome::Outcome;
+use crate::plan::{Amount, Content, During, Extent, Phase, Verify, Wrap};
+use crate::probe::Durability;
+use crate::progress::{Checkpoint, LARGEST, json};
+use crate::text::{clean, count, field, octal, shown, size, span};
 
 /// Ranges that are listed one by one; the rest stands in the record.
 pub(super) const LISTED: usize = 10;
@@ -713,13 +710,13 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::checkpoint::Run;
-    use crate::device::Computer;
-    use crate::device::example::disk;
-    use crate::difference::example::difference;
-    use crate::extent::{Bad, BadState};
+    use crate::drive::example::disk;
     use crate::outcome::Signal;
+    use crate::plan::example::difference;
+    use crate::plan::{Bad, BadState};
     use crate::plan::{Pass, Plan, ReadBack, Step};
+    use crate::probe::Computer;
+    use crate::progress::Run;
     use crate::text::{COLUMNS, folded};
 
     /// Whether every line fits a terminal.

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::checkpoint::{LeftOut, Run};
+use crate::progress::{LeftOut, Run};
 use crate::text::{count, span};
 
 /// How long a run worked.

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU64;
 
-use super::WipeStrategy;
+use super::stream::WipeStrategy;
 use crate::plan::Pattern;
-use crate::size;
+use crate::text::size;
 
 /// Repeats a pattern. Its phase is the offset on the target, never that of a
 /// buffer.

@@ -9,9 +9,9 @@ use aes::cipher::{
 use chacha20::ChaCha20Legacy;
 use ctr::{Ctr64LE, CtrCore};
 
-use super::WipeStrategy;
+use super::stream::WipeStrategy;
 use crate::plan::{Generator, Key};
-use crate::size::MIB;
+use crate::text::MIB;
 
 /// The generator that is fastest on this CPU: AES where it has instructions for
 /// it, as the software form runs at a hundredth of their speed.

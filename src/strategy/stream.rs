@@ -3,11 +3,12 @@
 //! A new strategy is a file in `strategy/`, a variant of
 //! [`Content`](crate::plan::Content) and a line in [`of`].
 
+use std::num::NonZeroU64;
+
 use super::pattern::Repeat;
 use super::random::{Aes256Stream, ChaCha20Stream};
 use super::zero::Zero;
 use crate::plan::{Content, Generator};
-use std::num::NonZeroU64;
 
 /// Fills chunks of a target.
 ///

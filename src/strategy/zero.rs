@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::WipeStrategy;
+use super::stream::WipeStrategy;
 
 /// Writes zero bytes.
 #[derive(Debug, Clone, Copy)]

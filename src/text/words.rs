@@ -1,13 +1,15 @@
 //! Words from outside made fit to be shown: on a terminal, as one field of a
 //! line, as one word of a shell.
 
-use jiff::ZonedDateTime;
-use nix::errno::Errno;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
+
+use jiff::ZonedDateTime;
+use nix::errno::Errno;
 
 /// Columns of every line that is laid out here.
 pub const COLUMNS: usize = 80;
@@ -201,7 +203,7 @@ pub fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
 #[must_use]
 pub fn count(number: u64, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
-    format!("{} {word}", crate::size::grouped(number))
+    format!("{} {word}", super::size::grouped(number))
 }
 
 /// A labelled text as a line of a card, which a terminal may [fold](folded).

@@ -3,28 +3,27 @@
 //! Nothing else in the program writes to a target. The path is opened once; a
 //! node that vanishes or is replaced later changes nothing.
 
-use super::presence::{Kind, Meaning, meaning};
-use super::watch::Role;
-use super::watch::Watch;
-use crate::device::{DevId, Device, Host, Node};
-use crate::engine::{MIN_CHUNK, Presence, State, Target};
-use crate::guard::Cleared;
-use crate::identity;
-use crate::plan::Plan;
-use crate::size::{self, MIB};
-use crate::text::reason;
-use memmap2::MmapMut;
-use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
-use nix::sys::statfs::{FsType, fstatfs};
-use nix::sys::statvfs::fstatvfs;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use memmap2::MmapMut;
+use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
+use nix::sys::statfs::{FsType, fstatfs};
+use nix::sys::statvfs::fstatvfs;
+
+use super::presence::{Kind, Meaning, meaning};
+use super::watch::{Role, Watch};
+use crate::drive::{Cleared, DevId, Device, Node, identity};
+use crate::engine::{MIN_CHUNK, Presence, State, Target};
+use crate::plan::Plan;
+use crate::probe::Host;
+use crate::text::{MIB, reason, size};
 
 /// How long somebody else may hold a lock: udev does now and then, for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);

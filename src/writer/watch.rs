@@ -18,11 +18,9 @@ use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
 use super::descriptor::magic;
-use crate::checkpoint::{Checkpoint, FileFacts};
+use crate::drive::{FileFacts, Finding};
 use crate::engine::State;
-use crate::extent::{BadMap, Extent, ExtentMap};
-use crate::finding::Finding;
-use crate::plan::{Content, Phase, Plan};
+use crate::plan::{BadMap, Content, Extent, ExtentMap, Phase, Plan};
 use crate::text::reason;
 
 /// Most holes of a file that are looked at: where there are more, only its count
@@ -354,18 +352,16 @@ impl Watch {
         }
     }
 
-    /// Writes down what the file is now, and what was found.
-    pub fn note(&self, checkpoint: &mut Checkpoint) {
+    /// What the file is now, and what was found.
+    pub fn found(&self) -> (FileFacts, Vec<Finding>) {
         let seen = self.seen();
-        for finding in &seen.findings {
-            checkpoint.findings.note(finding.clone());
-        }
-        checkpoint.file = Some(FileFacts {
+        let facts = FileFacts {
             inode: self.inode,
             size: self.size,
             blocks: seen.blocks,
             data: seen.data,
-        });
+        };
+        (facts, seen.findings.clone())
     }
 }
 
@@ -459,11 +455,6 @@ mod tests {
             verify: Verify::None,
         };
         Plan::new(vec![pass; passes]).unwrap()
-    }
-
-    fn checkpoint() -> Checkpoint {
-        let disk = crate::device::example::disk().identity;
-        Checkpoint::begin(disk, plan(1), 4096, "01".into(), "now")
     }
 
     fn at(pass: usize, position: u64) -> State {
@@ -566,9 +557,7 @@ mod tests {
         let Some((file, watch)) = watched(SIZE, Role::Image, SIZE) else {
             return;
         };
-        let mut checkpoint = checkpoint();
-        watch.note(&mut checkpoint);
-        let before = checkpoint.file.unwrap();
+        let (before, _) = watch.found();
         punch(&file, 512 * KIB, 8 * KIB);
         let later = Watch::begin(file, Role::Image, SIZE).unwrap();
         // Not of another file.
@@ -586,10 +575,10 @@ mod tests {
             return;
         };
         let mut state = at(0, SIZE / 2);
-        let bad = crate::extent::Bad {
+        let bad = crate::plan::Bad {
             pass: 1,
-            state: crate::extent::BadState::Failed,
-            during: crate::extent::During::Write,
+            state: crate::plan::BadState::Failed,
+            during: crate::plan::During::Write,
             errno: 5,
         };
         let all = Extent::new(0, SIZE / 2).unwrap();
@@ -637,8 +626,7 @@ mod tests {
         assert_eq!(watch.data, None);
         watch.look(&at(0, 0), &plan(1)).unwrap();
         assert_eq!(found(&watch), []);
-        let mut checkpoint = checkpoint();
-        watch.note(&mut checkpoint);
+        let (before, _) = watch.found();
         punch(&file, 64 * KIB * KIB, 4 * KIB * KIB);
         watch.glance().unwrap();
         punch(&file, 68 * KIB * KIB, 4 * KIB * KIB);
@@ -652,7 +640,7 @@ mod tests {
         assert!(old && about.contains(&bytes), "{all:?}");
         // A resume misses them as well.
         let later = Watch::begin(file, Role::Image, big).unwrap();
-        later.since(&checkpoint.file.unwrap(), &at(0, 0), &plan(1));
+        later.since(&before, &at(0, 0), &plan(1));
         assert_eq!(found(&later), all);
     }
 }

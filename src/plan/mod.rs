@@ -1,0 +1,32 @@
+//! What is to be written and compared, and how far it got.
+
+mod bad;
+mod content;
+mod difference;
+mod extent;
+mod passes;
+mod position;
+mod ranges;
+mod sample;
+pub mod scheme;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod wish;
+
+pub use bad::{Bad, BadMap, BadState, During};
+#[cfg(not(wipeit_alone))]
+pub use content::KEY_BYTES;
+pub use content::{Content, Generator, Key, Pattern};
+#[cfg(test)]
+pub(crate) use difference::example;
+pub use difference::{Difference, Differences, First, Wrap};
+pub use extent::{Extent, ExtentMap};
+pub use passes::{MAX_PASSES, Pass, Plan};
+pub use position::{Cursor, Phase, Step, percent, percent_of};
+pub use ranges::Amount;
+#[cfg(test)]
+pub(crate) use sample::pieces;
+pub use scheme::{Draw, SCHEMES, Scheme};
+pub use verify::{ReadBack, Verify};
+pub use wish::{Choice, Wish};

@@ -1,0 +1,41 @@
+//! Facts about a block device or a disk image, read from the kernel.
+//!
+//! Nothing here decides whether a device may be wiped (that is `guard`), and
+//! nothing here writes.
+
+mod alive;
+mod below;
+mod beside;
+mod computer;
+mod content;
+mod denied;
+mod disks;
+mod drive;
+mod durability;
+mod empty;
+mod foundation;
+mod host;
+mod locked;
+mod loops;
+mod made;
+mod member;
+mod mounts;
+mod pools;
+mod processes;
+mod snapshot;
+mod stack;
+mod sysfs;
+#[cfg(test)]
+pub(crate) mod tests;
+mod unseen;
+mod usage;
+mod vpd;
+
+pub use computer::Computer;
+#[cfg(test)]
+pub(crate) use denied::Denial;
+pub use disks::{Disk, Place};
+pub use durability::{Durability, Keeping};
+pub use host::Host;
+#[cfg(test)]
+pub(crate) use tests::{Machine, id};

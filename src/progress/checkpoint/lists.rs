@@ -1,0 +1,169 @@
+//! The lists of a checkpoint that grow with its runs and steps, so short that
+//! they can be saved.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::plan::Phase;
+use crate::progress::checkpoint::{ContentBefore, Run, Sample};
+use crate::text::{bounded, clean};
+
+/// Runs that are kept from the beginning on.
+const FIRST: usize = 100;
+/// Runs that are kept up to the last one.
+const LAST: usize = 900;
+/// Samples that are kept of all steps together.
+const SAMPLES: usize = 10_000;
+/// Run ids that are kept of the wipes that one supersedes.
+const IDS: usize = 10_000;
+/// Partitions, and the target itself, of which it is kept what they held.
+pub const MOST_CONTENTS: usize = 300;
+/// Bytes of a run id.
+const LONGEST_ID: usize = 64;
+/// Bytes of a text that a run keeps.
+const TEXT: usize = 400;
+
+/// Runs that are not kept one by one any more. Their work and the time that the
+/// machine slept are summed up in the entry that stands for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// How many.
+    pub runs: u64,
+    /// How many of them were killed, and so left no end.
+    pub killed: u64,
+    /// How many of them have an end of which the clock alone tells, and cannot be
+    /// believed.
+    pub unknown: u64,
+}
+
+impl LeftOut {
+    /// What an entry stands for.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        run.left_out.unwrap_or(Self {
+            runs: 1,
+            killed: u64::from(run.end.is_none()),
+            unknown: u64::from(run.end.is_some() && run.work().is_none()),
+        })
+    }
+}
+
+/// Adds a run. Of very many, those after the first ones are counted in one
+/// entry.
+pub fn add_run(runs: &mut Vec<Run>, mut run: Run) {
+    shorten(&mut run);
+    runs.push(run);
+    if runs.len() > FIRST + 1 + LAST {
+        let (next, known) = (runs.remove(FIRST + 1), &mut runs[FIRST]);
+        let (all, more) = (LeftOut::of(known), LeftOut::of(&next));
+        let work = |run: &Run| run.work().map_or(0, millis);
+        *known = Run {
+            work_ms: Some(work(known).saturating_add(work(&next))),
+            asleep_ms: known.asleep_ms.saturating_add(next.asleep_ms),
+            start: std::mem::take(&mut known.start),
+            end: next.end.or(known.end.take()),
+            left_out: Some(LeftOut {
+                runs: all.runs.saturating_add(more.runs),
+                killed: all.killed.saturating_add(more.killed),
+                unknown: all.unknown.saturating_add(more.unknown),
+            }),
+            ..Run::default()
+        };
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Cuts the texts of a run that are longer than they need to be.
+pub fn shorten(run: &mut Run) {
+    let texts = [
+        Some(&mut run.start),
+        run.end.as_mut(),
+        run.ended_by.as_mut(),
+    ];
+    for text in texts.into_iter().flatten() {
+        // What has no place in a text takes six bytes when it is saved.
+        if text.contains(|letter: char| letter.is_control()) {
+            *text = clean(text);
+        }
+        if text.len() > TEXT {
+            let end = (0..=TEXT - 2).rev().find(|&end| text.is_char_boundary(end));
+            text.truncate(end.unwrap_or(0));
+            text.push_str("..");
+        }
+    }
+}
+
+/// Reads runs, of which there may be more than are kept.
+pub fn runs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Run>, D::Error> {
+    let mut runs = Vec::new();
+    bounded::each(from, |run| {
+        add_run(&mut runs, run);
+        Ok(())
+    })?;
+    Ok(runs)
+}
+
+/// Adds a sample. Where there are too many, two that follow each other become
+/// one.
+pub fn add_sample(samples: &mut Vec<Sample>, sample: Sample) {
+    samples.push(sample);
+    if samples.len() > SAMPLES {
+        let all = std::mem::take(samples);
+        let mut all = all.into_iter().peekable();
+        while let Some(sample) = all.next() {
+            let next = all.next_if(|next| (next.pass, next.phase) == (sample.pass, sample.phase));
+            samples.push(next.map_or(sample, |next| both(sample, next)));
+        }
+        // Each of a step of its own: no plan has so many.
+        samples.truncate(SAMPLES);
+    }
+}
+
+/// Two stretches, which are about as long, as one.
+fn both(one: Sample, next: Sample) -> Sample {
+    let (a, b) = (u128::from(one.speed), u128::from(next.speed));
+    let speed = (a * b).checked_div(a + b).unwrap_or(0) * 2;
+    Sample {
+        speed: u64::try_from(speed).unwrap_or(u64::MAX),
+        ..next
+    }
+}
+
+/// Reads samples, of which there may be more than are kept.
+pub fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Error> {
+    let mut samples = Vec::new();
+    bounded::each(from, |sample: Sample| {
+        if sample.phase == Phase::Complete {
+            return Err("nothing is moved when all is done".into());
+        }
+        add_sample(&mut samples, sample);
+        Ok(())
+    })?;
+    Ok(samples)
+}
+
+/// Reads what stood on a target.
+pub fn contents_before<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ContentBefore>, D::Error> {
+    bounded::list::<D, ContentBefore, MOST_CONTENTS>(from)
+}
+
+/// Reads run ids, of which the newest are kept.
+pub fn ids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let mut ids = VecDeque::new();
+    bounded::each(from, |id: String| {
+        if id.len() > LONGEST_ID {
+            return Err("no run id is so long".into());
+        }
+        if ids.len() == IDS {
+            ids.pop_front();
+        }
+        ids.push_back(id);
+        Ok(())
+    })?;
+    Ok(ids.into())
+}

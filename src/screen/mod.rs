@@ -1,0 +1,23 @@
+//! What the user sees while a run is under way, and the one way to print.
+//!
+//! A thread of its own draws, so that a terminal that stands still (Ctrl+S, a
+//! dead connection) never holds the wipe. Nothing here can panic or fail:
+//! output that cannot be written is dropped.
+
+mod bar;
+pub mod card;
+mod display;
+mod estimate;
+pub mod list;
+mod output;
+mod plain;
+pub mod question;
+mod stdout;
+mod view;
+
+pub use card::{PassTimes, Proof};
+pub use display::{Choice, Display, Face, Header, StatusHandle, choose_here};
+pub use list::{Listing, Past, Row, Unfinished};
+pub use output::{message, say};
+pub use question::{Answer, Wanted};
+pub use stdout::{result, text};

@@ -1,0 +1,91 @@
+//! What goes to stdout: the lines and lists that scripts read. That they came
+//! there is part of what was asked for.
+
+use std::fs::File;
+use std::io;
+use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt as _;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::output::PATIENCE;
+use crate::text::clean;
+
+/// How long a file is waited for; it may lie on another machine.
+const FILE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One line, cleaned. A reader that has left (a closed pipe, a terminal that
+/// hung up or stands still) does not want it, which is no error.
+///
+/// # Errors
+/// When it could not be written: a full disk.
+pub fn result(line: &str) -> io::Result<()> {
+    let bytes = format!("{}\n", clean(line)).into_bytes();
+    let patience = if io::stdout().is_terminal() {
+        PATIENCE
+    } else {
+        FILE_PATIENCE
+    };
+    let (sender, receiver) = mpsc::channel();
+    let theirs = bytes.clone();
+    let thread = std::thread::Builder::new().spawn(move || {
+        // Nobody listens any more after the timeout.
+        let _ = sender.send(write(&theirs));
+    });
+    let written = match thread {
+        Ok(_) => receiver
+            .recv_timeout(patience)
+            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())),
+        Err(_) => write(&bytes),
+    };
+    wanted(written)
+}
+
+/// A text of lines, as it is.
+///
+/// # Errors
+/// As for [`result`].
+pub fn text(text: &str) -> io::Result<()> {
+    wanted(write(text.as_bytes()))
+}
+
+/// Leaves out the errors of a reader that has left.
+fn wanted(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if has_left(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn has_left(error: &io::Error) -> bool {
+    if matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    ) || io::stdout().is_terminal()
+    {
+        return true;
+    }
+    // A terminal that hung up no longer says that it is one.
+    error.raw_os_error() == Some(Errno::EIO as i32)
+        && copy()
+            .and_then(|file| file.metadata())
+            .is_ok_and(|meta| meta.file_type().is_char_device())
+}
+
+fn copy() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Writes all, past std's buffer, which would try what failed once more.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let _alone = io::stdout().lock();
+    let mut file = copy()?;
+    file.write_all(bytes)?;
+    // Closing a copy of a descriptor makes a file system on another machine say
+    // what it had put off.
+    nix::unistd::close(file)?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! What the records of finished wipes say of a drive at hand. Of those that no
+//! other wipe of it supersedes and that its content matches the worst counts;
+//! nothing hangs on the clock. Reads only.
+
+use std::path::PathBuf;
+
+use super::open::Opened;
+use super::resume::{Known, prove, speaks_of, unproved, unreadable, unusable};
+use crate::drive::Comparison;
+use crate::engine::{self, Proof};
+use crate::outcome::Outcome;
+use crate::progress::{Checkpoint, Record, StateDir, lineage, state_of};
+use crate::screen;
+use crate::text::{MIB, shown};
+
+/// A drive of at most so many bytes is read as a whole before it is called wiped
+/// already: that takes a stick some seconds.
+const SMALL: u64 = 256 * MIB;
+
+/// A finished wipe that has a record, and a drive at hand.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was done.
+    pub record: Record,
+    /// What the drive's content says of it now.
+    pub proof: Proof,
+    /// Whether that is all of its content.
+    pub read_whole: bool,
+    /// Whether it is surely of this drive. If not, nothing says that it is of
+    /// another, but the content differs.
+    pub sure: bool,
+    /// Other records that its content matches as well, none of them worse.
+    pub beside: Vec<PathBuf>,
+    // whether a strong identifier says so
+    same: bool,
+}
+
+impl Finished {
+    /// Reads all of a small drive, where samples have found nothing.
+    fn look_closely(&mut self, opened: &Opened, subject: &str) -> Result<(), Outcome> {
+        let checkpoint = &self.record.checkpoint;
+        if checkpoint.total_size <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
+            let state = state_of(checkpoint, &checkpoint.plan);
+            self.proof = engine::prove_all(&checkpoint.plan, &state, &opened.writer)
+                .map_err(|error| unproved(subject, &error))?;
+            self.read_whole = true;
+        }
+        Ok(())
+    }
+
+    /// Whether the content says that it is of another drive, or that new data
+    /// is on this one.
+    fn differs(&self) -> bool {
+        matches!(self.proof, Proof::Differs(_))
+    }
+
+    /// Whether this drive holds what was written then. Zeros and patterns on a
+    /// drive that nothing identifies match nothing.
+    fn matches(&self) -> bool {
+        self.sure && matches!(self.proof, Proof::Matches { .. })
+    }
+}
+
+/// What the records say of one drive.
+struct Records {
+    // that may be of it and are not superseded
+    fitting: Vec<Finished>,
+    // why one that is of it cannot be used
+    refused: Option<Outcome>,
+}
+
+fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, Outcome> {
+    let (mut fitting, mut resized) = (Vec::new(), Vec::new());
+    let records = state.records().map_err(|error| unreadable(state, &error))?;
+    for record in records.usable {
+        let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
+        if opened.kin().was_resized(now, then) {
+            resized.push(record.checkpoint);
+            continue;
+        }
+        let comparison = opened.compare(then);
+        if matches!(comparison, Comparison::Different(_)) {
+            continue;
+        }
+        let proof = prove(&record.checkpoint, &opened.writer, subject)?;
+        if comparison == Comparison::Elsewhere && !proof.is_cryptographic() {
+            continue;
+        }
+        let same = comparison == Comparison::Same;
+        fitting.push(Finished {
+            sure: same || proof.is_cryptographic(),
+            same,
+            record,
+            proof,
+            read_whole: false,
+            beside: Vec::new(),
+        });
+    }
+    let sure = fitting.iter().filter(|finished| finished.sure);
+    let sure = sure.map(|finished| &finished.record.checkpoint);
+    let gone = lineage::superseded(sure.chain(&resized));
+    fitting.retain(|finished| !gone.contains(&finished.record.checkpoint.run_id));
+    resized.retain(|checkpoint| !gone.contains(&checkpoint.run_id));
+    let mut refused = resized.last().map(|then| {
+        Outcome::Refused(format!(
+            "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
+             it again; not touched",
+            then.total_size,
+            then.timestamp,
+            opened.device().size
+        ))
+    });
+    if !fitting.iter().any(|finished| finished.sure) {
+        for (path, error) in &records.unusable {
+            let why = unusable(path, error);
+            if speaks_of(error, opened) {
+                let why = format!(
+                    "{subject}: has the record of a finished wipe that cannot be used ({why}); \
+                     --restart wipes it again; not touched"
+                );
+                refused.get_or_insert(Outcome::Refused(why));
+            } else {
+                screen::say(&format!("wipeit: {why}"));
+            }
+        }
+    }
+    Ok(Records { fitting, refused })
+}
+
+/// The one that counts, of several wipes: that with the worst outcome, which
+/// names the others.
+fn worst(mut of: Vec<Finished>) -> Option<Finished> {
+    of.sort_by_key(|finished| lineage::severity(&finished.record.outcome));
+    let mut worst = of.pop()?;
+    worst.beside = of.into_iter().map(|other| other.record.path).collect();
+    Some(worst)
+}
+
+/// The record of a finished wipe that counts for this drive: the worst of those
+/// that its content matches, or else one that is surely of it, or one that may
+/// be: a drive which nothing identifies looks like another one as soon as new
+/// data is on it.
+///
+/// # Errors
+/// A refusal when the state directory or the drive cannot be read, or when the
+/// only record that speaks of the drive cannot be used: the drive may have been
+/// put to use since.
+pub fn finished(
+    state: &StateDir,
+    opened: &Opened,
+    subject: &str,
+) -> Result<Option<Finished>, Outcome> {
+    let Records {
+        mut fitting,
+        refused,
+    } = records(state, opened, subject)?;
+    for finished in fitting.iter_mut().filter(|finished| finished.matches()) {
+        finished.look_closely(opened, subject)?;
+    }
+    let (matching, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Finished::matches);
+    if !matching.is_empty() {
+        return Ok(worst(matching));
+    }
+    let (sure, mut others): (Vec<_>, Vec<_>) = others.into_iter().partition(|one| one.sure);
+    if !sure.is_empty() {
+        return Ok(worst(sure));
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    let unproved = others.iter().rfind(|finished| !finished.differs());
+    let when = unproved.map(|finished| finished.record.checkpoint.timestamp.clone());
+    others.retain(Finished::differs);
+    if let (true, Some(when)) = (others.is_empty(), when) {
+        screen::message(
+            subject,
+            &format!(
+                "may be the drive that was wiped on {when}, but zeros and patterns do not prove it"
+            ),
+        );
+    }
+    Ok(others.pop())
+}
+
+/// The record against which a drive is checked: the worst of those that its
+/// content matches, or else one that a strong identifier says is of it.
+///
+/// # Errors
+/// A refusal when there is none, or when something cannot be read.
+pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Finished, Outcome> {
+    let Records { fitting, refused } = records(state, opened, subject)?;
+    let (matching, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Finished::matches);
+    let none = || {
+        let maybe = others.iter().find(|finished| !finished.same);
+        let why = maybe.map_or_else(
+            || "it has no finished wipe".to_string(),
+            |maybe| {
+                format!(
+                    "neither an identifier nor its content ties it to {}",
+                    shown(&maybe.record.path)
+                )
+            },
+        );
+        Outcome::Refused(format!(
+            "{subject}: no record in {} is of it: {why}; see --list and --state-dir; nothing was \
+             read back",
+            shown(state.root())
+        ))
+    };
+    let none = refused.unwrap_or_else(none);
+    let same = others.into_iter().filter(|finished| finished.same);
+    worst(matching)
+        .or_else(|| worst(same.collect()))
+        .ok_or(none)
+}
+
+/// The run ids of all wipes of this drive, finished or not, that a new one
+/// supersedes.
+///
+/// # Errors
+/// A refusal when something cannot be read.
+pub fn to_supersede(
+    state: &StateDir,
+    opened: &Opened,
+    known: &Known,
+    subject: &str,
+) -> Result<Vec<String>, Outcome> {
+    let mut all: Vec<Checkpoint> = Vec::new();
+    let records = state.records().map_err(|error| unreadable(state, &error))?;
+    for Record { checkpoint, .. } in records.usable {
+        let (now, then) = (&opened.device().identity, &checkpoint.device_id);
+        let is_of_it = match opened.compare(then) {
+            Comparison::Same => true,
+            // Of a copy, a record of the other image stays what it is.
+            Comparison::Different(_) | Comparison::Elsewhere => opened.kin().was_resized(now, then),
+            Comparison::Unprovable => {
+                prove(&checkpoint, &opened.writer, subject)?.is_cryptographic()
+            }
+        };
+        if is_of_it {
+            all.push(checkpoint);
+        }
+    }
+    let begun = known.replaced().map(|begun| &begun.checkpoint);
+    Ok(lineage::to_supersede(all.iter().chain(begun)))
+}

@@ -1,0 +1,268 @@
+//! From a path to a target that is open, ours alone, and what it seemed to be.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use super::kin::Kin;
+use crate::drive::{Comparison, Device, Identity, Problem, Refusal, guard};
+use crate::engine::no_threads;
+use crate::outcome::Outcome;
+use crate::probe::Host;
+use crate::text::{reason, shown};
+use crate::writer::{self, Lock, LockError, OpenError, Writer};
+
+/// How long another process may hold a target open for writing.
+const OPENER_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at within that time.
+const OPENER_RETRY: Duration = Duration::from_millis(50);
+
+/// What was seen so long ago may not be so any more: a proof or a measurement of
+/// a slow drive takes seconds.
+const STALE: Duration = Duration::from_millis(100);
+
+/// A target that may be written, or only read.
+#[derive(Debug)]
+pub struct Opened {
+    device: Device,
+    // when its facts were gathered
+    looked: Instant,
+    kin: Kin,
+    /// The one descriptor that is used to the end.
+    pub writer: Writer,
+}
+
+impl Opened {
+    /// The facts for which it was opened.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What else is attached that reports the same name.
+    #[must_use]
+    pub fn kin(&self) -> &Kin {
+        &self.kin
+    }
+
+    /// Compares it with what was recorded.
+    #[must_use]
+    pub fn compare(&self, recorded: &Identity) -> Comparison {
+        self.kin.compare(&self.device.identity, recorded)
+    }
+
+    /// Whether it is what was recorded, or one that looks just like it.
+    #[must_use]
+    pub fn has_double(&self, recorded: &Identity) -> bool {
+        let identity = &self.device.identity;
+        self.kin.is_it_or_its_double(identity, recorded)
+    }
+
+    /// Whether it was looked at so long ago that it has to be again.
+    #[must_use]
+    pub fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.looked) >= STALE
+    }
+
+    /// Looks once more, after time has gone by since the first look: the
+    /// exclusive descriptor keeps others off a block device, but not off an
+    /// image file, and loop devices off neither.
+    ///
+    /// # Errors
+    /// A refusal when anything changed.
+    pub fn look_again(&self, host: &Host, state_dir: &Path, subject: &str) -> Result<(), Outcome> {
+        let facts = || {
+            host.held(self.device(), state_dir).map_err(|what| {
+                Outcome::Refused(format!(
+                    "{subject}: is not what it was a moment ago ({what}); look again with \
+                     --dry-run; not touched"
+                ))
+            })
+        };
+        clear(facts, guard::check, subject).map(drop)
+    }
+}
+
+/// Opens a target, or says why not. Writes nothing. `serials`: those that the
+/// user gave.
+///
+/// # Errors
+/// Refused, or busy with another run.
+pub fn open(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    serials: &[String],
+    subject: &str,
+) -> Result<Opened, Outcome> {
+    let (looked, cleared, (lock, kin)) =
+        locked(host, path, state_dir, serials, guard::check, subject)?;
+    let writer = Writer::open(host, &cleared, lock)
+        .map_err(|error| not_opened(host, path, error, subject))?;
+    Ok(Opened {
+        device: cleared.device().clone(),
+        looked,
+        kin,
+        writer,
+    })
+}
+
+/// Opens a target for reading alone, or says why not.
+///
+/// # Errors
+/// Refused, or busy with another run.
+pub fn open_to_read(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    serials: &[String],
+    subject: &str,
+) -> Result<Opened, Outcome> {
+    let check = guard::check_to_read;
+    let (looked, device, (lock, kin)) = locked(host, path, state_dir, serials, check, subject)?;
+    let opened = Writer::open_to_read(host, &device, lock);
+    let writer = opened.map_err(|error| not_opened(host, path, error, subject))?;
+    Ok(Opened {
+        device,
+        looked,
+        kin,
+        writer,
+    })
+}
+
+/// Locks a target and lets the guard look at it.
+fn locked<T>(
+    host: &Host,
+    path: &Path,
+    state_dir: &Path,
+    serials: &[String],
+    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    subject: &str,
+) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
+    let refused = |problem: Problem| {
+        let text = match &problem {
+            Problem::Missing => meant(host, path)
+                .map(|meant| format!("no such file; did you mean {}?", shown(&meant))),
+            Problem::Denied(errno) => Some(host.denial(path, *errno).to_string()),
+            _ => None,
+        };
+        let text = text.unwrap_or_else(|| problem.to_string());
+        Outcome::Refused(format!("{subject}: {text}; not touched"))
+    };
+    // Before the guard, which would call another run's drive merely in use.
+    let device = host.glance(path).map_err(refused)?;
+    let kin = Kin::of(host, &device);
+    let lock = lock(host, &device, &kin, subject)?;
+    let facts = || {
+        let mut device = host.device(path, state_dir).map_err(refused)?;
+        device.named = serials.iter().any(|it| device.identity.has_serial(it));
+        Ok(device)
+    };
+    let (looked, cleared) = clear(facts, check, subject)?;
+    Ok((looked, cleared, (lock, kin)))
+}
+
+/// The device that is meant by its name without `/dev/`.
+fn meant(host: &Host, path: &Path) -> Option<PathBuf> {
+    let name = path.strip_prefix("/").unwrap_or(path);
+    let there = host.dev.join(name.strip_prefix("dev").unwrap_or(name));
+    (there != *path && host.glance(&there).is_ok()).then_some(there)
+}
+
+/// Clears a device, and tells when it was looked at, or says what is against it;
+/// not at once where another process has it open for writing: `losetup`, udev
+/// and their kind do so for moments.
+fn clear<T>(
+    facts: impl Fn() -> Result<Device, Outcome>,
+    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    subject: &str,
+) -> Result<(Instant, T), Outcome> {
+    let deadline = Instant::now() + OPENER_PATIENCE;
+    loop {
+        let looked = Instant::now();
+        match check(facts()?) {
+            Ok(cleared) => return Ok((looked, cleared)),
+            Err(refusals) if guard::may_pass(&refusals) && Instant::now() < deadline => {
+                thread::sleep(OPENER_RETRY);
+            }
+            Err(refusals) => return Err(refused(&refusals, subject)),
+        }
+    }
+}
+
+fn refused(refusals: &[Refusal], subject: &str) -> Outcome {
+    let lines = refusals
+        .iter()
+        .map(|refusal| format!("{subject}: {refusal}; not touched"));
+    Outcome::Refused(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn lock(host: &Host, device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
+    writer::lock(device, &kin.nodes()).map_err(|error| match error {
+        LockError::Held => Outcome::Busy(format!(
+            "{subject}: another program, probably another wipeit, holds a lock on it; \
+             wait for it or end it; not touched"
+        )),
+        LockError::NoThread(error) => {
+            Outcome::Refused(format!("{subject}: {}; not touched", no_threads(&error)))
+        }
+        LockError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Outcome::Refused(format!(
+                "{subject}: cannot be locked: {}; not touched",
+                host.denial(&device.path, error.raw_os_error())
+            ))
+        }
+        LockError::Io(error) => Outcome::Refused(format!(
+            "{subject}: cannot be locked: {}; see dmesg; not touched",
+            reason(&error)
+        )),
+    })
+}
+
+fn not_opened(host: &Host, path: &Path, error: OpenError, subject: &str) -> Outcome {
+    let text = match error {
+        OpenError::InUse => {
+            "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
+        }
+        OpenError::Changed(what) => {
+            format!("is not what it was a moment ago ({what}); look again with --dry-run")
+        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            host.denial(path, error.raw_os_error()).to_string()
+        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+            "is a program that is running; end it first".into()
+        }
+        OpenError::Io(error) => {
+            format!("cannot be opened: {}; see dmesg", reason(&error))
+        }
+    };
+    Outcome::Refused(format!("{subject}: {text}; not touched"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_was_only_glanced_at_is_never_cleared() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(4096).unwrap();
+        let host = Host::real();
+        let device = host.glance(image.path()).unwrap();
+        assert!(guard::check(device.clone()).is_err());
+        assert!(guard::check_to_read(device).is_err());
+        let device = host.device(image.path(), Path::new("/proc")).unwrap();
+        assert!(guard::check(device).is_ok());
+    }
+
+    #[test]
+    fn what_was_seen_some_time_ago_is_looked_at_again() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(4096).unwrap();
+        let host = Host::real();
+        let opened = open(&host, image.path(), Path::new("/proc"), &[], "image").unwrap();
+        assert!(!opened.is_stale(opened.looked));
+        assert!(opened.is_stale(opened.looked + STALE));
+    }
+}

@@ -1,0 +1,486 @@
+//! Which unfinished wipe belongs to which drive.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::User;
+
+use super::kin::{self, Which};
+use super::open::Opened;
+use super::peek::Peek;
+use crate::drive::{Attached, Comparison, Device, Identity, Kind, Transport, identity};
+use crate::engine::{self, Proof, Target};
+use crate::outcome::Outcome;
+use crate::probe::{Host, Place};
+use crate::progress::{Checkpoint, Invalid, LoadError, Pending, StateDir, lineage, state_of};
+use crate::text::{clean, reason, shown, size};
+
+/// An unfinished wipe of a drive that is at hand.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// The checkpoint's file.
+    pub file: PathBuf,
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// Whether a strong identifier says that it is the same drive; otherwise
+    /// nothing says that it is not.
+    pub same_identity: bool,
+    /// Whether one says so, but another attached disk reports it as well and
+    /// looks the same, so that only who names this one can tell.
+    pub has_double: bool,
+    /// What the drive's content says.
+    pub proof: Proof,
+    /// Of an image that is elsewhere than it was: what is in its place, where
+    /// that may be it as well.
+    pub rival: Option<Rival>,
+}
+
+/// What is where an image was when its wipe began, while another one with the
+/// same content is named.
+#[derive(Debug)]
+pub struct Rival {
+    /// Where.
+    pub path: PathBuf,
+    /// Why it cannot be told whether it has the same content; `None`: it has.
+    pub unread: Option<String>,
+}
+
+/// What the state directory says about one drive.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Unfinished wipes that are surely of this drive.
+    pub of_it: Vec<Unfinished>,
+    /// Those of this drive that another wipe of it superseded.
+    pub gone: Vec<Unfinished>,
+    /// Images whose wipe is unfinished, which are no longer where they were and
+    /// which this one may be, as `SUBJECT: fact; remedy`.
+    pub elsewhere: Vec<String>,
+    /// Those that may be of this drive or of one just like it.
+    pub maybe: Vec<Unfinished>,
+    /// Files that speak of this drive but cannot be used, as `SUBJECT: fact`.
+    pub unusable: Vec<String>,
+    /// Those whose content is another, of drives that nothing identifies: this
+    /// one after new data came onto it, or another one.
+    pub doubtful: Vec<PathBuf>,
+    /// Files that say nothing any more. Each may have been of this drive.
+    pub empty: Vec<PathBuf>,
+    /// Those of other drives, as `FILE: fact`.
+    pub of_others: Vec<String>,
+    /// Why others were left out, as `SUBJECT: fact`.
+    pub left_out: Vec<String>,
+}
+
+/// Finds the unfinished wipes of a drive by what the files and the drive say,
+/// never by their names. Reads only.
+///
+/// # Errors
+/// A refusal when the state directory or the drive cannot be read.
+pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Known, Outcome> {
+    let device = opened.device();
+    let mut known = Known::default();
+    for Pending { path, checkpoint } in pending(state)? {
+        let mut checkpoint = match checkpoint {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                let text = unusable(&path, &error);
+                if matches!(error, LoadError::Empty) {
+                    known.empty.push(path);
+                }
+                if speaks_of(&error, opened) {
+                    known.unusable.push(text);
+                } else {
+                    known.left_out.push(text);
+                }
+                continue;
+            }
+        };
+        let comparison = opened.compare(&checkpoint.device_id);
+        if let Comparison::Different(field) = comparison {
+            if checkpoint.device == identity::path_to_text(&device.path) {
+                known.left_out.push(format!(
+                    "{}: is of another drive (its {field} differs); it is left as it is",
+                    shown(&path)
+                ));
+            } else {
+                let (path, whose) = (shown(&path), whose(&checkpoint));
+                let text = format!("{path}: is of {whose}; its {field} differs");
+                known.of_others.push(text);
+            }
+            continue;
+        }
+        let has_double = opened.has_double(&checkpoint.device_id);
+        if checkpoint.device_id.is_of_old_map() && device.identity.transport != Transport::Dm {
+            checkpoint.device_id = device.identity.clone();
+        }
+        let proof = prove(&checkpoint, &opened.writer, subject)?;
+        let mut unfinished = Unfinished {
+            same_identity: comparison == Comparison::Same,
+            has_double,
+            file: path,
+            checkpoint,
+            proof,
+            rival: None,
+        };
+        if comparison == Comparison::Elsewhere {
+            if proof.is_cryptographic() {
+                unfinished.rival = rival(&unfinished.checkpoint, &device.identity);
+                known.of_it.push(unfinished);
+            } else {
+                known.elsewhere.extend(may_be(&unfinished, device, subject));
+            }
+        } else if unfinished.same_identity || proof.is_cryptographic() {
+            known.of_it.push(unfinished);
+        } else if let Proof::Differs(at) = proof {
+            known.doubtful.push(unfinished.file.clone());
+            known.left_out.push(format!(
+                "{}: is of another drive, or this one was written to since (byte {at} is not \
+                 what was written); it is left as it is",
+                shown(&unfinished.file)
+            ));
+        } else {
+            known.maybe.push(unfinished);
+        }
+    }
+    if !known.of_it.is_empty() {
+        known.leave_what_is_superseded(state, opened)?;
+    }
+    Ok(known)
+}
+
+impl Known {
+    /// The wipes of this drive that a new one replaces: all but those that may
+    /// be of another image.
+    pub fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
+        let own = self.of_it.iter().filter(|begun| begun.rival.is_none());
+        own.chain(&self.gone)
+    }
+
+    /// Moves away what another wipe of the drive superseded, finished or not: a
+    /// crash, or somebody who copies files, may leave both.
+    fn leave_what_is_superseded(
+        &mut self,
+        state: &StateDir,
+        opened: &Opened,
+    ) -> Result<(), Outcome> {
+        let records = state.records().map_err(|error| unreadable(state, &error))?;
+        let finished = records.usable.into_iter().filter_map(|record| {
+            let comparison = opened.compare(&record.checkpoint.device_id);
+            (comparison == Comparison::Same).then_some(record.checkpoint)
+        });
+        let finished: Vec<Checkpoint> = finished.collect();
+        let begun = self.of_it.iter().map(|begun| &begun.checkpoint);
+        let gone = lineage::superseded(begun.chain(&finished));
+        let of_it = std::mem::take(&mut self.of_it);
+        (self.gone, self.of_it) = of_it
+            .into_iter()
+            .partition(|begun| gone.contains(&begun.checkpoint.run_id));
+        Ok(())
+    }
+}
+
+/// What is where the image of a checkpoint was, if it holds what was written
+/// as well; `now`: where an image that holds it is. Reads only.
+fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
+    let recorded = &checkpoint.device_id;
+    let path = in_its_place(recorded, now)?;
+    let part = Peek::open(&path).map(|all| part_of(recorded, all));
+    let proof = match part {
+        Ok(None) => return None,
+        Ok(Some(part)) => {
+            let state = state_of(checkpoint, &checkpoint.plan);
+            engine::prove(&checkpoint.plan, &state, &part, &mut draw)
+        }
+        // It is no file any more, or an empty one.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return None,
+        Err(error) => Err(error),
+    };
+    match proof {
+        Ok(proof) if !proof.is_cryptographic() => None,
+        proof => Some(Rival {
+            path,
+            unread: proof.err().map(|error| reason(&error)),
+        }),
+    }
+}
+
+/// Where the file behind a recorded target was, if something else than the file
+/// behind the one at hand is there.
+fn in_its_place(recorded: &Identity, now: &Identity) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let path = |identity: &Identity| identity::path_from_text(&identity.backing.as_ref()?.path);
+    let (was, is) = (path(recorded)?, path(now)?);
+    let there = match std::fs::metadata(&was) {
+        Ok(there) => there,
+        Err(error) => {
+            use std::io::ErrorKind::{NotADirectory, NotFound};
+            // What cannot be looked at may be it.
+            return (!matches!(error.kind(), NotFound | NotADirectory)).then_some(was);
+        }
+    };
+    let file = |meta: &std::fs::Metadata| (meta.dev(), meta.ino(), meta.rdev());
+    let is_same = std::fs::metadata(is).is_ok_and(|here| file(&here) == file(&there));
+    (!is_same).then_some(was)
+}
+
+/// What a recorded target shows of a file; `None` where that has another size.
+fn part_of(recorded: &Identity, all: Peek) -> Option<Peek> {
+    let backing = recorded.backing.as_ref()?;
+    let start = recorded.slice.as_ref().map_or(0, |slice| slice.start);
+    let size = all.size();
+    let is_whole = recorded.kind == Kind::Image;
+    let part = all.part(backing.offset.checked_add(start)?, recorded.size)?;
+    (!is_whole || size == recorded.size).then_some(part)
+}
+
+/// What is to be said of an image that may be one which was moved, and holds
+/// nothing that would prove it.
+fn may_be(begun: &Unfinished, device: &Device, subject: &str) -> Option<String> {
+    let recorded = &begun.checkpoint.device_id;
+    let why = match begun.proof {
+        Proof::Differs(_) => return None,
+        Proof::TooLittle => "too little was written to prove it",
+        Proof::Matches { .. } => "zeros and patterns do not prove it",
+    };
+    if in_its_place(recorded, &device.identity).is_some() {
+        return None;
+    }
+    let was = shown(&identity::path_from_text(&recorded.backing.as_ref()?.path)?);
+    Some(format!(
+        "{subject}: may be {was}, whose wipe is unfinished ({}), but {why}; move it back there to \
+         continue, or --restart",
+        shown(&begun.file)
+    ))
+}
+
+/// What the content of a target says of a wipe.
+///
+/// # Errors
+/// A refusal when it has gone.
+pub(crate) fn prove(
+    checkpoint: &Checkpoint,
+    target: &dyn Target,
+    subject: &str,
+) -> Result<Proof, Outcome> {
+    let state = state_of(checkpoint, &checkpoint.plan);
+    engine::prove(&checkpoint.plan, &state, target, &mut draw)
+        .map_err(|error| unproved(subject, &error))
+}
+
+pub(crate) fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
+    Outcome::Refused(format!(
+        "{subject}: cannot be read to prove that it is the drive: {}; not touched",
+        reason(error)
+    ))
+}
+
+/// A number below `below` to look at. Without randomness the places are known
+/// beforehand, which helps only somebody who forges the content.
+pub(crate) fn draw(below: u64) -> u64 {
+    let mut bytes = [0x5A; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes) % below.max(1)
+}
+
+fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
+    state.pending().map_err(|error| unreadable(state, &error))
+}
+
+pub(crate) fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
+    Outcome::Refused(format!(
+        "{}: cannot read the state directory: {}; see --state-dir",
+        shown(state.root()),
+        reason(error)
+    ))
+}
+
+/// Why a file of the state directory is not used, as `SUBJECT: fact`.
+#[must_use]
+pub fn unusable(path: &Path, error: &LoadError) -> String {
+    let path = shown(path);
+    match error {
+        LoadError::Unreadable(error) => {
+            format!(
+                "{path}: cannot be read: {}; it is left as it is",
+                reason(error)
+            )
+        }
+        LoadError::Empty => {
+            format!(
+                "{path}: holds nothing, as a loss of power leaves a file, and names no drive; rm \
+                 it unless you can put it back from a backup; it is left as it is"
+            )
+        }
+        LoadError::Invalid { why, .. } => {
+            let remedy = match why {
+                Invalid::Corrupt(_) => "put it back from a backup, if there is one",
+                Invalid::Newer(_) => "use a newer wipeit",
+            };
+            format!("{path}: {why}; {remedy}; it is left as it is")
+        }
+    }
+}
+
+/// Whether what can be understood of an unusable checkpoint fits this drive.
+pub(crate) fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
+    match error {
+        LoadError::Invalid {
+            device_id: Some(recorded),
+            ..
+        } => matches!(
+            opened.compare(recorded),
+            Comparison::Same | Comparison::Unprovable
+        ),
+        LoadError::Invalid {
+            device_id: None, ..
+        }
+        | LoadError::Unreadable(_)
+        | LoadError::Empty => false,
+    }
+}
+
+/// The paths under which the drives of unfinished wipes are attached now.
+///
+/// # Errors
+/// A refusal when there is none.
+pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Outcome> {
+    let all = pending(state)?;
+    if all.is_empty() {
+        return Err(nothing(state));
+    }
+    let here = host.attached();
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for Pending { path, checkpoint } in &all {
+        match checkpoint {
+            Ok(checkpoint) => match place(host, state, &here, checkpoint) {
+                Ok(place) => found.push(place),
+                Err(why) => left_out.push(format!("{}: {why}", shown(path))),
+            },
+            Err(error) => left_out.push(unusable(path, error)),
+        }
+    }
+    found.sort();
+    found.dedup();
+    if found.is_empty() {
+        Err(Outcome::Refused(left_out.join("\n")))
+    } else {
+        Ok(found)
+    }
+}
+
+/// Where the drive of a checkpoint is now, or why that cannot be said.
+fn place(
+    host: &Host,
+    state: &StateDir,
+    here: &[Attached],
+    checkpoint: &Checkpoint,
+) -> Result<PathBuf, String> {
+    match find(host, state, here, checkpoint) {
+        Place::Here(path) => Ok(path),
+        Place::Absent => {
+            let wanted = &checkpoint.device_id;
+            if let Some(file) = &wanted.backing {
+                let path = identity::path_from_text(&file.path);
+                return Err(format!(
+                    "is of {} ({}), which is not there any more, or is another file now; if it \
+                     was moved or is attached elsewhere, name it: --resume TARGET",
+                    path.map_or_else(|| checkpoint.device.clone(), |path| shown(&path)),
+                    size::decimal(checkpoint.total_size),
+                ));
+            }
+            Err(format!(
+                "is of {}, which is not attached; attach it and try again",
+                whose(checkpoint)
+            ))
+        }
+        Place::AnyOf(several) => {
+            let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
+            let remedy = match kin::which(host, &several, checkpoint) {
+                Which::One(path) => return Ok(path),
+                Which::Doubles => format!(
+                    ", which report and show the same; name the drive: --resume {}",
+                    names.first().map_or("TARGET", String::as_str)
+                ),
+                Which::Several => "; detach the others".to_string(),
+                Which::Unknown => "; name the one that it is of".to_string(),
+            };
+            Err(format!("could be of any of {}{remedy}", names.join(", ")))
+        }
+    }
+}
+
+/// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last
+/// /dev/sdb)`.
+fn whose(checkpoint: &Checkpoint) -> String {
+    let id = &checkpoint.device_id;
+    let name = [id.model.as_deref(), id.serial.as_deref()];
+    let name: Vec<&str> = name.into_iter().flatten().map(str::trim).collect();
+    let name = match (name.is_empty(), id.kind) {
+        (true, Kind::Image) => "an image".into(),
+        (true, Kind::Loop) => "a loop device".into(),
+        (true, Kind::Partition) => "a partition".into(),
+        (true, Kind::Disk) => "a drive".into(),
+        (false, _) => clean(&name.join(" ")),
+    };
+    let (size, last) = (size::decimal(checkpoint.total_size), &checkpoint.device);
+    format!("{name} ({size}, last {})", clean(last))
+}
+
+/// Where the drive of a checkpoint is now, by its identity; its content is not
+/// looked at. `here`: what is attached.
+#[must_use]
+pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Checkpoint) -> Place {
+    let wanted = &checkpoint.device_id;
+    if wanted.kind == Kind::Image {
+        let backing = wanted.backing.as_ref();
+        let path = backing.and_then(|backing| identity::path_from_text(&backing.path));
+        return path
+            .filter(|path| {
+                let device = host.device(path, state.root());
+                let comparison = device.map(|device| device.identity.compare(wanted));
+                matches!(comparison, Ok(Comparison::Same | Comparison::Unprovable))
+            })
+            .map_or(Place::Absent, Place::Here);
+    }
+    let with = |comparison: &Comparison| -> Vec<PathBuf> {
+        here.iter()
+            .filter(|drive| drive.identity.compare(wanted) == *comparison)
+            .map(|drive| drive.path.clone())
+            .collect()
+    };
+    let with = |comparison| host.topmost(with(comparison));
+    let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
+    match (same.len(), maybe.len()) {
+        (1, _) => Place::Here(same.remove(0)),
+        (0, 1) => Place::Here(maybe.remove(0)),
+        (0, 0) => Place::Absent,
+        (0, _) => Place::AnyOf(maybe),
+        _ => Place::AnyOf(same),
+    }
+}
+
+/// Nothing to resume: names every directory that was searched.
+fn nothing(state: &StateDir) -> Outcome {
+    let own = shown(state.root());
+    let searched = match state_of_sudo_user() {
+        None => own,
+        Some(theirs) => {
+            let some = theirs.pending().is_ok_and(|pending| !pending.is_empty());
+            let hint = if some {
+                " (there are some: add --state-dir)"
+            } else {
+                ""
+            };
+            format!("{own} or {}{hint}", shown(theirs.root()))
+        }
+    };
+    Outcome::Refused(format!(
+        "--resume: there is no unfinished wipe in {searched}; start one with `wipeit TARGET`"
+    ))
+}
+
+/// Under sudo, where the invoking user's own runs keep their state.
+fn state_of_sudo_user() -> Option<StateDir> {
+    let name = env::var("SUDO_USER").ok()?;
+    let user = User::from_name(&name).ok()??;
+    StateDir::default_root(user.uid.is_root(), None, Some(&user.dir)).map(StateDir::new)
+}
