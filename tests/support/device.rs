@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Scratch, path_variable, sh, wait_until};
@@ -54,6 +55,10 @@ pub struct Loop {
     parts: Vec<u32>,
 }
 
+/// Two at a time would find the same free number, and the one that comes too late
+/// would hold the other's device open for a moment.
+static ATTACHING: Mutex<()> = Mutex::new(());
+
 impl Loop {
     /// Attaches with 512-byte blocks.
     pub fn over(image: &Path) -> Self {
@@ -65,7 +70,10 @@ impl Loop {
         let mut all: Vec<&std::ffi::OsStr> = vec!["-f".as_ref(), "--show".as_ref()];
         all.extend(args.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
         all.push(image.as_os_str());
-        let path = PathBuf::from(super::output_of("losetup", &all));
+        let path = {
+            let _one = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
+            PathBuf::from(super::output_of("losetup", &all))
+        };
         let this = Self {
             path,
             image: image.canonicalize().unwrap(),
