@@ -15,6 +15,7 @@ use crate::engine;
 use crate::outcome::EXIT_CODES;
 use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack, Scheme, Wish, scheme};
 use crate::progress::Wanted;
+use crate::screen::ProgressMode;
 use crate::text::{clean, is_one_line, size};
 
 /// What was typed.
@@ -140,7 +141,7 @@ struct Args {
         hide_possible_values = true,
         hide_short_help = true
     )]
-    progress: Option<Progress>,
+    progress: Option<ProgressMode>,
 
     /// Write the report there too: a folder (one that is there, or PATH ends in
     /// /) gets a JSON record and an HTML page to read and print, named by serial
@@ -258,19 +259,6 @@ impl From<Verify> for ReadBack {
     }
 }
 
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// A bar on a terminal, else lines.
-    Auto,
-    /// A bar.
-    Bar,
-    /// Lines.
-    Plain,
-    /// Nothing but warnings.
-    None,
-}
-
 /// What the command line means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -290,7 +278,7 @@ pub struct Request {
     /// Whether only warnings, errors and the result are shown.
     pub quiet: bool,
     /// How progress is shown.
-    pub progress: Progress,
+    pub progress: ProgressMode,
     /// Where the state is kept, where that was said.
     pub state_dir: Option<PathBuf>,
     /// Where the report goes besides the state directory.
@@ -539,7 +527,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         serials: args.serial,
         dry_run: args.dry_run,
         quiet: args.quiet,
-        progress: args.progress.unwrap_or(Progress::Auto),
+        progress: args.progress.unwrap_or(ProgressMode::Auto),
         state_dir: said(args.state_dir, environment),
         report: args.report.map(PathBuf::from),
         wanted,

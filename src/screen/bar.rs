@@ -8,7 +8,7 @@ use jiff::ZonedDateTime;
 
 use super::estimate::Estimate;
 use super::output::{say, write_raw};
-use super::view::Paper;
+use super::paper::Paper;
 use crate::engine::Progress;
 use crate::text::{COLUMNS, about, clean, clock, columns, size, width as width_of};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
-use super::display::Header;
 use super::estimate::Estimate;
+use super::face::Header;
 use crate::engine::Progress;
 use crate::outcome::Outcome;
 use crate::plan::Phase;

@@ -5,54 +5,25 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
-use nix::errno::Errno;
 
-use super::display::{Face, Finish, Header, Note, Shared};
 use super::estimate::Estimate;
-use super::output::say;
+use super::face::{Face, Header};
+use super::notes::{Finish, Note, Posted};
+use super::paper::Paper;
+use super::warnings::{Warnings, state_silent};
 use super::{bar, plain};
 use crate::engine::{Event, Progress};
 use crate::outcome::Outcome;
-use crate::plan::{Bad, BadState, Difference, During, Extent};
-use crate::text::{clean, count, no_room, size, span};
+use crate::text::clean;
 
 /// How often the screen is looked after, and so the most often it is drawn.
 const TICK: Duration = Duration::from_secs(1);
 /// The end of a run that takes this long is pointed out.
 const CLOSING: Duration = Duration::from_secs(10);
-const STATE_DISK: &str = "the disk of the state directory has not answered for";
-/// Bad ranges and differences that are shown one by one.
-const SHOWN: u64 = 10;
 
 /// How long the run has worked, without the time in which it was stopped or the
 /// machine slept, and how often that was.
 pub type Work = Box<dyn Fn() -> (Duration, u64) + Send>;
-
-/// Where lines and the bar go.
-pub trait Paper: Send {
-    /// A line that stays.
-    fn line(&mut self, text: &str);
-    /// The bar; drawn over the one before.
-    fn bar(&mut self, text: String);
-    /// The bar is taken away for good.
-    fn end(&mut self);
-    /// Columns.
-    fn width(&self) -> usize;
-}
-
-/// Lines only, on stderr.
-pub struct Log;
-
-impl Paper for Log {
-    fn line(&mut self, text: &str) {
-        say(text);
-    }
-    fn bar(&mut self, _text: String) {}
-    fn end(&mut self) {}
-    fn width(&self) -> usize {
-        0
-    }
-}
 
 /// The state behind a face.
 pub struct Screen {
@@ -70,9 +41,7 @@ pub struct Screen {
     // when the bar was last drawn
     drawn: Option<Duration>,
     pace: plain::Pace,
-    bad: Tally,
-    differ: Tally,
-    save_failure: Option<String>,
+    warnings: Warnings,
     // since when only the disk of the state directory is waited for
     closing: Option<Duration>,
 }
@@ -93,9 +62,7 @@ impl Screen {
             shown: None,
             drawn: None,
             pace: plain::Pace::default(),
-            bad: Tally::default(),
-            differ: Tally::default(),
-            save_failure: None,
+            warnings: Warnings::default(),
             closing: None,
         }
     }
@@ -109,13 +76,13 @@ impl Screen {
         Self { work, ..self }
     }
 
-    pub fn run(mut self, inbox: &Receiver<Note>, shared: &Shared) {
+    pub fn run(mut self, inbox: &Receiver<Note>, posted: &Posted) {
         loop {
             let first = inbox.recv_timeout(TICK).ok();
             // Taken before the rest of the notes: what they announce is never
             // older than this.
-            let latest = shared.take();
-            let finish = shared.finish();
+            let latest = posted.latest().take();
+            let finish = posted.finish().take();
             let rest = std::iter::from_fn(|| inbox.try_recv().ok());
             let mut status = false;
             for note in first.into_iter().chain(rest) {
@@ -133,7 +100,7 @@ impl Screen {
                 self.progress(progress);
             }
             let (at, local) = (self.work(), ZonedDateTime::now());
-            match shared.lost.swap(0, Ordering::Relaxed) {
+            match posted.lost.swap(0, Ordering::Relaxed) {
                 0 => {}
                 lost => self.warn(&format!("{lost} messages could not be shown"), &local),
             }
@@ -164,7 +131,7 @@ impl Screen {
         if silence >= CLOSING {
             self.closing = None;
             let then = "the last checkpoint or the record waits for it";
-            self.silent(STATE_DISK, silence, then, local);
+            self.warn(&state_silent(silence, then), local);
         }
     }
 
@@ -186,116 +153,29 @@ impl Screen {
     fn event(&mut self, event: Event, at: Duration, local: &ZonedDateTime) {
         match event {
             Event::Progress(progress) => self.progress(progress),
-            Event::StepStarted(progress) => {
-                let first = self.now.is_none();
-                self.progress(progress);
-                self.feed(at);
-                self.pace.started(at, &progress);
-                if self.face == Face::Plain {
-                    let text =
-                        plain::started(&self.header, &progress, first, &self.estimate, local);
-                    self.log(&text, local);
-                }
-            }
-            Event::BadExtent(extent, bad) => {
-                let text = || bad_text(extent, bad, self.header.sector);
-                if let Some(text) = self.bad.shown(text, "bad ranges") {
-                    self.warn(&text, local);
-                }
-            }
-            Event::Mismatch(difference) => {
-                let text = || differing_text(&difference);
-                if let Some(text) = self.differ.shown(text, "ranges that differ") {
-                    self.warn(&text, local);
-                }
-            }
-            Event::SyncFailed { errno, from } => {
-                let why = Errno::from_raw(errno).desc();
-                let text =
-                    format!("the drive's flush failed ({why}); writing again from byte {from}");
-                self.warn(&text, local);
-            }
-            Event::SaveFailed(why) => self.save_failed(why, local),
-            Event::SaveRecovered => {
-                if self.save_failure.take().is_some() {
-                    self.warn("the checkpoint can be saved again", local);
-                }
-            }
-            Event::NoRoom(why) => self.warn(&no_room(&why), local),
-            Event::NotDelivered(what, time) => {
-                // That it waits, and for what, is said now.
-                self.closing = None;
-                let again = format!("trying again for {} (Ctrl+C ends the wait)", span(time));
-                self.warn(&format!("{what}; {again}"), local);
-            }
+            Event::StepStarted(progress) => self.started(progress, at, local),
             Event::Stopping => self.stopping(local),
-            Event::LastSyncFailed { errno, from } => self.warn(
-                &format!(
-                    "flush failed (errno {errno}); what was written after byte {from} does not \
-                     count, and a resume writes it again"
-                ),
-                local,
-            ),
-            Event::WaitsForCheckpoint => self.warn(
-                "waiting until the checkpoint can be saved: the next pass would destroy what the \
-                 last one speaks of",
-                local,
-            ),
-            Event::StillUsed(how, limit) => self.warn(&still_used(&how, limit), local),
-            Event::Retrying { areas, bytes } => self.warn(
-                &format!(
-                    "trying again what was left for the end: {}, {} together",
-                    count(areas as u64, "area", "areas"),
-                    size::decimal(bytes)
-                ),
-                local,
-            ),
-            Event::NoAnswer(silence) => self.silent(
-                "nothing has come back from the drive for",
-                silence,
-                "it may hang",
-                local,
-            ),
-            Event::Slow { now, best } => self.warn(
-                &format!(
-                    "{}/s for minutes, less than a hundredth of the {}/s it did before; the drive \
-                     may be failing",
-                    size::decimal(now),
-                    size::decimal(best)
-                ),
-                local,
-            ),
-            Event::StateSilent(silence) => self.silent(
-                STATE_DISK,
-                silence,
-                "the wipe goes on as far as the last checkpoint allows",
-                local,
-            ),
-            Event::StillWaiting => self.warn(
-                "still waiting for the drive or the disk of the state directory; a write that hangs in the \
-                 kernel cannot be left",
-                local,
-            ),
+            event => {
+                // That it waits, and for what, is said now.
+                if let Event::NotDelivered(..) = event {
+                    self.closing = None;
+                }
+                if let Some(text) = self.warnings.of(event, self.header.sector) {
+                    self.warn(&text, local);
+                }
+            }
         }
     }
 
-    fn silent(&mut self, what: &str, silence: Duration, then: &str, local: &ZonedDateTime) {
-        self.warn(&format!("{what} {}; {then}", span(silence)), local);
-    }
-
-    fn save_failed(&mut self, why: String, local: &ZonedDateTime) {
-        // It is tried again in every cycle; the same reason is said once.
-        if self.save_failure.as_ref() == Some(&why) {
-            return;
+    fn started(&mut self, progress: Progress, at: Duration, local: &ZonedDateTime) {
+        let first = self.now.is_none();
+        self.progress(progress);
+        self.feed(at);
+        self.pace.started(at, &progress);
+        if self.face == Face::Plain {
+            let text = plain::started(&self.header, &progress, first, &self.estimate, local);
+            self.log(&text, local);
         }
-        self.warn(
-            &format!(
-                "checkpoint could not be saved ({why}); the wipe goes on, the last checkpoint \
-                 stands, a crash may now lose more than the interval"
-            ),
-            local,
-        );
-        self.save_failure = Some(why);
     }
 
     fn stopping(&mut self, local: &ZonedDateTime) {
@@ -373,11 +253,8 @@ impl Screen {
     }
 
     fn finish(&mut self, outcome: Option<&Outcome>, local: &ZonedDateTime) {
-        let rest = [
-            self.bad.rest("bad ranges"),
-            self.differ.rest("ranges that differ"),
-        ];
-        for text in rest.into_iter().flatten() {
+        let rest: Vec<String> = self.warnings.rest().collect();
+        for text in rest {
             self.warn(&text, local);
         }
         self.paper.end();
@@ -385,69 +262,6 @@ impl Screen {
             let text = plain::ended(outcome, self.now.as_ref());
             self.log(&text, local);
         }
-    }
-}
-
-fn still_used(how: &str, limit: Duration) -> String {
-    let limit = span(limit);
-    format!("written in full, but {how} since; waiting up to {limit} for that to end")
-}
-
-fn differing_text(difference: &Difference) -> String {
-    let (bytes, from) = (difference.extent.length(), difference.extent.start());
-    let origin = match difference.first.written_for {
-        Some(origin) => format!(", but what was written for byte {origin}"),
-        None => String::new(),
-    };
-    format!("{bytes} bytes at byte {from} are not what was written{origin}")
-}
-
-fn bad_text(extent: Extent, bad: Bad, sector: u64) -> String {
-    let why = Errno::from_raw(bad.errno).desc();
-    let what = match bad.during {
-        During::Write => "write",
-        During::Read => "read-back",
-    };
-    let later = match bad.state {
-        BadState::Deferred => "; left for the end, as the search takes long",
-        BadState::Abandoned => "; given up, as the search takes too long",
-        BadState::Failed => "",
-    };
-    let (start, length) = (extent.start(), extent.length());
-    let kind = match bad.state {
-        BadState::Failed if length <= sector => "sector",
-        BadState::Failed => "sectors",
-        BadState::Deferred | BadState::Abandoned => "area",
-    };
-    format!("bad {kind} at byte {start}: {length} bytes, {what}: {why}{later}")
-}
-
-/// Counts warnings of one kind: the first ones are shown, then every tenfold.
-#[derive(Debug, Default)]
-struct Tally {
-    seen: u64,
-}
-
-impl Tally {
-    fn shown(&mut self, text: impl FnOnce() -> String, what: &str) -> Option<String> {
-        self.seen += 1;
-        if self.seen <= SHOWN {
-            Some(text())
-        } else if self.seen == SHOWN + 1 {
-            Some(format!(
-                "more than {SHOWN} {what}; from here on they are only counted"
-            ))
-        } else if self.seen >= 100 && self.seen == 10_u64.pow(self.seen.ilog10()) {
-            Some(format!("{} {what} so far", size::grouped(self.seen)))
-        } else {
-            None
-        }
-    }
-
-    /// What was counted but not shown.
-    fn rest(&self, what: &str) -> Option<String> {
-        let all = size::grouped(self.seen);
-        (self.seen > SHOWN).then(|| format!("{all} {what} in this run"))
     }
 }
 

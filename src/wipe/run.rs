@@ -16,7 +16,7 @@ use super::end::Closing;
 use super::history::{self, Finished};
 use super::open::{self, Opened};
 use super::{delivery, resume};
-use crate::cli::{Mode, Progress, Request};
+use crate::cli::{Mode, Request};
 use crate::drive::{Device, Tuning};
 use crate::engine::{
     Control, Engine, Event, Joined, Journal, Observer as _, Settings, State, means, no_threads,
@@ -313,13 +313,7 @@ impl Session {
     }
 
     fn face(&self) -> Face {
-        let choice = match self.request.progress {
-            Progress::Auto => screen::Choice::Auto,
-            Progress::Bar => screen::Choice::Bar,
-            Progress::Plain => screen::Choice::Plain,
-            Progress::None => screen::Choice::None,
-        };
-        screen::choose_here(choice, self.request.quiet)
+        Face::here(self.request.progress, self.request.quiet)
     }
 
     /// Runs the engine and tells how it ended.

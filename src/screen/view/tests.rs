@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use super::*;
 use crate::engine::Observer;
 use crate::outcome::Signal;
-use crate::plan::{Content, Pass, Phase, Plan, Step, Verify};
+use crate::plan::{Bad, BadState, Content, During, Extent, Pass, Phase, Plan, Step, Verify};
 use crate::screen::display::{Display, StatusHandle};
 use crate::screen::output::HUNG;
 
@@ -284,7 +284,7 @@ fn a_terminal_that_stands_still_holds_neither_the_run_nor_its_end() {
         display.handle().status();
     }
     assert!(began.elapsed() < s(1), "{:?}", began.elapsed());
-    assert!(display.shared.lost.load(Ordering::SeqCst) > 0);
+    assert!(display.posted.lost.load(Ordering::SeqCst) > 0);
     display.finish(&Outcome::Wiped);
     assert!(began.elapsed() < s(4), "{:?}", began.elapsed());
     HUNG.store(false, Ordering::SeqCst);
