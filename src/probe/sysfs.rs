@@ -242,7 +242,8 @@ fn find_in_time(path: &Path) -> Option<Found> {
     }
     let (sender, receiver) = mpsc::channel();
     let theirs = path.to_path_buf();
-    let looked = std::thread::Builder::new().spawn(move || {
+    let finder = std::thread::Builder::new().name("finder".into());
+    let looked = finder.spawn(move || {
         // Nobody listens any more after the timeout.
         let _ = sender.send(find(&theirs).ok());
     });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::bar;
 use super::face::{Face, Header};
 use super::notes::{Finish, Note, Posted};
-use super::output::{HUNG, PATIENCE};
+use super::output::{PATIENCE, STDERR};
 use super::paper::{Log, Paper};
 use super::view::Screen;
 use crate::engine::{Event, Observer};
@@ -119,9 +119,8 @@ impl Display {
         *self.posted.finish() = Some(Finish(outcome));
         // No room: then the thread is awake, or stands still.
         let _ = self.notes.try_send(Note::Wake);
-        let hung = ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
-        if hung {
-            HUNG.store(true, Ordering::SeqCst);
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            STDERR.give_up();
         }
     }
 }

@@ -14,6 +14,7 @@ mod notes;
 mod output;
 mod paper;
 mod plain;
+mod printer;
 pub mod question;
 mod stdout;
 mod view;

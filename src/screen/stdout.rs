@@ -6,16 +6,18 @@ use std::io;
 use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt as _;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::output::PATIENCE;
+use super::printer::Printer;
 use crate::text::clean;
 
 /// How long a file is waited for; it may lie on another machine.
 const FILE_PATIENCE: Duration = Duration::from_secs(60);
+
+static STDOUT: Printer = Printer::new(write);
 
 /// One line, cleaned. A reader that has left (a closed pipe, a terminal that
 /// hung up or stands still) does not want it, which is no error.
@@ -29,25 +31,10 @@ pub fn result(line: &str) -> io::Result<()> {
     } else {
         FILE_PATIENCE
     };
-    let (sender, receiver) = mpsc::channel();
-    let theirs = bytes.clone();
-    let thread = std::thread::Builder::new().spawn(move || {
-        // Nobody listens any more after the timeout.
-        let _ = sender.send(write(&theirs));
-    });
-    let written = match thread {
-        Ok(_) => receiver
-            .recv_timeout(patience)
-            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())),
-        Err(_) => write(&bytes),
-    };
-    wanted(written)
+    wanted(STDOUT.print(io::stdout(), bytes, patience))
 }
 
-/// A text of lines, as it is.
-///
-/// # Errors
-/// As for [`result`].
+/// A text of lines, as it is. It is waited for as long as its reader takes: a pager.
 pub fn text(text: &str) -> io::Result<()> {
     wanted(write(text.as_bytes()))
 }
@@ -81,7 +68,6 @@ fn copy() -> io::Result<File> {
 
 /// Writes all, past std's buffer, which would try what failed once more.
 fn write(bytes: &[u8]) -> io::Result<()> {
-    let _alone = io::stdout().lock();
     let mut file = copy()?;
     file.write_all(bytes)?;
     // Closing a copy of a descriptor makes a file system on another machine say

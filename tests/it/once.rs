@@ -1,14 +1,15 @@
-//! The machine is read once, however many disks it has.
+//! What is done once: the machine is read, and threads are started.
 
 use std::collections::BTreeMap;
 
 use crate::support::device::Loop;
-use crate::support::{MIB, Need, Scratch, cases, trace};
+use crate::support::{MIB, Need, STRACE, Scratch, cases, trace};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Loop, Need::Tool("strace")];
 
 cases![
     NEEDS => a_list_reads_processes_and_mounts_once_whatever_the_number_of_disks,
+    STRACE => threads_live_as_long_as_the_run_whatever_is_printed,
 ];
 
 fn a_list_reads_processes_and_mounts_once_whatever_the_number_of_disks() {
@@ -66,5 +67,27 @@ fn a_list_reads_processes_and_mounts_once_whatever_the_number_of_disks() {
             device.name(),
             own(device)
         );
+    }
+}
+
+fn threads_live_as_long_as_the_run_whatever_is_printed() {
+    /// Of an image.
+    const WORKERS: usize = 3;
+    /// For the checkpoints, the clock, the display, stderr, stdout, Ctrl+C, other signals.
+    const OTHERS: usize = 7;
+    for options in ["--verify none", "--verify none --quiet"] {
+        let scratch = Scratch::new();
+        let image = scratch.tagged("old.img", 8 * MIB);
+        let log = scratch.join("trace");
+        let strace = ["strace", "-f", "-e", "trace=clone,clone3,prctl", "-o"];
+        let wipe = scratch.wipe(&image).yes().words(options).under(strace);
+        wipe.under([&log]).run().code(0);
+        let calls = trace::read(&log);
+        let started = |call: &&trace::Call| call.name.starts_with("clone") && call.result > 0;
+        // One looks for the file of each loop device that others attached.
+        let finds = |call: &&trace::Call| call.args.contains("finder");
+        let finders = calls.iter().filter(finds).count();
+        let threads = calls.iter().filter(started).count() - finders;
+        assert!(threads <= WORKERS + OTHERS, "{options}: {threads} threads");
     }
 }

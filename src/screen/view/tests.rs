@@ -6,7 +6,6 @@ use crate::engine::Observer;
 use crate::outcome::Signal;
 use crate::plan::{Bad, BadState, Content, During, Extent, Pass, Phase, Plan, Step, Verify};
 use crate::screen::display::{Display, StatusHandle};
-use crate::screen::output::HUNG;
 
 const GB: u64 = 1_000_000_000;
 
@@ -287,7 +286,6 @@ fn a_terminal_that_stands_still_holds_neither_the_run_nor_its_end() {
     assert!(display.posted.lost.load(Ordering::SeqCst) > 0);
     display.finish(&Outcome::Wiped);
     assert!(began.elapsed() < s(4), "{:?}", began.elapsed());
-    HUNG.store(false, Ordering::SeqCst);
 }
 
 #[test]
