@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use serde::{Deserialize, Serialize};
-
 use super::finding::Finding;
 use super::identity::{Identity, Kind};
+use super::medium::Medium;
 use super::no_capacity::NoCapacity;
 use crate::text::reason;
 
@@ -51,21 +50,6 @@ pub enum Node {
         /// Inode.
         inode: u64,
     },
-}
-
-/// What the bits are kept on; it decides what overwriting reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Medium {
-    /// A hard disk.
-    Rotational,
-    /// SSD, USB stick, card.
-    Flash,
-    /// A file of a file system, or a loop device over one.
-    File,
-    /// The kernel does not say.
-    #[default]
-    Unknown,
 }
 
 /// A place where a device is mounted.
@@ -341,7 +325,8 @@ pub fn sharing_id<'a>(
 /// for tests.
 #[cfg(test)]
 pub mod example {
-    use super::super::identity::{Identity, Kind, Transport};
+    use super::super::identity::{Identity, Kind};
+    use super::super::transport::Transport;
     use super::{Content as Found, DevId, Device, Fact, Medium, Node, Usage};
 
     /// Bytes of the disk.

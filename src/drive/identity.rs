@@ -1,10 +1,11 @@
 //! Which drive this is, and whether two identities are the same drive.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 
-use super::nature::{Nature, Signs};
+use super::nature::Nature;
+pub use super::path_text::{path_from_text, path_to_text};
+use super::signs::Signs;
+use super::transport::{Identifiers, Transport};
 
 /// What kind of target it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,54 +19,6 @@ pub enum Kind {
     Loop,
     /// A disk-image file.
     Image,
-}
-
-/// How a drive is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// `NVMe`.
-    Nvme,
-    /// SATA or PATA.
-    Sata,
-    /// SAS, and SCSI of any other kind.
-    Scsi,
-    /// USB, with or without UAS.
-    Usb,
-    /// SD cards and eMMC.
-    Mmc,
-    /// A virtual drive of a hypervisor.
-    Virtio,
-    /// A loop device.
-    Loop,
-    /// Device mapper.
-    Dm,
-    /// Software RAID.
-    Md,
-    /// A file.
-    File,
-    /// None of these.
-    Other,
-}
-
-impl Transport {
-    /// As people know it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nvme => "NVMe",
-            Self::Sata => "SATA",
-            Self::Scsi => "SCSI",
-            Self::Usb => "USB",
-            Self::Mmc => "a card slot",
-            Self::Virtio => "virtio",
-            Self::Loop => "a loop device",
-            Self::Dm => "device mapper",
-            Self::Md => "software RAID",
-            Self::File => "a file",
-            Self::Other => "another transport",
-        }
-    }
 }
 
 /// Where a partition lies on its disk, in bytes.
@@ -287,8 +240,7 @@ impl Identity {
 
     /// Identifiers that no two drives share.
     fn strong_ids(&self) -> impl Iterator<Item = &str> {
-        // A USB bridge reports its own name, or gives every bay the same one.
-        let trusted = !matches!(self.transport, Transport::Usb | Transport::Other);
+        let trusted = self.transport.traits().identifiers != Identifiers::Weak;
         [&self.wwn, &self.serial]
             .into_iter()
             .filter(move |_| trusted)
@@ -300,10 +252,8 @@ impl Identity {
     /// each of which is a disk to the kernel. By a good world-wide name only.
     #[must_use]
     pub fn can_have_paths(&self) -> bool {
-        matches!(
-            self.transport,
-            Transport::Scsi | Transport::Sata | Transport::Nvme
-        ) && self.wwn.as_deref().is_some_and(|wwn| !is_junk(wwn))
+        self.transport.traits().identifiers == Identifiers::StrongByPaths
+            && self.wwn.as_deref().is_some_and(|wwn| !is_junk(wwn))
     }
 
     /// Whether another disk of this machine is the same drive by another path.
@@ -417,47 +367,6 @@ fn distinct_part(id: &str) -> String {
         Some((id, part)) if part.starts_with(['n', 'b', 'g', 'r']) && part.len() < 6 => id.into(),
         _ => id.into(),
     }
-}
-
-/// A path as text that keeps every byte: a backslash is doubled and a byte that
-/// is not UTF-8 becomes `\xNN`.
-#[must_use]
-pub fn path_to_text(path: &Path) -> String {
-    use std::fmt::Write;
-    use std::os::unix::ffi::OsStrExt;
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        text.push_str(&chunk.valid().replace('\\', "\\\\"));
-        for byte in chunk.invalid() {
-            // Writing to a string does not fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
-/// The path that [`path_to_text`] was given; `None` when the text is not one.
-#[must_use]
-pub fn path_from_text(text: &str) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt;
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        match rest.next()? {
-            b'\\' => bytes.push(b'\\'),
-            b'x' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                let value = digit()? * 16 + digit()?;
-                bytes.push(u8::try_from(value).ok()?);
-            }
-            _ => return None,
-        }
-    }
-    Some(std::ffi::OsString::from_vec(bytes).into())
 }
 
 #[cfg(test)]
@@ -690,15 +599,5 @@ mod tests {
             ..disk()
         };
         assert!(!junk.is_other_path_to(&junk));
-    }
-
-    #[test]
-    fn paths_keep_every_byte_as_text() {
-        use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b\\c\xff\n\xc3\xa9"));
-        let text = path_to_text(path);
-        assert_eq!(text, "/a b\\\\c\\xff\n\u{e9}");
-        assert_eq!(path_from_text(&text).as_deref(), Some(path));
-        assert_eq!(path_from_text("\\q"), None);
     }
 }

@@ -6,26 +6,35 @@ pub mod file_kind;
 mod finding;
 pub mod guard;
 pub mod identity;
+mod in_use;
+mod medium;
 mod nature;
 mod no_capacity;
+mod path_text;
+mod signs;
+mod transport;
 mod tuning;
 mod warning;
 
 #[cfg(test)]
 pub use device::example;
 pub use device::{
-    Attached, Cache, CacheState, Carried, Content, DevId, Device, Fact, Holder, Medium, Mount,
-    Node, Opener, Problem, Process, Unseen, Usage, sharing_id,
+    Attached, Cache, CacheState, Carried, Content, DevId, Device, Fact, Holder, Mount, Node,
+    Opener, Problem, Process, Unseen, Usage, sharing_id,
 };
 pub use file_facts::FileFacts;
 pub use finding::{Finding, Findings};
+pub use guard::Cleared;
 #[cfg(not(wipeit_alone))]
 pub use guard::check;
-pub use guard::{Cleared, Refusal, Under};
 pub use identity::{
-    Backing, Comparison, Identity, Kind, Slice, Transport, is_junk, path_from_text, path_to_text,
+    Backing, Comparison, Identity, Kind, Slice, is_junk, path_from_text, path_to_text,
 };
-pub use nature::{Nature, Signs};
+pub use in_use::{Refusal, Under};
+pub use medium::Medium;
+pub use nature::Nature;
 pub use no_capacity::NoCapacity;
+pub use signs::Signs;
+pub use transport::Transport;
 pub use tuning::Tuning;
 pub use warning::{losses, warnings};

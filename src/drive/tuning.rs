@@ -1,7 +1,7 @@
 //! How a kind of drive is kept busy, unless the user says otherwise.
 
-use super::device::{Device, Medium};
-use super::identity::Transport;
+use super::device::Device;
+use super::medium::Medium;
 use crate::text::MIB;
 
 /// What is in flight: more than about 8 MiB falls out of the CPU's cache, and
@@ -40,9 +40,11 @@ impl Tuning {
     /// What suits a device.
     #[must_use]
     pub fn of(device: &Device) -> Self {
-        match (device.identity.transport, device.medium) {
-            (Transport::Usb | Transport::Mmc, _) | (_, Medium::Rotational) => SLOW,
-            _ => FAST,
+        let sequential = device.identity.transport.traits().sequential;
+        if sequential || device.medium == Medium::Rotational {
+            SLOW
+        } else {
+            FAST
         }
     }
 }
@@ -50,6 +52,7 @@ impl Tuning {
 #[cfg(test)]
 mod tests {
     use super::super::device::example::disk;
+    use super::super::transport::Transport;
     use super::*;
 
     #[test]

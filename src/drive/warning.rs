@@ -5,7 +5,7 @@ use std::fmt;
 use super::device::{Content, Device, Fact, Node, Unseen};
 use super::file_kind::{is_no_disk, is_virtual_disk};
 use super::finding::Finding;
-use super::guard::visible;
+use super::in_use::{unseen, visible};
 use crate::text::clean;
 
 /// Something that speaks against wiping a device and does not forbid it. Shown
@@ -53,7 +53,7 @@ impl fmt::Display for Warning {
             Self::NoDisk(what) => return write!(f, "its content is no disk, but {what}"),
             Self::Left(finding) => return f.write_str(&clean(&finding.to_string())),
             Self::Unseen(why) => {
-                let (fact, _) = super::guard::unseen(*why);
+                let (fact, _) = unseen(*why);
                 return write!(f, "processes that write to it cannot be seen ({fact})");
             }
         };

@@ -13,7 +13,7 @@ use super::plot::{self, Plot};
 use super::record::Record;
 use super::result::{LISTED, amount_text, noun, sectors};
 use super::time::{Active, Took};
-use crate::drive::{Identity, Kind, Medium};
+use crate::drive::{Identity, Kind};
 use crate::plan::{Amount, BadState, Content, During, Extent, Generator, Pass, Pattern, Verify};
 use crate::progress::{Checkpoint, Run};
 use crate::text::{clean, clean_words, count, grouped, reason, size, to_hex};
@@ -239,9 +239,7 @@ fn drive(record: &Record) -> Markup {
     };
     let medium = match record.medium {
         _ if record.is_file() => "file of a file system",
-        Medium::Rotational => "magnetic disk (rotational)",
-        Medium::Flash => "flash (SSD, stick or card)",
-        Medium::File | Medium::Unknown => "unknown",
+        medium => medium.words().name,
     };
     let cache = match record.write_back {
         Some(true) => "write back: flushed at every checkpoint",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use super::time::Active;
-use crate::drive::{Identity, Kind, Medium, Nature, Transport};
+use crate::drive::{Identity, Kind, Medium, Nature};
 use crate::outcome::Outcome;
 use crate::plan::{Amount, Content, During, Extent, Phase, Verify, Wrap};
 use crate::probe::Durability;
@@ -467,14 +467,11 @@ pub(super) fn limits_of(medium: Medium, id: &Identity) -> [String; 2] {
         _ if matches!(nature, Nature::Memory { .. }) => {
             "it is memory of this machine: freed pages may keep old data until power-off"
         }
-        Medium::Flash if id.transport == Transport::Nvme => {
-            "no overwrite reaches spare blocks, nor what is in no namespace: not checked; for \
-             Purge use the drive's own sanitize"
-        }
-        Medium::Flash => {
-            "no overwrite reaches spare blocks; hidden areas: not checked; for Purge use the \
-             drive's own sanitize"
-        }
+        Medium::Flash => &format!(
+            "no overwrite reaches spare blocks{}: not checked; for Purge use the drive's own \
+             sanitize",
+            id.transport.traits().flash_beyond
+        ),
         Medium::Rotational => "no overwrite reaches retired sectors; hidden areas: not checked",
         Medium::Unknown | Medium::File => {
             "no overwrite reaches retired sectors or spare blocks; hidden areas: not checked"
@@ -710,6 +707,7 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::drive::Transport;
     use crate::drive::example::disk;
     use crate::outcome::Signal;
     use crate::plan::example::difference;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
 
-use crate::drive::{self, Content as Found, Device, Fact, Kind, Medium, Nature, Node, Transport};
+use crate::drive::{self, Content as Found, Device, Fact, Kind, Medium, Nature, Node};
 use crate::plan::{Content, Phase, Plan, Step, Verify};
 use crate::probe::{Durability, Keeping};
 use crate::progress::Checkpoint;
@@ -151,25 +151,7 @@ fn slot(device: &Device) -> String {
 /// What it is, in words: `SATA hard disk`, `partition of /dev/sdb`.
 fn kind(device: &Device) -> String {
     let nature = device.identity.nature();
-    let medium = match (device.identity.transport, device.medium) {
-        (Transport::Mmc, _) => "card",
-        (Transport::Loop | Transport::File, _) => "",
-        (Transport::Usb, Medium::Flash) => "flash drive",
-        (_, Medium::Rotational) => "hard disk",
-        (_, Medium::Flash) => "SSD",
-        (_, Medium::File | Medium::Unknown) => "disk",
-    };
-    let transport = match device.identity.transport {
-        Transport::Nvme => "NVMe ",
-        Transport::Sata => "SATA ",
-        Transport::Scsi => "SAS/SCSI ",
-        Transport::Usb => "USB ",
-        Transport::Mmc => "SD/MMC ",
-        Transport::Virtio => "virtio ",
-        Transport::Dm => "device-mapper ",
-        Transport::Md => "RAID ",
-        Transport::Loop | Transport::File | Transport::Other => "",
-    };
+    let drive = device.identity.transport.drive_name(device.medium);
     let backing = device
         .identity
         .backing
@@ -180,14 +162,14 @@ fn kind(device: &Device) -> String {
         (Kind::Loop, _) => format!("loop device{backing}"),
         (Kind::Partition, Node::Block { whole_path, .. }) => {
             let whole = whole_path.to_string_lossy();
-            format!("only this partition of {whole}, {transport}{medium}{backing}")
+            format!("only this partition of {whole}, {drive}{backing}")
                 .trim_end_matches([',', ' '])
                 .into()
         }
         (Kind::Partition | Kind::Disk, _) => match (nature.name(), nature.part()) {
-            (_, Some(part)) => format!("{transport}{medium}, {part}"),
+            (_, Some(part)) => format!("{drive}, {part}"),
             (Some(name), None) => name,
-            (None, None) => format!("{transport}{medium}"),
+            (None, None) => drive,
         },
     }
 }
@@ -500,8 +482,8 @@ fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::Mount;
     use crate::drive::example::{SIZE, disk};
+    use crate::drive::{Mount, Transport};
     use crate::plan::{Generator, Key, Pass, ReadBack};
     use crate::text::{COLUMNS, folded};
 

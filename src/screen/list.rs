@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::drive::{
-    Backing, Carried, Content, Device, Kind, Medium, Nature, Refusal, Transport, Under, guard,
-    path_to_text,
+    Backing, Carried, Content, Device, Identity, Kind, Nature, Refusal, Under, guard, path_to_text,
 };
 use crate::plan::Phase;
 use crate::probe::{Disk, Place};
@@ -250,24 +249,14 @@ fn ago(now: Timestamp, then: Timestamp) -> String {
 /// What kind of disk it is, in a word.
 fn kind(disk: &Disk) -> &'static str {
     let id = disk.identity.as_ref();
-    match id.map(|id| (id.transport, id.nature())) {
-        Some((Transport::Dm | Transport::Md | Transport::Loop | Transport::Virtio, _)) | None => {}
-        Some((_, Nature::SoftwareVolume { by })) if by == "bcache" => return "bcache",
-        Some((_, nature)) if nature.is_volume() => return "volume",
-        Some((_, Nature::Virtual)) => return "virtual",
-        Some(_) => {}
-    }
-    match (id.map(|id| id.transport), disk.medium) {
-        (Some(Transport::Nvme), _) => "NVMe",
-        (Some(Transport::Usb), _) => "USB",
-        (Some(Transport::Mmc), _) => "SD",
-        (Some(Transport::Virtio), _) => "virtio",
-        (Some(Transport::Loop), _) => "loop",
-        (Some(Transport::Dm), _) => "dm",
-        (Some(Transport::Md), _) => "md",
-        (_, Medium::Rotational) => "HDD",
-        (_, Medium::Flash) => "SSD",
-        (_, Medium::File | Medium::Unknown) => "disk",
+    let traits = id.map(|id| id.transport.traits());
+    let short = traits.and_then(|traits| traits.short);
+    let by_transport = traits.is_none_or(|traits| traits.short_says_all());
+    match id.map(Identity::nature) {
+        Some(Nature::SoftwareVolume { by }) if !by_transport && by == "bcache" => "bcache",
+        Some(nature) if !by_transport && nature.is_volume() => "volume",
+        Some(Nature::Virtual) if !by_transport => "virtual",
+        _ => short.unwrap_or(disk.medium.words().short),
     }
 }
 

@@ -1,6 +1,12 @@
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use super::*;
 use crate::drive::device::Usage;
 use crate::drive::device::example::disk;
+use crate::drive::device::{Holder, Opener, Process};
+use crate::drive::in_use::quoted;
+use crate::drive::transport::Transport;
 use crate::drive::{losses, warnings};
 
 fn said_about(device: Device) -> Vec<String> {
