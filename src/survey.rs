@@ -174,7 +174,7 @@ fn unfinished(
 
 /// Whether the last run of a wipe is under way; `None` where that cannot be seen.
 fn is_running(host: &Host, checkpoint: &Checkpoint, place: &Place) -> Option<bool> {
-    if checkpoint.runs.last().is_none_or(|run| run.end.is_some()) {
+    if checkpoint.runs().last().is_none_or(|run| run.end.is_some()) {
         return Some(false);
     }
     let paths = match place {
@@ -223,19 +223,19 @@ fn past(host: &Host, disk: &Disk, here: &[Attached], records: &[Record]) -> Opti
         .map(|other| &other.identity)
         .collect();
     let of_it = |record: &&Record| {
-        identity.compare_beside(&record.checkpoint.device_id, others.iter().copied())
+        identity.compare_beside(record.checkpoint.device_id(), others.iter().copied())
             == Comparison::Same
     };
     let of_it: Vec<&Record> = records.iter().filter(of_it).collect();
     let gone = lineage::superseded(of_it.iter().map(|record| &record.checkpoint));
     of_it
         .into_iter()
-        .filter(|record| !gone.contains(&record.checkpoint.run_id))
+        .filter(|record| !gone.contains(record.checkpoint.run_id()))
         .max_by_key(|record| lineage::severity(&record.outcome))
         .and_then(|record| {
             Some(Past {
                 outcome: record.outcome.word().to_string(),
-                at: record.checkpoint.timestamp.parse().ok()?,
+                at: record.checkpoint.timestamp().parse().ok()?,
             })
         })
 }

@@ -18,12 +18,12 @@ const CARRIED: usize = 256;
 #[must_use]
 pub fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<String> {
     let wipes: Vec<&Checkpoint> = wipes.into_iter().collect();
-    let here: HashSet<&str> = wipes.iter().map(|wipe| wipe.run_id.as_str()).collect();
+    let here: HashSet<&str> = wipes.iter().map(|wipe| wipe.run_id()).collect();
     // Each where it stands last, so that what is old stays in front. Who
     // superseded the most comes last.
     let mut by_age = wipes.clone();
-    by_age.sort_by_key(|wipe| wipe.supersedes.len());
-    let ids = by_age.iter().flat_map(|wipe| &wipe.supersedes);
+    by_age.sort_by_key(|wipe| wipe.supersedes().len());
+    let ids = by_age.iter().flat_map(|wipe| wipe.supersedes());
     let last: HashMap<&str, usize> = ids
         .filter(|id| !here.contains(id.as_str()))
         .enumerate()
@@ -37,8 +37,9 @@ pub fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<
         .map(|(id, _)| (*id).to_string())
         .collect();
     for wipe in by_age {
-        if !out.contains(&wipe.run_id) {
-            out.push(wipe.run_id.clone());
+        let id = wipe.run_id().to_string();
+        if !out.contains(&id) {
+            out.push(id);
         }
     }
     out
@@ -51,9 +52,9 @@ pub fn superseded<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> HashSe
     let wipes: Vec<&Checkpoint> = wipes.into_iter().collect();
     let ids: HashSet<String> = wipes
         .iter()
-        .flat_map(|wipe| wipe.supersedes.iter().cloned())
+        .flat_map(|wipe| wipe.supersedes().iter().cloned())
         .collect();
-    if wipes.iter().all(|wipe| ids.contains(&wipe.run_id)) {
+    if wipes.iter().all(|wipe| ids.contains(wipe.run_id())) {
         return HashSet::new();
     }
     ids
@@ -97,7 +98,7 @@ mod tests {
         };
         let plan = Plan::new(vec![pass]).unwrap();
         let mut wipe = Checkpoint::begin(device_id, plan, 4096, id.into(), "2026-01-14T02:10:07Z");
-        wipe.supersedes = supersedes.iter().map(|id| (*id).to_string()).collect();
+        *wipe.supersedes_mut() = supersedes.iter().map(|id| (*id).to_string()).collect();
         wipe
     }
 
@@ -117,9 +118,9 @@ mod tests {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             last = wipe(&format!("{number:x}"), &ids);
         }
-        assert_eq!(last.supersedes.len(), CARRIED + 1);
-        assert_eq!(last.supersedes.last().unwrap(), &format!("{:x}", 998));
-        assert!(last.supersedes.contains(&format!("{:x}", 998 - CARRIED)));
+        assert_eq!(last.supersedes().len(), CARRIED + 1);
+        assert_eq!(last.supersedes().last().unwrap(), &format!("{:x}", 998));
+        assert!(last.supersedes().contains(&format!("{:x}", 998 - CARRIED)));
         // None is deleted: all stay.
         let mut wipes: Vec<Checkpoint> = Vec::new();
         for number in 0..600 {
@@ -128,7 +129,7 @@ mod tests {
             wipes.push(wipe(&format!("{number:x}"), &ids));
         }
         assert_eq!(superseded(&wipes).len(), 599);
-        assert!(!superseded(&wipes).contains(&wipes[599].run_id));
+        assert!(!superseded(&wipes).contains(wipes[599].run_id()));
     }
 
     #[test]

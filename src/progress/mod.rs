@@ -6,7 +6,6 @@ mod file;
 mod leftover;
 pub mod lineage;
 mod place;
-mod position;
 mod ranges;
 mod room;
 mod saver;
@@ -15,11 +14,10 @@ mod store;
 mod timekeeper;
 
 pub use checkpoint::{
-    Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, MOST_CONTENTS, Run, Sample, Unread,
-    Wanted, json,
+    Beginning, Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, Run, Sample, Unread, Wanted,
+    json,
 };
 pub use place::{Files, Place};
-pub use position::{state_of, take_in};
 pub use saver::{Clock, Saver, file_name, report_name};
 pub use store::{LoadError, Pending, Record, Records, StateDir, open};
 pub use timekeeper::{Tally, Timekeeper};

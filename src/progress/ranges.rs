@@ -54,12 +54,12 @@ pub(super) fn complete(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
         return Ok(());
     }
     let mut text = String::new();
-    for one in checkpoint.bad.ranges() {
+    for one in checkpoint.bad().ranges() {
         if one.is_exact() {
             text.push_str(&bad_line(one.extent, one.bad));
         }
     }
-    for one in checkpoint.mismatches.iter().filter(|one| one.is_exact()) {
+    for one in checkpoint.mismatches().iter().filter(|one| one.is_exact()) {
         text.push_str(&different_line(one.extent, &one.value));
     }
     append(path, &text)

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::checkpoint::{Checkpoint, Run, Sample, add_run, add_sample, shorten};
+use super::checkpoint::{Checkpoint, Sample};
 use super::file::{replace, sync_file, sync_folder};
 use super::leftover::{self, Beginning};
-use super::position::take_in;
 use super::ranges;
 use super::room::{self, Room};
 use super::slots::{self, Slots};
@@ -213,7 +212,7 @@ impl Saver {
             if self.mark.get().is_none() {
                 self.beginning = leftover::begin(&self.dir);
             }
-            self.room.keep(json, &self.checkpoint.plan)?;
+            self.room.keep(json, self.checkpoint.plan())?;
         }
         self.had_room |= self.room.is_kept();
         Ok(())
@@ -234,25 +233,19 @@ impl Saver {
     /// Begins another run of the wipe.
     pub fn begin_run(&mut self) {
         let start = self.clock.stamp();
-        let before = self
-            .checkpoint
-            .runs
-            .last()
-            .and_then(|run| run.clock.clone());
+        let before = self.checkpoint.runs().last();
         // Within one boot it shows when the clock was set between two runs.
-        if let (Some(before), Some(now)) = (before, self.clock.tally().mark)
-            && before.boot == now.boot
+        if let (Some(before), Some(now)) = (
+            before.and_then(|run| run.clock.as_ref()),
+            self.clock.tally().mark,
+        ) && before.boot == now.boot
         {
             let by = now.offset_ms.saturating_sub(before.offset_ms);
             if by.saturating_abs() >= timekeeper::SET {
-                self.checkpoint.findings.clock_was_set(by, 1);
+                self.checkpoint.clock_was_set(by, 1);
             }
         }
-        let run = Run {
-            start,
-            ..Run::default()
-        };
-        add_run(&mut self.checkpoint.runs, run);
+        self.checkpoint.begin_run(start);
     }
 
     /// Writes down what the run took up to now.
@@ -261,15 +254,11 @@ impl Saver {
         let (set, times) = (tally.set, tally.times_set);
         if times > self.set.1 {
             let by = set.saturating_sub(self.set.0);
-            let findings = &mut self.checkpoint.findings;
-            findings.clock_was_set(by, times - self.set.1);
+            self.checkpoint.clock_was_set(by, times - self.set.1);
             self.set = (set, times);
         }
-        if let Some(run) = self.checkpoint.runs.last_mut() {
-            run.work_ms = Some(millis(tally.work));
-            run.asleep_ms = millis(tally.asleep);
-            run.clock = tally.mark.or(run.clock.take());
-        }
+        let (work, asleep) = (millis(tally.work), millis(tally.asleep));
+        self.checkpoint.take_time(work, asleep, tally.mark);
     }
 
     /// Writes down why the run ended, and saves.
@@ -277,11 +266,7 @@ impl Saver {
     /// # Errors
     /// The last checkpoint stands; why this one could not be saved.
     pub fn end_run(&mut self, state: &State, ended_by: &str) -> Result<(), String> {
-        if let Some(run) = self.checkpoint.runs.last_mut() {
-            run.end = Some(self.clock.stamp());
-            run.ended_by = Some(ended_by.to_string());
-            shorten(run);
-        }
+        self.checkpoint.end_run(self.clock.stamp(), ended_by);
         let saved = self.save(state);
         if saved.is_err() && state.step.phase == Phase::Complete {
             // With it a resume does nothing again, so it has room of its own.
@@ -377,7 +362,7 @@ impl Saver {
             written = self.try_write(&path);
         }
         let length = written.map_err(|error| {
-            self.checkpoint.failed_saves += 1;
+            self.checkpoint.missed_save();
             format!("{}: {}", shown(&path), reason(&error))
         })?;
         self.mark.set(&self.checkpoint);
@@ -390,7 +375,7 @@ impl Saver {
                 Room::of(&self.dir, name).give_back();
             }
         }
-        if !self.room.is_enough_for(length) && self.checkpoint.phase != Phase::Complete {
+        if !self.room.is_enough_for(length) && self.checkpoint.phase() != Phase::Complete {
             // That there is none was said at the start, or is to be told once; that
             // there is no more than there was, every save says that fails.
             let kept = self.keep_room();
@@ -422,18 +407,18 @@ impl Saver {
     /// counts: every run begins with a save, which only sets the mark.
     fn sample(&mut self, state: &State) {
         let now = self.clock.elapsed();
-        let total = self.checkpoint.total_size;
+        let total = self.checkpoint.total_size();
         let stretch = total / SAMPLES_PER_STEP;
         let Some((step, from, since)) = self.last else {
             self.last = Some((state.step, state.position, now));
             return;
         };
         // The end of a step is saved as the start of the next one.
-        let ended = step != state.step && self.checkpoint.plan.after(step) == state.step;
+        let ended = step != state.step && self.checkpoint.plan().after(step) == state.step;
         let to = if ended { total } else { state.position };
         let long_enough = if ended {
             // The flush at the end of a short rest would look like a dip.
-            let samples = &self.checkpoint.samples;
+            let samples = self.checkpoint.samples();
             let first = !samples.iter().any(|sample| sample.step() == step);
             first || to.saturating_sub(from) >= stretch / 4
         } else {
@@ -447,7 +432,7 @@ impl Saver {
                 offset: to,
                 speed,
             };
-            add_sample(&mut self.checkpoint.samples, sample);
+            self.checkpoint.add_sample(sample);
             self.last = Some((step, to, now));
         }
         if step != state.step {
@@ -463,8 +448,8 @@ impl Saver {
             return None;
         }
         // It skips what lies between samples.
-        let part = self.checkpoint.plan.part(step);
-        let bytes = part.bytes_in(range, self.checkpoint.total_size);
+        let part = self.checkpoint.plan().part(step);
+        let bytes = part.bytes_in(range, self.checkpoint.total_size());
         let speed = (u128::from(bytes) * 1_000_000).checked_div(time.as_micros())?;
         Some(u64::try_from(speed).unwrap_or(u64::MAX))
     }
@@ -478,16 +463,16 @@ impl Journal for Saver {
 
     fn save(&mut self, state: &State) -> Result<(), String> {
         self.sample(state);
-        if state.step.phase == Phase::Complete && self.checkpoint.phase != Phase::Complete {
+        if state.step.phase == Phase::Complete && self.checkpoint.phase() != Phase::Complete {
             // Nobody has looked yet at what used it meanwhile; who does takes this
             // back before the run ends.
-            self.checkpoint.read_again = true;
+            self.checkpoint.set_read_again(true);
         }
-        take_in(&mut self.checkpoint, state);
+        self.checkpoint.advance(state);
         if let Some(beside) = &self.beside {
             beside(&mut self.checkpoint);
         }
-        self.checkpoint.timestamp = self.clock.stamp();
+        self.checkpoint.stamp(self.clock.stamp());
         self.take_time();
         self.write()
     }
@@ -566,7 +551,7 @@ mod tests {
             };
             now.save(&state).unwrap();
         }
-        now.checkpoint().samples.clone()
+        now.checkpoint().samples().to_vec()
     }
 
     #[test]

@@ -37,10 +37,10 @@ pub fn digest(json: &[u8]) -> String {
 /// they are kept as; empty where they could not be kept.
 #[must_use]
 pub fn html(record: &Record, json: &[u8], file: &str) -> String {
-    let id = &record.checkpoint.device_id;
+    let id = record.checkpoint.device_id();
     let name = id.serial.as_deref().map_or("", str::trim);
     let name = if name.is_empty() {
-        &record.checkpoint.device
+        record.checkpoint.device()
     } else {
         name
     };
@@ -84,7 +84,7 @@ fn is_wiped(record: &Record) -> bool {
 
 /// What stood on the target before, without the labels: they are somebody's data.
 fn contents_before(checkpoint: &Checkpoint) -> String {
-    let all = checkpoint.contents_before.iter();
+    let all = checkpoint.contents_before().iter();
     let texts: Vec<String> = all
         .map(|one| format!("{} ({})", one.format, size::decimal(one.size)))
         .collect();
@@ -121,12 +121,12 @@ fn head(record: &Record) -> Markup {
             h1 class=(class) { (record_word(record)) }
             p.meaning { (sentence(&meaning(record))) }
             table.facts {
-                (row("Drive", &drive_name(&checkpoint.device_id, &checkpoint.device)))
+                (row("Drive", &drive_name(checkpoint.device_id(), checkpoint.device())))
                 (row("Method", &record.method))
-                (row("Finished", &moment(&checkpoint.timestamp)))
-                (words("Asset", checkpoint.report.asset.as_deref()))
-                (words("Operator", checkpoint.report.operator.as_deref()))
-                (words("Note", checkpoint.report.note.as_deref()))
+                (row("Finished", &moment(checkpoint.timestamp())))
+                (words("Asset", checkpoint.report().asset.as_deref()))
+                (words("Operator", checkpoint.report().operator.as_deref()))
+                (words("Note", checkpoint.report().note.as_deref()))
             }
         }
     }
@@ -149,13 +149,13 @@ fn meaning(record: &Record) -> String {
     let differ = different_text(record);
     match record.outcome.as_str() {
         "WIPED" => {
-            let read_back = match checkpoint.plan.verify() {
+            let read_back = match checkpoint.plan().verify() {
                 Verify::Full => "and every byte was read back equal",
                 Verify::Sample { .. } => "and every sample that was read back was equal",
                 Verify::None => "but NOT read back",
             };
             let of = checkpoint
-                .device_id
+                .device_id()
                 .nature()
                 .part()
                 .map_or(String::new(), |part| {
@@ -191,7 +191,7 @@ fn meaning(record: &Record) -> String {
 
 /// Where old data is known to remain.
 fn kept_elsewhere(checkpoint: &Checkpoint) -> String {
-    let findings = checkpoint.findings.iter();
+    let findings = checkpoint.findings().iter();
     let places: Vec<String> = findings
         .filter(|finding| finding.keeps_old_data())
         .map(|finding| clean(&finding.to_string()))
@@ -225,7 +225,7 @@ fn drive_name(id: &Identity, path: &str) -> String {
 
 fn drive(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
-    let id = &checkpoint.device_id;
+    let id = checkpoint.device_id();
     let said = |text: &Option<String>| match text.as_deref().map(str::trim) {
         None | Some("") if id.kind == Kind::Image || id.kind == Kind::Loop => String::new(),
         None | Some("") => "none reported".into(),
@@ -264,7 +264,7 @@ fn drive(record: &Record) -> Markup {
             (row(if id.nature().is_volume() { "Volume id" } else { "Serial number" }, &said(&id.serial)))
             (row("Firmware", &said(&id.firmware)))
             (row("World-wide name", &said(&id.wwn)))
-            (row("Capacity", &bytes_text(checkpoint.total_size)))
+            (row("Capacity", &bytes_text(checkpoint.total_size())))
             (row("Sector", &format!("{} bytes (its logical block)", grouped(id.logical_block.into()))))
             (row("Target", kind))
             (row("Place on disk", &slice))
@@ -272,7 +272,7 @@ fn drive(record: &Record) -> Markup {
             (row("Media type", medium))
             (row("Attached by", id.transport.name()))
             (row("Slot", record.slot.as_deref().unwrap_or_default()))
-            (row("Device at the end", &checkpoint.device))
+            (row("Device at the end", checkpoint.device()))
             (row("Held before", &contents_before(checkpoint)))
             (row("Write cache", cache))
             (row("Hidden areas", &hidden(record)))
@@ -282,7 +282,7 @@ fn drive(record: &Record) -> Markup {
 }
 
 fn hidden(record: &Record) -> String {
-    let areas = record.checkpoint.device_id.hidden_areas();
+    let areas = record.checkpoint.device_id().hidden_areas();
     match (record.hidden_areas.as_str(), areas) {
         ("not checked", Some(areas)) => {
             format!("{}: not checked", areas.trim_end_matches(" areas"))
@@ -303,17 +303,17 @@ fn whole(id: &Identity) -> String {
 
 fn work(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
-    let passes = checkpoint.plan.passes();
+    let passes = checkpoint.plan().passes();
     let whole = checkpoint.all_written();
     let written = u128::from(whole) * passes.len() as u128;
     let written = bytes_text(u64::try_from(written).unwrap_or(u64::MAX));
     // Which of them an earlier pass could write nobody knows any more.
-    let least = if whole < checkpoint.total_size && passes.len() > 1 {
+    let least = if whole < checkpoint.total_size() && passes.len() > 1 {
         "at least "
     } else {
         ""
     };
-    let tool = format!("wipeit {}", checkpoint.tool_version);
+    let tool = format!("wipeit {}", checkpoint.tool_version());
     let is_random = passes
         .iter()
         .any(|pass| matches!(pass.content, Content::Random { .. }));
@@ -321,7 +321,7 @@ fn work(record: &Record) -> Markup {
         table.facts {
             (row("Method", &record.method))
             (row("Tool", &tool))
-            @if let Some(scheme) = &checkpoint.scheme {
+            @if let Some(scheme) = checkpoint.scheme() {
                 (row("Scheme", scheme))
             }
             (row("Passes", &format!("{}; {least}{written} in all", passes.len())))
@@ -374,10 +374,10 @@ fn generator(pass: &Pass) -> &'static str {
 
 /// What was read back of a pass; exact of the last one only.
 fn read_back(pass: &Pass, last: bool, record: &Record) -> String {
-    let total = record.checkpoint.total_size;
+    let total = record.checkpoint.total_size();
     match pass.verify {
         Verify::None => "not read back".into(),
-        Verify::Full if record.checkpoint.bad.is_empty() => "every byte".into(),
+        Verify::Full if record.checkpoint.bad().is_empty() => "every byte".into(),
         Verify::Full if last => all_but(record),
         Verify::Full => "every byte that could be".into(),
         how @ Verify::Sample { .. } => {
@@ -389,7 +389,7 @@ fn read_back(pass: &Pass, last: bool, record: &Record) -> String {
 
 /// What a full read-back of a target with bad sectors did not compare.
 fn all_but(record: &Record) -> String {
-    let total = record.checkpoint.total_size;
+    let total = record.checkpoint.total_size();
     let missed = total.saturating_sub(record.verification.bytes);
     format!("all but {}", bytes_text(missed))
 }
@@ -397,11 +397,11 @@ fn all_but(record: &Record) -> String {
 fn verification(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let found = &record.verification;
-    let share = size::percent_text(found.bytes, checkpoint.total_size);
-    let how = match checkpoint.plan.verify() {
+    let share = size::percent_text(found.bytes, checkpoint.total_size());
+    let how = match checkpoint.plan().verify() {
         Verify::None => "none: the last pass was not read back".into(),
         Verify::Full => {
-            let bytes = if checkpoint.bad.is_empty() {
+            let bytes = if checkpoint.bad().is_empty() {
                 "every byte".into()
             } else {
                 all_but(record)
@@ -412,20 +412,20 @@ fn verification(record: &Record) -> Markup {
             "sample: pseudorandom places of the last pass (NIST SP 800-88 R1)".to_string()
         }
     };
-    let compared = match checkpoint.plan.verify() {
+    let compared = match checkpoint.plan().verify() {
         Verify::None => String::new(),
         Verify::Full | Verify::Sample { .. } => {
             let target = if record.is_file() { "file" } else { "drive" };
             format!("{}, {share} of the {target}", bytes_text(found.bytes))
         }
     };
-    let through = if checkpoint.page_cache {
+    let through = if checkpoint.page_cache() {
         "through the page cache: the file system refuses direct I/O"
     } else {
         "past the page cache"
     };
     let through = if compared.is_empty() { "" } else { through };
-    let result = match (found.bytes_different, checkpoint.plan.verify()) {
+    let result = match (found.bytes_different, checkpoint.plan().verify()) {
         (0, Verify::None) => "nothing was compared".into(),
         (0, _) if record.bad_bytes > 0 => "what could be compared is equal".into(),
         (0, _) => "equal: 0 bytes differ".into(),
@@ -455,12 +455,12 @@ fn left_out(all: usize) -> Markup {
 }
 
 fn bad(record: &Record) -> Markup {
-    let ranges = record.checkpoint.bad.ranges();
+    let ranges = record.checkpoint.bad().ranges();
     if ranges.is_empty() {
         return section("Bad sectors", &html! { p { "None." } });
     }
     let checkpoint = &record.checkpoint;
-    let amount = checkpoint.bad.amount();
+    let amount = checkpoint.bad().amount();
     let number = count(ranges.len() as u64, "range", "ranges");
     let all = if amount.is_exact() {
         format!(
@@ -526,7 +526,7 @@ fn state(state: BadState) -> &'static str {
 }
 
 fn different(record: &Record) -> Markup {
-    let found = &record.checkpoint.mismatches;
+    let found = record.checkpoint.mismatches();
     if found.is_empty() {
         return html! {};
     }
@@ -541,7 +541,7 @@ fn different(record: &Record) -> Markup {
     let body = html! {
         p { strong { (sentence(&all)) }
             " Ranges of whole sectors, and the first bytes that differ in each." (joined(amount)) }
-        @if let Some(capacity) = record.checkpoint.wrap.and_then(crate::plan::Wrap::capacity) {
+        @if let Some(capacity) = record.checkpoint.wrap().and_then(crate::plan::Wrap::capacity) {
             p.warning { "Addresses wrap: the drive has at most " (bytes_text(capacity))
                 " of memory, however large it says it is. It is counterfeit or broken." }
         }
@@ -577,7 +577,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn speeds(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
-    let samples = &checkpoint.samples;
+    let samples = checkpoint.samples();
     let fastest = samples.iter().map(|sample| sample.speed).max();
     let Some(fastest) = fastest else {
         return section(
@@ -585,11 +585,11 @@ fn speeds(record: &Record) -> Markup {
             &html! { p { "The wipe was too short to plot." } },
         );
     };
-    let bad = checkpoint.bad.shape();
+    let bad = checkpoint.bad().shape();
     let bad: Vec<Extent> = bad.iter().map(|(area, ())| area).collect();
-    let different = checkpoint.mismatches.iter().map(|range| range.extent);
+    let different = checkpoint.mismatches().iter().map(|range| range.extent);
     let different: Vec<Extent> = different.collect();
-    let passes = checkpoint.plan.passes().len();
+    let passes = checkpoint.plan().passes().len();
     let height = if passes <= 2 { 180 } else { 90 };
     let body = html! {
         p.legend {
@@ -606,7 +606,7 @@ fn speeds(record: &Record) -> Markup {
                 figure {
                     @if passes > 1 { figcaption { "Pass " (pass) } }
                     (Plot {
-                        size: checkpoint.total_size,
+                        size: checkpoint.total_size(),
                         samples: &own,
                         greatest: plot::axis(fastest).0,
                         bad: &bad,
@@ -622,7 +622,7 @@ fn speeds(record: &Record) -> Markup {
 
 fn times(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
-    let runs = &checkpoint.runs;
+    let runs = checkpoint.runs();
     let active = Active::of(runs);
     let interruptions = active.runs.saturating_sub(1);
     // Those that are not kept one by one are among the hidden ones.
@@ -634,7 +634,7 @@ fn times(record: &Record) -> Markup {
     );
     let host = [&record.host.name, &record.host.model];
     let host: Vec<&str> = host.into_iter().flatten().map(String::as_str).collect();
-    let saves = match checkpoint.failed_saves {
+    let saves = match checkpoint.failed_saves() {
         0 => String::new(),
         times => format!(
             "{} could not be saved; until the next good one a crash could have cost more than the \
@@ -649,8 +649,8 @@ fn times(record: &Record) -> Markup {
         .filter(|(index, _)| *index < LISTED || *index >= hidden + LISTED);
     let body = html! {
         table.facts {
-            (row("Start", &moment(&checkpoint.started_at)))
-            (row("End", &moment(&checkpoint.timestamp)))
+            (row("Start", &moment(checkpoint.started_at())))
+            (row("End", &moment(checkpoint.timestamp())))
             (row("Active time", &text))
             (row("Asleep besides", &active.asleep_text()))
             (row("Interruptions", &grouped(interruptions)))
@@ -697,7 +697,7 @@ fn ended_by(run: &Run) -> String {
 
 /// What else was found.
 fn found(record: &Record) -> Markup {
-    let findings = &record.checkpoint.findings;
+    let findings = record.checkpoint.findings();
     let body = html! {
         ul { @for finding in findings.iter() { li { (sentence(&finding.to_string())) } } }
     };
@@ -732,7 +732,7 @@ fn sentence(text: &str) -> String {
 
 /// What no program knows.
 fn by_hand(record: &Record) -> Markup {
-    let wanted = &record.checkpoint.report;
+    let wanted = record.checkpoint.report();
     let line = |label: &str| html! { tr { th scope="row" { (label) } td.empty {} } };
     let person = |title: &str, name: Option<&str>| {
         html! {
@@ -770,7 +770,7 @@ fn by_hand(record: &Record) -> Markup {
 }
 
 fn footer(record: &Record, json: &[u8], file: &str) -> Markup {
-    let run = html! { "run " span.code { (clean(&record.checkpoint.run_id)) } };
+    let run = html! { "run " span.code { (clean(record.checkpoint.run_id())) } };
     if file.is_empty() {
         return html! { footer {
             p { "The record of this wipe could not be kept (" (run) "): this page is all there is." }
@@ -811,15 +811,15 @@ mod tests {
         let begun = "2026-01-14T02:10:07.123+01:00";
         let id = disk().identity;
         let mut checkpoint = Checkpoint::begin(id, plan, 1 << 20, run_id.into(), begun);
-        checkpoint.device = "/dev/sdb".into();
-        checkpoint.timestamp = "2026-01-16T02:41:02.500+01:00".into();
+        *checkpoint.device_mut() = "/dev/sdb".into();
+        *checkpoint.timestamp_mut() = "2026-01-16T02:41:02.500+01:00".into();
         let run = |start: &str, end: &str, why: &str| Run {
             start: start.into(),
             end: Some(end.into()),
             ended_by: Some(why.into()),
             ..Run::default()
         };
-        checkpoint.runs = vec![
+        *checkpoint.runs_mut() = vec![
             run(begun, "2026-01-14T12:10:07.123+01:00", "SIGINT"),
             run(
                 "2026-01-14T14:10:07+01:00",
@@ -835,7 +835,7 @@ mod tests {
                 let noise = i * 7919 % 11 + u64::from(phase == Phase::Verify) * (i * 31 % 5);
                 let dip = if (98..=103).contains(&i) { 190 } else { 0 };
                 let slow = i * i * 140 / 40_000;
-                checkpoint.samples.push(Sample {
+                checkpoint.samples_mut().push(Sample {
                     pass: 1,
                     phase,
                     offset: SIZE / 200 * i,
@@ -848,13 +848,13 @@ mod tests {
             phase: Phase::Complete,
         };
         checkpoint.set_position(complete, SIZE);
-        checkpoint.report.operator = Some("J\u{fc}rgen M\u{fc}ller".into());
-        checkpoint.report.asset = Some("INV-2041-7".into());
+        checkpoint.report_mut().operator = Some("J\u{fc}rgen M\u{fc}ller".into());
+        checkpoint.report_mut().asset = Some("INV-2041-7".into());
         checkpoint
     }
 
     fn differ(checkpoint: &mut Checkpoint, start: u64, length: u64, written_for: Option<u64>) {
-        checkpoint.mismatches.insert(Difference {
+        checkpoint.mismatches_mut().insert(Difference {
             extent: Extent::new(start, length).unwrap(),
             first: First {
                 at: start,
@@ -969,7 +969,7 @@ mod tests {
     fn where_old_data_remains_stands_at_the_top_and_among_what_was_found() {
         let mut checkpoint = checkpoint(Verify::Full);
         let place = "/lower/<b>disk.img".into();
-        checkpoint.findings.note(Finding::OldDataAt { place });
+        checkpoint.findings_mut().note(Finding::OldDataAt { place });
         let page = page(&checkpoint, &Outcome::NotClear);
         let said = "the old data is still on /lower/&lt;b&gt;disk.img.";
         assert_eq!(page.to_lowercase().matches(said).count(), 2, "{page}");
@@ -980,7 +980,7 @@ mod tests {
     fn what_differs_is_shown_and_a_counterfeit_named() {
         let mut checkpoint = checkpoint(Verify::Full);
         differ(&mut checkpoint, 4096, 8192, Some(24 << 20));
-        checkpoint.wrap = Some(Wrap::and(None, 8 << 20, 2 << 20));
+        *checkpoint.wrap_mut() = Some(Wrap::and(None, 8 << 20, 2 << 20));
         let page = page(&checkpoint, &Outcome::Differs);
         assert_eq!(
             fact(&page, "Result"),
@@ -1013,15 +1013,15 @@ mod tests {
     #[test]
     fn what_a_killed_run_took_is_not_known() {
         let mut checkpoint = checkpoint(Verify::Full);
-        checkpoint.runs[0].end = None;
-        checkpoint.runs[0].ended_by = None;
+        checkpoint.runs_mut()[0].end = None;
+        checkpoint.runs_mut()[0].ended_by = None;
         let page = page(&checkpoint, &Outcome::Wiped);
         assert_eq!(
             fact(&page, "Active time"),
             "at least 36 h 30 min, in 2 runs"
         );
         assert!(page.contains("without a trace: killed, power lost, or the drive hung"));
-        checkpoint.runs[1].end = Some(checkpoint.runs[1].start.clone());
+        checkpoint.runs_mut()[1].end = Some(checkpoint.runs()[1].start.clone());
         let page = self::page(&checkpoint, &Outcome::Wiped);
         assert_eq!(fact(&page, "Active time"), "unknown, in 2 runs");
     }
@@ -1031,14 +1031,14 @@ mod tests {
         const NASTY: &str = "<script>x</script>\"'&\n\x1b\u{202e}\u{9b}";
         let mut checkpoint = checkpoint(Verify::Full);
         let nasty = || Some(NASTY.to_string());
-        let id = &mut checkpoint.device_id;
+        let id = checkpoint.device_id_mut();
         (id.vendor, id.model, id.serial) = (nasty(), nasty(), nasty());
         (id.firmware, id.wwn) = (nasty(), nasty());
-        checkpoint.device = NASTY.into();
-        checkpoint.tool_version = NASTY.into();
-        checkpoint.timestamp = NASTY.into();
-        checkpoint.runs[0].ended_by = nasty();
-        let wanted = &mut checkpoint.report;
+        *checkpoint.device_mut() = NASTY.into();
+        *checkpoint.tool_version_mut() = NASTY.into();
+        *checkpoint.timestamp_mut() = NASTY.into();
+        checkpoint.runs_mut()[0].ended_by = nasty();
+        let wanted = checkpoint.report_mut();
         (wanted.operator, wanted.asset, wanted.note) = (nasty(), nasty(), nasty());
         let mut record = record(&checkpoint, &Outcome::Wiped);
         (record.slot, record.host.name, record.host.model) = (nasty(), nasty(), nasty());
@@ -1058,7 +1058,7 @@ mod tests {
         for i in 0..10_000 {
             bad(&mut checkpoint, i * 8192, 4096, During::Write);
         }
-        checkpoint.runs = vec![checkpoint.runs[0].clone(); 1000];
+        *checkpoint.runs_mut() = vec![checkpoint.runs()[0].clone(); 1000];
         let page = page(&checkpoint, &Outcome::NotClear);
         assert!(page.contains("and 9,900 more, all in the record"));
         assert!(page.contains("960 more, all in the record"));
@@ -1082,7 +1082,7 @@ mod tests {
                 Some((i + 1) << 33),
             );
         }
-        differs.wrap = Some(Wrap::and(None, 8 << 30, 2 << 20));
+        *differs.wrap_mut() = Some(Wrap::and(None, 8 << 30, 2 << 20));
         for (name, checkpoint, outcome) in [
             ("wiped", wiped, Outcome::Wiped),
             ("not-clear", not_clear, Outcome::NotClear),

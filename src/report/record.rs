@@ -105,7 +105,7 @@ impl Record {
         device: &Device,
         host: Computer,
     ) -> Self {
-        let (medium, id) = (device.medium, &checkpoint.device_id);
+        let (medium, id) = (device.medium, checkpoint.device_id());
         let word = method_word(medium, id);
         let method = match (outcome, word) {
             (Outcome::Wiped, "Clear") => match id.nature().part() {
@@ -123,9 +123,9 @@ impl Record {
             write_back: device.write_back,
             host,
             verification: Verification::of(checkpoint),
-            active_seconds: Active::of(&checkpoint.runs).work.as_secs(),
-            bad_bytes: checkpoint.bad.amount().least,
-            bad_bytes_at_most: at_most(checkpoint.bad.amount()),
+            active_seconds: Active::of(checkpoint.runs()).work.as_secs(),
+            bad_bytes: checkpoint.bad().amount().least,
+            bad_bytes_at_most: at_most(checkpoint.bad().amount()),
             hidden_areas: if id.hidden_areas().is_some() {
                 "not checked"
             } else {
@@ -167,15 +167,15 @@ impl Record {
     /// Whether its target is a file of a file system, or a loop device over one.
     #[must_use]
     pub fn is_file(&self) -> bool {
-        is_file(self.medium, &self.checkpoint.device_id)
+        is_file(self.medium, self.checkpoint.device_id())
     }
 }
 
 impl Verification {
     fn of(checkpoint: &Checkpoint) -> Self {
-        let different = checkpoint.mismatches.amount();
+        let different = checkpoint.mismatches().amount();
         Self {
-            method: checkpoint.plan.verify().name().into(),
+            method: checkpoint.plan().verify().name().into(),
             bytes: checkpoint.compared(),
             bytes_different: different.least,
             bytes_different_at_most: at_most(different),

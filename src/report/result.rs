@@ -76,11 +76,11 @@ pub fn line(ending: &Ending<'_>) -> String {
         checkpoint,
         ..
     } = ending;
-    let size = checkpoint.total_size;
-    let unusable = checkpoint.bad.amount();
+    let size = checkpoint.total_size();
+    let unusable = checkpoint.bad().amount();
     let bad = sectors(checkpoint, unusable.least);
     let bad = format!("{}{bad}", at_least(unusable));
-    let differs = checkpoint.mismatches.amount();
+    let differs = checkpoint.mismatches().amount();
     let good = size.saturating_sub(unusable.most);
     let record = match ending.saved {
         Saved::All | Saved::ToFlush => "",
@@ -95,7 +95,7 @@ pub fn line(ending: &Ending<'_>) -> String {
     match outcome {
         Outcome::Wiped | Outcome::Checked | Outcome::Differs => {
             let differ = format!("{}{}", at_least(differs), differs.least);
-            let read_back = match checkpoint.plan.verify() {
+            let read_back = match checkpoint.plan().verify() {
                 // It was switched off when some of it was done.
                 Verify::None if differs.most > 0 => format!("partial, {differ} differ"),
                 Verify::None => "none".into(),
@@ -150,7 +150,7 @@ pub fn details(ending: &Ending<'_>) -> Vec<String> {
 fn reservations(ending: &Ending<'_>) -> Vec<String> {
     let mut lines: Vec<String> = ending
         .checkpoint
-        .findings
+        .findings()
         .iter()
         .flat_map(|finding| field("Note", &finding.to_string()))
         .collect();
@@ -160,7 +160,7 @@ fn reservations(ending: &Ending<'_>) -> Vec<String> {
             "the kernel takes this drive's cache for write-through and sent it no flush",
         ));
     }
-    let failed = ending.checkpoint.failed_saves;
+    let failed = ending.checkpoint.failed_saves();
     if failed > 0 {
         let times = count(failed, "checkpoint", "checkpoints");
         lines.extend(field(
@@ -210,12 +210,12 @@ pub(super) fn amount_text(amount: Amount) -> String {
 /// What was done and how far, as `write 43.0%`, rounded down.
 #[must_use]
 pub fn position(checkpoint: &Checkpoint) -> String {
-    let share = size::percent_text(checkpoint.position(), checkpoint.total_size);
-    format!("{} {share}", checkpoint.phase.name())
+    let share = size::percent_text(checkpoint.position(), checkpoint.total_size());
+    format!("{} {share}", checkpoint.phase().name())
 }
 
 fn serial_field(checkpoint: &Checkpoint) -> String {
-    field_of(checkpoint.device_id.serial.as_deref())
+    field_of(checkpoint.device_id().serial.as_deref())
 }
 
 fn field_of(serial: Option<&str>) -> String {
@@ -227,13 +227,13 @@ fn field_of(serial: Option<&str>) -> String {
 
 /// Sectors, which are its logical blocks, that so many bytes take.
 pub(super) fn sectors(checkpoint: &Checkpoint, bytes: u64) -> u64 {
-    bytes.div_ceil(u64::from(checkpoint.device_id.logical_block.max(1)))
+    bytes.div_ceil(u64::from(checkpoint.device_id().logical_block.max(1)))
 }
 
 /// What the target is called in a sentence.
 pub(super) fn noun(checkpoint: &Checkpoint) -> &'static str {
-    match checkpoint.device_id.kind {
-        Kind::Disk => checkpoint.device_id.nature().noun(),
+    match checkpoint.device_id().kind {
+        Kind::Disk => checkpoint.device_id().nature().noun(),
         Kind::Partition => "partition",
         Kind::Loop => "loop device",
         Kind::Image => "image",
@@ -251,7 +251,7 @@ fn wiped(ending: &Ending<'_>) -> Vec<String> {
 
 /// A wipe that was read back again.
 fn checked(ending: &Ending<'_>) -> Vec<String> {
-    let when = &ending.checkpoint.timestamp;
+    let when = ending.checkpoint.timestamp();
     let name = contents(ending.checkpoint);
     let through = page_cache(ending.checkpoint);
     let mut lines = field(
@@ -269,8 +269,8 @@ fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
     let command = ending.resume_command.replacen("--resume", "--check", 1);
     let again = format!("{command} {}", shown(ending.path));
     let mut lines = vec!["  The check is NOT finished; nothing was written.".to_string()];
-    if !ending.checkpoint.mismatches.is_empty() {
-        let bytes = amount_text(ending.checkpoint.mismatches.amount());
+    if !ending.checkpoint.mismatches().is_empty() {
+        let bytes = amount_text(ending.checkpoint.mismatches().amount());
         lines.push(format!("  So far {bytes} read back different."));
     }
     lines.push(format!("  Do it again: {}", clean(&again)));
@@ -279,8 +279,8 @@ fn unfinished_check(ending: &Ending<'_>) -> Vec<String> {
 
 fn method(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
-    let part = checkpoint.device_id.nature().part();
-    let word = match (method_word(ending.medium, &checkpoint.device_id), part) {
+    let part = checkpoint.device_id().nature().part();
+    let word = match (method_word(ending.medium, checkpoint.device_id()), part) {
         ("Clear", Some(part)) => format!("Clear (overwrite) of {part} alone"),
         ("Clear", None) => "Clear (overwrite)".into(),
         (word, _) => word.into(),
@@ -299,7 +299,7 @@ fn method(ending: &Ending<'_>) -> Vec<String> {
 
 /// What weakens a read-back that did not come from the drive for certain.
 fn page_cache(checkpoint: &Checkpoint) -> &'static str {
-    if checkpoint.page_cache && checkpoint.plan.verify() != Verify::None {
+    if checkpoint.page_cache() && checkpoint.plan().verify() != Verify::None {
         ", but through the page cache: the file system refuses direct I/O"
     } else {
         ""
@@ -308,8 +308,8 @@ fn page_cache(checkpoint: &Checkpoint) -> &'static str {
 
 /// What was read back of the last pass.
 fn read_back(checkpoint: &Checkpoint) -> String {
-    let size = checkpoint.total_size;
-    match checkpoint.plan.verify() {
+    let size = checkpoint.total_size();
+    match checkpoint.plan().verify() {
         Verify::None => "not read back".into(),
         Verify::Full => "every byte read back".into(),
         how @ Verify::Sample { .. } => format!(
@@ -337,13 +337,13 @@ pub(super) fn is_file(medium: Medium, id: &Identity) -> bool {
 }
 
 fn passes(checkpoint: &Checkpoint) -> String {
-    count(checkpoint.plan.passes().len() as u64, "pass", "passes")
+    count(checkpoint.plan().passes().len() as u64, "pass", "passes")
 }
 
 /// `random`, `pattern 55aa`; of several different passes that of each.
 fn contents(checkpoint: &Checkpoint) -> String {
     let mut names: Vec<String> = checkpoint
-        .plan
+        .plan()
         .passes()
         .iter()
         .map(|pass| match &pass.content {
@@ -357,7 +357,7 @@ fn contents(checkpoint: &Checkpoint) -> String {
         .collect();
     names.dedup();
     let names = names.join(", ");
-    match &checkpoint.scheme {
+    match checkpoint.scheme() {
         // Its passes would fill the screen; they stand in the record.
         Some(scheme) => format!("scheme {scheme}"),
         None => names,
@@ -367,7 +367,7 @@ fn contents(checkpoint: &Checkpoint) -> String {
 /// Time over all runs. Where one was killed it is only a minimum, and no speed
 /// can be told.
 fn time(ending: &Ending<'_>) -> Vec<String> {
-    let runs = &ending.checkpoint.runs;
+    let runs = ending.checkpoint.runs();
     let times = count(Active::of(runs).runs.max(1), "run", "runs");
     let mut all = Active::default();
     if let Some((now, earlier)) = runs.split_last() {
@@ -385,8 +385,8 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
-    let plan = &checkpoint.plan;
-    let moved = |step| u128::from(plan.step_bytes(step, checkpoint.total_size));
+    let plan = checkpoint.plan();
+    let moved = |step| u128::from(plan.step_bytes(step, checkpoint.total_size()));
     let bytes: u128 = plan.steps().into_iter().map(moved).sum();
     match (bytes * 1000).checked_div(time.as_millis()) {
         // A speed over less than a second says nothing.
@@ -406,7 +406,7 @@ fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
 
 /// How to find the drive, because the next thing its owner does is pull it.
 fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
-    let id = &ending.checkpoint.device_id;
+    let id = ending.checkpoint.device_id();
     let nature = id.nature();
     if id.kind != Kind::Disk || (!nature.can_be_pulled() && warning.is_empty()) {
         return Vec::new();
@@ -486,7 +486,7 @@ pub(super) fn limits_of(medium: Medium, id: &Identity) -> [String; 2] {
 }
 
 fn limits(ending: &Ending<'_>) -> Vec<String> {
-    let [text, rest] = limits_of(ending.medium, &ending.checkpoint.device_id);
+    let [text, rest] = limits_of(ending.medium, ending.checkpoint.device_id());
     let mut lines = field("Limits", &text);
     if !rest.is_empty() {
         lines.extend(field("", &rest));
@@ -497,8 +497,8 @@ fn limits(ending: &Ending<'_>) -> Vec<String> {
 fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let mut lines = bad(checkpoint);
-    let differ = checkpoint.mismatches.amount().least;
-    let rest = match checkpoint.plan.verify() {
+    let differ = checkpoint.mismatches().amount().least;
+    let rest = match checkpoint.plan().verify() {
         Verify::None => "everything else is written; not read back".into(),
         Verify::Full => format!("everything else is written and read back, {differ} differ"),
         Verify::Sample { .. } => format!(
@@ -506,15 +506,15 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
             read_back(checkpoint)
         ),
     };
-    if checkpoint.bad.amount().least < checkpoint.total_size {
+    if checkpoint.bad().amount().least < checkpoint.total_size() {
         lines.extend(field("Rest", &rest));
     }
     lines.extend(pull(ending, "; do not reuse or sell"));
-    let next = if checkpoint.bad.is_empty() {
+    let next = if checkpoint.bad().is_empty() {
         "wipe the whole drive that the old data is still on"
-    } else if is_file(ending.medium, &checkpoint.device_id) {
+    } else if is_file(ending.medium, checkpoint.device_id()) {
         "look at the disk and the file system under it; they refused these bytes"
-    } else if checkpoint.device_id.nature().is_volume() {
+    } else if checkpoint.device_id().nature().is_volume() {
         "find which drive below it fails; let that sanitize itself, or destroy it"
     } else {
         "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
@@ -533,16 +533,16 @@ fn bad(checkpoint: &Checkpoint) -> Vec<String> {
         (During::Read, "written, but cannot be read back"),
     ] {
         let ranges: Vec<Extent> = checkpoint
-            .bad
+            .bad()
             .ranges()
             .into_iter()
             .filter(|range| range.bad.during == during)
             .map(|range| range.extent)
             .collect();
         if !ranges.is_empty() {
-            let amount = checkpoint.bad.amount_during(during);
+            let amount = checkpoint.bad().amount_during(during);
             let number = count(sectors(checkpoint, amount.least), "sector", "sectors");
-            let block = size::grouped(u64::from(checkpoint.device_id.logical_block));
+            let block = size::grouped(u64::from(checkpoint.device_id().logical_block));
             let text = if amount.is_exact() {
                 format!("{number} of {block} bytes {what}")
             } else {
@@ -574,11 +574,11 @@ fn listed(label: &str, what: &str, ranges: &[Extent]) -> Vec<String> {
 fn differs(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let ranges: Vec<Extent> = checkpoint
-        .mismatches
+        .mismatches()
         .iter()
         .map(|range| range.extent)
         .collect();
-    let amount = checkpoint.mismatches.amount();
+    let amount = checkpoint.mismatches().amount();
     let bytes = if amount.is_exact() {
         format!("{} bytes", size::grouped(amount.least))
     } else {
@@ -586,7 +586,7 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
     };
     let what = format!("{bytes} are in sectors that are not what was written");
     let mut lines = listed("Differ", &what, &ranges);
-    let first = checkpoint.mismatches.iter().next();
+    let first = checkpoint.mismatches().iter().next();
     lines.extend(
         first
             .iter()
@@ -605,11 +605,11 @@ fn differs(ending: &Ending<'_>) -> Vec<String> {
 
 /// What it means that bytes differ.
 fn meaning(checkpoint: &Checkpoint) -> String {
-    match checkpoint.wrap.and_then(Wrap::capacity) {
+    match checkpoint.wrap().and_then(Wrap::capacity) {
         Some(capacity) => format!(
             "its addresses wrap: it has at most {} of memory and not {}; it is a counterfeit",
             size::decimal(capacity),
-            size::decimal(checkpoint.total_size)
+            size::decimal(checkpoint.total_size())
         ),
         None => format!(
             "something else wrote to the {0}, or the {0}, what it is attached by or this machine's \
@@ -665,18 +665,18 @@ fn unfinished(ending: &Ending<'_>) -> Vec<String> {
 /// What an unfinished target holds.
 fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
     let noun = noun(checkpoint);
-    let mut lines = match (checkpoint.phase, checkpoint.pass) {
+    let mut lines = match (checkpoint.phase(), checkpoint.pass()) {
         (Phase::Write, 1) => vec![format!(
             "The {noun} is NOT wiped: the rest still holds its old data."
         )],
         (Phase::Write, pass) => vec![format!(
             "The wipe is NOT finished: pass {pass} of {} is not complete.",
-            checkpoint.plan.passes().len()
+            checkpoint.plan().passes().len()
         )],
         (Phase::Verify, _) => vec![
             "The wipe is NOT finished: the pass is written, but not yet read back in full.".into(),
         ],
-        (Phase::Complete, _) if checkpoint.read_again => {
+        (Phase::Complete, _) if checkpoint.read_again() => {
             vec![
                 "Every step has ended, but it may be changed since; a resume reads it back.".into(),
             ]
@@ -687,8 +687,8 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
             ]
         }
     };
-    if !checkpoint.bad.is_empty() {
-        let amount = checkpoint.bad.amount();
+    if !checkpoint.bad().is_empty() {
+        let amount = checkpoint.bad().amount();
         let number = count(sectors(checkpoint, amount.least), "sector", "sectors");
         let text = if amount.is_exact() {
             number
@@ -697,8 +697,8 @@ fn state_of(checkpoint: &Checkpoint) -> Vec<String> {
         };
         lines.push(format!("So far {text} could not be written or read."));
     }
-    if !checkpoint.mismatches.is_empty() {
-        let bytes = amount_text(checkpoint.mismatches.amount());
+    if !checkpoint.mismatches().is_empty() {
+        let bytes = amount_text(checkpoint.mismatches().amount());
         lines.push(format!("So far {bytes} read back different."));
     }
     lines
@@ -737,8 +737,8 @@ pub(super) mod tests {
         let begun = "2026-01-14T02:10:00+01:00";
         let identity = disk().identity;
         let mut checkpoint = Checkpoint::begin(identity, plan, 1 << 20, "7f3a".into(), begun);
-        checkpoint.device = "/dev/sdb".into();
-        checkpoint.runs = vec![
+        *checkpoint.device_mut() = "/dev/sdb".into();
+        *checkpoint.runs_mut() = vec![
             Run {
                 start: "2026-01-14T02:00:00+01:00".into(),
                 end: Some("2026-01-14T12:00:00+01:00".into()),
@@ -786,7 +786,7 @@ pub(super) mod tests {
             errno: 5,
         };
         checkpoint
-            .bad
+            .bad_mut()
             .add(Extent::new(start, length).unwrap(), what);
     }
 
@@ -813,7 +813,10 @@ pub(super) mod tests {
     #[test]
     fn a_wipe_that_was_not_read_back_says_none() {
         let mut checkpoint = checkpoint();
-        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::None, 0, 7);
+        *checkpoint.plan_mut() = checkpoint
+            .plan()
+            .clone()
+            .with_read_back(ReadBack::None, 0, 7);
         let ending = ending(&Outcome::Wiped, &checkpoint);
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back none"));
         assert!(details(&ending)[0].ends_with("not read back"));
@@ -822,9 +825,9 @@ pub(super) mod tests {
     #[test]
     fn an_image_is_never_called_clear() {
         let mut checkpoint = checkpoint();
-        checkpoint.device_id.kind = Kind::Image;
-        checkpoint.device_id.serial = None;
-        checkpoint.page_cache = true;
+        checkpoint.device_id_mut().kind = Kind::Image;
+        checkpoint.device_id_mut().serial = None;
+        *checkpoint.page_cache_mut() = true;
         let mut ending = ending(&Outcome::Wiped, &checkpoint);
         ending.medium = Medium::File;
         ending.path = Path::new("/tmp/my disk.img");
@@ -843,7 +846,7 @@ pub(super) mod tests {
             details(&ending).join(" ")
         };
         assert!(!said(&checkpoint).contains("cache"));
-        checkpoint.page_cache = true;
+        *checkpoint.page_cache_mut() = true;
         assert!(said(&checkpoint).contains("page cache"));
     }
 
@@ -902,7 +905,7 @@ pub(super) mod tests {
             phase: Phase::Verify,
         };
         checkpoint.set_position(step, SIZE - 1);
-        checkpoint.mismatches.insert(difference(512, 1024));
+        checkpoint.mismatches_mut().insert(difference(512, 1024));
         let outcome = Outcome::Failed("read at byte 5: I/O error".into());
         let ending = ending(&outcome, &checkpoint);
         assert_eq!(
@@ -954,7 +957,7 @@ pub(super) mod tests {
     #[test]
     fn bytes_that_differ_are_counted_and_shown() {
         let mut checkpoint = checkpoint();
-        checkpoint.mismatches.insert(difference(4096, 5120));
+        checkpoint.mismatches_mut().insert(difference(4096, 5120));
         let ending = ending(&Outcome::Differs, &checkpoint);
         assert!(line(&ending).ends_with("bytes, 0 bad, read-back full, 1024 differ"));
         let all = details(&ending).join("\n");
@@ -968,10 +971,10 @@ pub(super) mod tests {
     #[test]
     fn a_drive_whose_addresses_wrap_is_called_a_counterfeit() {
         let mut checkpoint = checkpoint();
-        checkpoint.mismatches.insert(difference(4096, 5120));
+        checkpoint.mismatches_mut().insert(difference(4096, 5120));
         let told = |wrap| {
             let mut checkpoint = checkpoint.clone();
-            checkpoint.wrap = wrap;
+            *checkpoint.wrap_mut() = wrap;
             let lines = details(&ending(&Outcome::Differs, &checkpoint));
             assert!(fits(&lines), "{lines:?}");
             let words: Vec<&str> = lines.iter().flat_map(|l| l.split_whitespace()).collect();
@@ -990,7 +993,7 @@ pub(super) mod tests {
     #[test]
     fn a_killed_run_makes_the_time_a_minimum_without_a_speed() {
         let mut checkpoint = checkpoint();
-        checkpoint.runs[0].end = None;
+        checkpoint.runs_mut()[0].end = None;
         let text = &details(&ending(&Outcome::Wiped, &checkpoint))[1];
         assert!(
             text.starts_with("  Time     at least 36 h 31 min; 2 runs"),
@@ -1010,7 +1013,7 @@ pub(super) mod tests {
     #[test]
     fn names_from_outside_reach_no_terminal_raw() {
         let mut checkpoint = checkpoint();
-        checkpoint.device_id.serial = Some("A\x1b[2J B".into());
+        checkpoint.device_id_mut().serial = Some("A\x1b[2J B".into());
         let mut ending = ending(&Outcome::Wiped, &checkpoint);
         ending.slot = Some("\x1b]0;x\x07");
         ending.file = Some(Path::new("/x/\x1by.json"));
@@ -1035,9 +1038,12 @@ pub(super) mod tests {
     #[test]
     fn the_speed_of_a_sampled_wipe_counts_what_was_moved() {
         let mut checkpoint = checkpoint();
-        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::Sample, 0, 7);
+        *checkpoint.plan_mut() = checkpoint
+            .plan()
+            .clone()
+            .with_read_back(ReadBack::Sample, 0, 7);
         let hour = Duration::from_secs(3600);
-        let moved = SIZE + checkpoint.plan.verify().bytes(SIZE);
+        let moved = SIZE + checkpoint.plan().verify().bytes(SIZE);
         let text = format!(
             " at {}/s, written and read back",
             size::decimal(moved / 3600)
@@ -1083,12 +1089,12 @@ pub(super) mod tests {
             (Kind::Disk, Transport::Other),
             (Kind::Disk, Transport::Virtio),
         ] {
-            checkpoint.device_id.kind = kind;
-            checkpoint.device_id.transport = transport;
+            checkpoint.device_id_mut().kind = kind;
+            checkpoint.device_id_mut().transport = transport;
             let method = method(&checkpoint, Outcome::Wiped, &drive);
             assert_eq!(method, "Overwritten", "{kind:?} {transport:?}");
         }
-        checkpoint.device_id.kind = Kind::Image;
+        checkpoint.device_id_mut().kind = Kind::Image;
         drive.medium = Medium::File;
         assert_eq!(method(&checkpoint, Outcome::Wiped, &drive), "Overwritten");
         let failed = method(&checkpoint, Outcome::NotClear, &drive);
@@ -1099,7 +1105,9 @@ pub(super) mod tests {
     fn bytes_that_were_compared_are_those_that_could_be_read() {
         let mut checkpoint = checkpoint();
         bad(&mut checkpoint, 4096, 8192, During::Read);
-        checkpoint.mismatches.insert(difference(40_960, 45_056));
+        checkpoint
+            .mismatches_mut()
+            .insert(difference(40_960, 45_056));
         let of = |checkpoint: &Checkpoint| {
             let device = disk();
             let record = Record::new(checkpoint, &Outcome::Differs, &device, Computer::default());
@@ -1108,12 +1116,18 @@ pub(super) mod tests {
         let (found, bad_bytes) = of(&checkpoint);
         assert_eq!((found.method.as_str(), found.bytes), ("full", SIZE - 8192));
         assert_eq!((found.bytes_different, bad_bytes), (4096, 8192));
-        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::Sample, 0, 7);
+        *checkpoint.plan_mut() = checkpoint
+            .plan()
+            .clone()
+            .with_read_back(ReadBack::Sample, 0, 7);
         let (found, _) = of(&checkpoint);
-        let all = checkpoint.plan.verify().bytes(SIZE);
+        let all = checkpoint.plan().verify().bytes(SIZE);
         assert_eq!(found.method, "sample");
         assert!(found.bytes <= all && found.bytes >= all - 8192);
-        checkpoint.plan = checkpoint.plan.with_read_back(ReadBack::None, 0, 7);
+        *checkpoint.plan_mut() = checkpoint
+            .plan()
+            .clone()
+            .with_read_back(ReadBack::None, 0, 7);
         assert_eq!(of(&checkpoint).0.bytes, 0);
     }
 }

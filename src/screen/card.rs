@@ -389,10 +389,10 @@ pub fn resume_card(
     parts.push(&size);
     let mut lines = field("Drive", &format!("{}{}", parts.join(", "), slot(device)));
     let path = device.path.to_string_lossy();
-    if checkpoint.device == path {
+    if checkpoint.device() == path {
         lines.extend(field("", &path));
     } else {
-        let was = &checkpoint.device;
+        let was = checkpoint.device();
         lines.extend(field("", &format!("was {was}, now {path}")));
     }
     let samples = match proof.samples {
@@ -417,7 +417,7 @@ fn rest_of_plan(
     times: Option<PassTimes>,
     now: &ZonedDateTime,
 ) -> Vec<String> {
-    let plan = &checkpoint.plan;
+    let plan = checkpoint.plan();
     let passes = plan.passes().len() as u64;
     let read_back = match plan.verify() {
         Verify::Full => "full read-back",
@@ -425,7 +425,7 @@ fn rest_of_plan(
         Verify::None => "no read-back",
     };
     let begun = checkpoint
-        .started_at
+        .started_at()
         .parse::<Timestamp>()
         .map_or(String::new(), |at| {
             format!(
@@ -442,19 +442,19 @@ fn rest_of_plan(
         .map_or(String::new(), |end| {
             format!("; done about {}", clock(now, &end))
         });
-    let text = if checkpoint.phase == Phase::Complete {
+    let text = if checkpoint.phase() == Phase::Complete {
         // A resume may have switched the rest of it off.
         let read_back = match plan.verify() {
             Verify::None => "",
             Verify::Full | Verify::Sample { .. } => " and read back as asked",
         };
-        if checkpoint.bad.is_empty() && checkpoint.mismatches.is_empty() {
+        if checkpoint.bad().is_empty() && checkpoint.mismatches().is_empty() {
             format!("everything is written{read_back}; only the report is left")
         } else {
             "every step has come to its end; only the report is left".into()
         }
     } else {
-        let phase = checkpoint.phase.name();
+        let phase = checkpoint.phase().name();
         format!("{phase} continues at {position}{end}")
     };
     lines.extend(field("", &text));
@@ -463,13 +463,13 @@ fn rest_of_plan(
 
 /// Time for what is left of the plan.
 fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
-    let left = checkpoint.total_size - checkpoint.position().min(checkpoint.total_size);
-    let points = u32::from(size::basis_points(left, checkpoint.total_size));
-    let (plan, size) = (&checkpoint.plan, checkpoint.total_size);
+    let left = checkpoint.total_size() - checkpoint.position().min(checkpoint.total_size());
+    let points = u32::from(size::basis_points(left, checkpoint.total_size()));
+    let (plan, size) = (checkpoint.plan(), checkpoint.total_size());
     let current = time_of(plan, checkpoint.step(), times, size) / 10_000;
     let current = current.checked_mul(points).unwrap_or(Duration::MAX);
     checkpoint
-        .plan
+        .plan()
         .steps()
         .iter()
         .skip_while(|step| **step != checkpoint.step())
@@ -633,7 +633,7 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         let (identity, begun) = (disk().identity, "2026-01-14T01:10:00Z");
         let mut checkpoint = Checkpoint::begin(identity, plan(1), 1 << 20, "7f3a".into(), begun);
-        checkpoint.device = "/dev/sdb".into();
+        *checkpoint.device_mut() = "/dev/sdb".into();
         let step = checkpoint.step();
         checkpoint.set_position(step, 7_740_089_413_632);
         checkpoint
@@ -663,7 +663,7 @@ mod tests {
         let all = resume_card(&done, &device, &proof, Some(TIMES), &now()).join(" ");
         assert!(all.contains("only the report is left"), "{all}");
         assert!(all.contains("read back as asked"), "{all}");
-        done.plan = done.plan.with_read_back(ReadBack::None, 0, 0);
+        *done.plan_mut() = done.plan().clone().with_read_back(ReadBack::None, 0, 0);
         let all = resume_card(&done, &device, &proof, Some(TIMES), &now()).join(" ");
         assert!(!all.contains("read back as asked"), "{all}");
         assert!(

@@ -411,13 +411,13 @@ impl Unfinished {
 
     fn lines(&self, now: Timestamp) -> [String; 2] {
         let checkpoint = &self.checkpoint;
-        let id = &checkpoint.device_id;
+        let id = checkpoint.device_id();
         let word = |text: &Option<String>| {
             text.as_deref()
                 .map(|text| clean(text.trim()))
                 .filter(|text| !text.is_empty())
         };
-        let last = checkpoint.device.rsplit('/').next().unwrap_or_default();
+        let last = checkpoint.device().rsplit('/').next().unwrap_or_default();
         let name = word(&id.serial).unwrap_or_else(|| clean(last));
         let what = match (word(&id.model), id.kind) {
             (Some(model), Kind::Partition) => format!("partition of {model} "),
@@ -437,7 +437,7 @@ impl Unfinished {
         };
         let slot = self.slot.as_ref();
         let slot = slot.map_or(String::new(), |slot| format!(", slot {}", clean(slot)));
-        let size = size::decimal(checkpoint.total_size);
+        let size = size::decimal(checkpoint.total_size());
         let indent = " ".repeat(INDENT);
         [
             format!("  {name:<8}  {what}{size}, {place}{slot}"),
@@ -448,17 +448,17 @@ impl Unfinished {
     /// How far it is, and how it goes on or ended.
     fn state_text(&self, now: Timestamp) -> String {
         let checkpoint = &self.checkpoint;
-        let progress = if checkpoint.phase == Phase::Complete && checkpoint.read_again {
+        let progress = if checkpoint.phase() == Phase::Complete && checkpoint.read_again() {
             "written; all of it is to be read back".into()
-        } else if checkpoint.phase == Phase::Complete {
+        } else if checkpoint.phase() == Phase::Complete {
             "only the report is left".into()
         } else {
-            let passes = checkpoint.plan.passes().len();
+            let passes = checkpoint.plan().passes().len();
             let pass = match passes {
                 1 => String::new(),
-                _ => format!("pass {} of {passes}: ", checkpoint.pass),
+                _ => format!("pass {} of {passes}: ", checkpoint.pass()),
             };
-            let phase = checkpoint.phase.name();
+            let phase = checkpoint.phase().name();
             format!("{pass}{phase} {}", checkpoint.progress_text())
         };
         format!("{progress}, {}", clean(&self.stopped(now)))
@@ -466,14 +466,14 @@ impl Unfinished {
 
     /// Bytes a second, by what the last checkpoint of a running wipe says.
     fn speed(&self) -> Option<u64> {
-        let sample = self.checkpoint.samples.last();
+        let sample = self.checkpoint.samples().last();
         sample.filter(|_| self.running).map(|sample| sample.speed)
     }
 
     /// How long a running wipe still takes, by the same.
     fn left(&self) -> Option<Duration> {
-        let work: Duration = self.checkpoint.runs.iter().filter_map(Run::work).sum();
-        let done = self.checkpoint.plan_percent / 100.0;
+        let work: Duration = self.checkpoint.runs().iter().filter_map(Run::work).sum();
+        let done = self.checkpoint.plan_percent() / 100.0;
         let known = self.running && done > 0.0 && work > Duration::ZERO;
         known.then(|| {
             let left = work.as_secs_f64() * (1.0 - done) / done;
@@ -503,7 +503,7 @@ impl Unfinished {
             text.parse()
                 .map_or("at an unknown time".into(), |at| ago(now, at))
         };
-        let last = self.checkpoint.runs.last();
+        let last = self.checkpoint.runs().last();
         let Some(Run {
             end: Some(end),
             ended_by: Some(by),
@@ -515,7 +515,7 @@ impl Unfinished {
             } else {
                 "killed or crashed".into()
             };
-            return format!("{how}, saved {}", when(&self.checkpoint.timestamp));
+            return format!("{how}, saved {}", when(self.checkpoint.timestamp()));
         };
         let by = match by.as_str() {
             "SIGINT" => "Ctrl+C",
@@ -624,7 +624,7 @@ fn ascii(json: &str) -> String {
 impl Unfinished {
     fn json(&self, now: Timestamp) -> UnfinishedJson<'_> {
         let checkpoint = &self.checkpoint;
-        let last = checkpoint.runs.last();
+        let last = checkpoint.runs().last();
         let devices = match &self.place {
             Place::Here(path) => vec![path_to_text(path)],
             Place::AnyOf(paths) => paths.iter().map(|path| path_to_text(path)).collect(),
@@ -632,20 +632,20 @@ impl Unfinished {
         };
         UnfinishedJson {
             file: path_to_text(&self.file),
-            last_device: &checkpoint.device,
+            last_device: checkpoint.device(),
             attached: matches!(self.place, Place::Here(_)),
             devices,
-            serial: checkpoint.device_id.serial.as_deref(),
-            model: checkpoint.device_id.model.as_deref(),
+            serial: checkpoint.device_id().serial.as_deref(),
+            model: checkpoint.device_id().model.as_deref(),
             slot: self.slot.as_deref(),
-            size: checkpoint.total_size,
-            pass: checkpoint.pass,
-            passes: checkpoint.plan.passes().len(),
-            phase: checkpoint.phase,
+            size: checkpoint.total_size(),
+            pass: checkpoint.pass(),
+            passes: checkpoint.plan().passes().len(),
+            phase: checkpoint.phase(),
             done: checkpoint.position(),
-            plan_percent: checkpoint.plan_percent,
-            started_at: &checkpoint.started_at,
-            saved_at: &checkpoint.timestamp,
+            plan_percent: checkpoint.plan_percent(),
+            started_at: checkpoint.started_at(),
+            saved_at: checkpoint.timestamp(),
             ended_at: last.and_then(|run| run.end.as_deref()),
             ended_by: last.and_then(|run| run.ended_by.as_deref()),
             running: self.running,

@@ -228,7 +228,7 @@ pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize
 
 fn unfinished_question(device: &Device, checkpoint: &Checkpoint) -> [String; 2] {
     let path = clean(&device.path.to_string_lossy());
-    let phase = checkpoint.phase.name();
+    let phase = checkpoint.phase().name();
     let position = checkpoint.progress_text();
     [
         format!("{path} has an unfinished wipe: {phase} {position}."),

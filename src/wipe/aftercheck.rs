@@ -51,10 +51,10 @@ impl After<'_> {
             return None;
         }
         if !ended.state.mismatches.is_empty() {
-            saver.change(|checkpoint| checkpoint.read_again = false);
+            saver.change(|checkpoint| checkpoint.set_read_again(false));
             return None;
         }
-        let plan = saver.checkpoint().plan.clone();
+        let plan = saver.checkpoint().plan().clone();
         let why = self
             .opened
             .writer
@@ -64,11 +64,11 @@ impl After<'_> {
             .and_then(|()| self.path(saver));
         match why {
             Ok(()) => {
-                saver.change(|checkpoint| checkpoint.read_again = false);
+                saver.change(|checkpoint| checkpoint.set_read_again(false));
                 None
             }
             Err(why) => {
-                saver.change(|checkpoint| checkpoint.read_again = true);
+                saver.change(|checkpoint| checkpoint.set_read_again(true));
                 Some(format!("written in full, but {why}"))
             }
         }
@@ -85,7 +85,7 @@ impl After<'_> {
             }
             if first.is_none() {
                 // A crash while this waits must not end as if nothing had been.
-                saver.change(|checkpoint| checkpoint.read_again = true);
+                saver.change(|checkpoint| checkpoint.set_read_again(true));
                 let _ = saver.save(&ended.state);
             }
             if waited >= MOMENT && !told {
@@ -99,7 +99,7 @@ impl After<'_> {
         }
         if let Some(how) = first {
             saver.change(|checkpoint| {
-                checkpoint.findings.note(Finding::UsedSince { how });
+                checkpoint.note(Finding::UsedSince { how });
             });
         }
         Ok(())
@@ -152,7 +152,7 @@ impl After<'_> {
                 saver.change(|checkpoint| {
                     let path = identity::path_to_text(&device.path);
                     let now = now.as_deref().map(identity::path_to_text);
-                    checkpoint.findings.note(Finding::PathGone { path, now });
+                    checkpoint.note(Finding::PathGone { path, now });
                 });
                 Ok(())
             }

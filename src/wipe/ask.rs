@@ -145,7 +145,7 @@ impl Consent<'_> {
             let file = identity.backing.as_ref().filter(|file| file.inode != 0)?;
             Some(file.path.clone())
         };
-        let (now, then) = (file(identity), file(&continued.checkpoint.device_id));
+        let (now, then) = (file(identity), file(continued.checkpoint.device_id()));
         let named = !self.request.targets.is_empty();
         if now.is_some() && (cryptographic || (matches && named && now == then && self.request.yes))
         {
@@ -181,7 +181,7 @@ impl Consent<'_> {
     fn show(&self, device: &Device, job: &Job, times: Option<PassTimes>) {
         let now = ZonedDateTime::now();
         let mut lines = if let Some(continued) = &job.continued {
-            let recorded = &continued.checkpoint.device_id;
+            let recorded = continued.checkpoint.device_id();
             let samples = match continued.proof {
                 Proof::Matches { samples, .. } => samples,
                 Proof::Differs(_) | Proof::TooLittle => 0,
@@ -191,9 +191,8 @@ impl Consent<'_> {
                 identifiers,
                 samples,
             };
-            let mut checkpoint = continued.checkpoint.clone();
-            checkpoint.plan = job.plan.clone();
-            checkpoint.set_position(job.state.step, job.state.position);
+            let checkpoint = continued.checkpoint.clone();
+            let checkpoint = checkpoint.entering(&job.plan, &job.state);
             let mut lines = card::resume_card(&checkpoint, device, &proof, times, &now);
             lines.extend(
                 moved(continued, device)
@@ -271,7 +270,7 @@ impl Consent<'_> {
 /// What changed about how the drive is attached since the wipe began.
 fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
     let (then, now) = (
-        continued.checkpoint.device_id.transport,
+        continued.checkpoint.device_id().transport,
         device.identity.transport,
     );
     (then != now).then(|| {

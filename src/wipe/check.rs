@@ -21,14 +21,14 @@ impl Check {
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> Self {
         Self {
-            plan: checkpoint.plan.last_read_back(),
+            plan: checkpoint.plan().last_read_back(),
             state: State {
                 step: Step {
                     pass: 0,
                     phase: Phase::Verify,
                 },
                 // What could not be read then may be read now.
-                bad: Arc::new(checkpoint.bad.unwritten()),
+                bad: Arc::new(checkpoint.bad().unwritten()),
                 ..State::start()
             },
         }

@@ -13,9 +13,7 @@ use crate::engine::{Proof, State};
 use crate::outcome::Outcome;
 use crate::plan::{Content, Draw, Key, Phase, Plan, ReadBack, Scheme, Verify, Wish};
 use crate::probe::Host;
-use crate::progress::{
-    self, Checkpoint, ContentBefore, MOST_CONTENTS, StateDir, lineage, state_of,
-};
+use crate::progress::{self, Beginning, Checkpoint, ContentBefore, StateDir, lineage};
 use crate::screen::{self, question};
 use crate::strategy;
 use crate::text::{clean, shown};
@@ -168,7 +166,7 @@ fn wiped_already(
 ) -> Result<Decision, Outcome> {
     let Finished { sure, proof, .. } = finished;
     let record = &finished.record;
-    let when = record.checkpoint.timestamp.clone();
+    let when = record.checkpoint.timestamp().to_string();
     match proof {
         Proof::Matches { .. } => match missed(&request.wish, &record.checkpoint) {
             None => Ok(Decision::Done(Box::new(finished))),
@@ -196,17 +194,17 @@ fn wiped_already(
 /// did.
 fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
     if let Some(asked) = wish.scheme
-        && done.scheme.as_deref() != Some(asked.name)
+        && done.scheme().as_deref() != Some(asked.name)
     {
-        let scheme = done.scheme.as_deref().unwrap_or("without a scheme");
+        let scheme = done.scheme().as_deref().unwrap_or("without a scheme");
         return Some(("--scheme", scheme.to_string()));
     }
-    match wish.reconcile(&done.plan, 0, 0) {
+    match wish.reconcile(done.plan(), 0, 0) {
         Err(contradiction) => Some((contradiction.option, contradiction.begun)),
-        Ok(wanted) if done.plan.shows_no_less_than(&wanted) => None,
+        Ok(wanted) if done.plan().shows_no_less_than(&wanted) => None,
         Ok(_) => Some((
             "--verify",
-            format!("read-back {}", done.plan.verify().name()),
+            format!("read-back {}", done.plan().verify().name()),
         )),
     }
 }
@@ -275,8 +273,8 @@ fn the_one_that_fits(known: &mut Known, subject: &str) -> Result<Unfinished, Out
     wipes.sort_by_key(|begun| begun.checkpoint.progress());
     let mut furthest: Vec<Unfinished> = Vec::new();
     while let Some(begun) = wipes.pop() {
-        let id = &begun.checkpoint.run_id;
-        if furthest.iter().any(|one| one.checkpoint.run_id == *id) {
+        let id = begun.checkpoint.run_id();
+        if furthest.iter().any(|one| one.checkpoint.run_id() == id) {
             known.gone.push(begun);
         } else {
             furthest.push(begun);
@@ -447,22 +445,22 @@ fn ask_about(
 fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Result<Job, Outcome> {
     let checkpoint = &continued.checkpoint;
     if let Some(asked) = request.wish.scheme
-        && checkpoint.scheme.as_deref() != Some(asked.name)
+        && checkpoint.scheme().as_deref() != Some(asked.name)
     {
-        let begun = checkpoint.scheme.as_deref().unwrap_or("without a scheme");
+        let begun = checkpoint.scheme().as_deref().unwrap_or("without a scheme");
         return Err(Outcome::Usage(format!(
             "--scheme: contradicts the wipe that is continued ({begun}); leave it out, or \
              --restart"
         )));
     }
-    let own = checkpoint.scheme.as_deref().and_then(Scheme::named);
+    let own = checkpoint.scheme().as_deref().and_then(Scheme::named);
     if let (Some(scheme), Some(how)) = (own, request.wish.verify) {
         scheme.allows(how).map_err(Outcome::Usage)?;
     }
     let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request
         .wish
-        .reconcile(&checkpoint.plan, checkpoint.step().pass, seed)
+        .reconcile(checkpoint.plan(), checkpoint.step().pass, seed)
         .map_err(|contradiction| {
             Outcome::Usage(format!(
                 "{}: contradicts the wipe that is continued ({}); leave it out, or --restart",
@@ -472,22 +470,22 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
     // What looks the same may be another drive, on which something else stands
     // between the samples.
     let may_be_its_double = continued.has_double && !continued.proof.is_cryptographic();
-    let plan = if checkpoint.read_again || may_be_its_double {
+    let plan = if checkpoint.read_again() || may_be_its_double {
         // Whatever was asked: something could write to it since.
         plan.with_read_back(ReadBack::Full, usize::MAX, seed)
     } else {
         plan
     };
-    let mut state = state_of(checkpoint, &plan);
+    let mut state = checkpoint.state(&plan);
     let is_last = state.step.pass + 1 == plan.passes().len();
     if may_be_its_double && state.step.phase != Phase::Write && is_last {
         (state.step.phase, state.position) = (Phase::Verify, 0);
     }
     Ok(Job {
-        scheme: checkpoint.scheme.clone(),
+        scheme: checkpoint.scheme().clone(),
         state,
         plan,
-        chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size),
+        chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size()),
         supersedes: files_of(known),
         superseded: superseded(checkpoint, known),
         forgets: Vec::new(),
@@ -500,8 +498,8 @@ fn forgotten(begun: &Unfinished) -> String {
     let checkpoint = &begun.checkpoint;
     format!(
         "the unfinished wipe of {} ({} {}), {}",
-        checkpoint.started_at,
-        checkpoint.phase.name(),
+        checkpoint.started_at(),
+        checkpoint.phase().name(),
         checkpoint.progress_text(),
         shown(&begun.file)
     )
@@ -509,9 +507,9 @@ fn forgotten(begun: &Unfinished) -> String {
 
 /// What a continued wipe superseded, and the other unfinished ones that it does.
 fn superseded(continued: &Checkpoint, known: &Known) -> Vec<String> {
-    let mut ids = continued.supersedes.clone();
+    let mut ids = continued.supersedes().to_vec();
     for id in lineage::to_supersede(known.replaced().map(|other| &other.checkpoint)) {
-        if id != continued.run_id && !ids.contains(&id) {
+        if id != continued.run_id() && !ids.contains(&id) {
             ids.push(id);
         }
     }
@@ -553,45 +551,36 @@ impl Job {
     /// A refusal when the kernel gives no random bytes.
     pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Outcome> {
         let device = opened.device();
-        let mut checkpoint = if let Some(continued) = &self.continued {
+        let checkpoint = if let Some(continued) = &self.continued {
             continued.checkpoint.clone()
         } else {
             let run_id = format!("{:032x}", u128::from_le_bytes(random_bytes()?));
             let (identity, plan) = (device.identity.clone(), self.plan.clone());
-            let mut fresh = Checkpoint::begin(identity, plan, self.chunk, run_id, now);
-            let known = device.contents.iter().filter_map(|content| {
+            let fresh = Checkpoint::begin(identity, plan, self.chunk, run_id, now);
+            fresh.over(device.contents.iter().filter_map(|content| {
                 Some(ContentBefore {
                     name: clean(&content.name),
                     size: content.size,
                     format: content.what?.into(),
                     label: content.label.as_deref().map(clean),
                 })
-            });
-            fresh.contents_before = known.take(MOST_CONTENTS).collect();
-            fresh
+            }))
         };
-        checkpoint.supersedes.clone_from(&self.superseded);
-        // An image that was moved is looked for where it is now.
-        checkpoint
-            .device_id
-            .backing
-            .clone_from(&device.identity.backing);
-        checkpoint
-            .device_id
-            .nature
-            .clone_from(&device.identity.nature);
+        let mut checkpoint = checkpoint.resumed(Beginning {
+            device: identity::path_to_text(&device.path),
+            identity: &device.identity,
+            plan: &self.plan,
+            scheme: self.scheme.as_ref(),
+            chunk_size: self.chunk,
+            supersedes: &self.superseded,
+            page_cache: !opened.writer.is_direct(),
+            state: &self.state,
+        });
         if let Fact::Known(found) = &device.usage.leftovers {
             for finding in found {
-                checkpoint.findings.note(finding.clone());
+                checkpoint.note(finding.clone());
             }
         }
-        checkpoint.device = identity::path_to_text(&device.path);
-        checkpoint.chunk_size = self.chunk;
-        checkpoint.tool_version = env!("CARGO_PKG_VERSION").into();
-        checkpoint.page_cache |= !opened.writer.is_direct();
-        checkpoint.plan = self.plan.clone();
-        checkpoint.scheme.clone_from(&self.scheme);
-        checkpoint.set_position(self.state.step, self.state.position);
         Ok(checkpoint)
     }
 
@@ -601,7 +590,7 @@ impl Job {
         let own = |continued: &Unfinished| Some(continued.file.file_name()?.to_str()?.to_string());
         self.continued.as_ref().and_then(own).unwrap_or_else(|| {
             let serial = device.identity.serial.as_deref();
-            progress::file_name(&device.name, serial, &checkpoint.run_id)
+            progress::file_name(&device.name, serial, checkpoint.run_id())
         })
     }
 }

@@ -50,7 +50,7 @@ pub fn wanted(
         let place = place.map_err(|why| Outcome::Usage(format!("{} {why}", shown(path))))?;
         new.path = Some(place.to_text());
     }
-    let before = continued.map(|checkpoint| checkpoint.report.clone());
+    let before = continued.map(|checkpoint| checkpoint.report().clone());
     let before = before.unwrap_or_default();
     let wanted = before.or_new(&new);
     let Some(text) = &wanted.path else {
@@ -64,7 +64,7 @@ pub fn wanted(
     let place = Place::from_text(text)
         .ok_or_else(|| refused("the checkpoint's is not understood; name another".into()))?;
     // What an earlier run of this wipe left may be replaced.
-    let run_id = continued.map(|checkpoint| checkpoint.run_id.as_str());
+    let run_id = continued.map(Checkpoint::run_id);
     place.check(run_id).map_err(refused)?;
     if lies_on(host, device, place.folder()) != Fact::Known(false) {
         let folder = shown(place.folder());
@@ -149,16 +149,14 @@ impl<'a> Delivery<'a> {
     /// Never in practice: the record cannot be told as JSON.
     pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
         let not_yet = || Err(String::new());
-        let report = record.checkpoint.report.path.as_ref();
+        let report = record.checkpoint.report().path.as_ref();
         let before = read_record(&saver.report_path()).ok();
         let before = before.filter(|(_, before)| is_same_end(before, record));
         let kept = before.is_some();
         let (json, record) = if let Some((json, mut before)) = before {
             // Where this run wants its report.
-            before
-                .checkpoint
-                .report
-                .clone_from(&record.checkpoint.report);
+            let wanted = record.checkpoint.report().clone();
+            before.checkpoint = before.checkpoint.reporting(wanted);
             (json, Cow::Owned(before))
         } else {
             let json = report::record_json(record).map_err(io::Error::other)?;
@@ -300,11 +298,12 @@ fn is_same_end(before: &Record, now: &Record) -> bool {
     // A file that has no room for all ranges joins more of them.
     let alike = |a: Amount, b: Amount| a.least == b.least && !(a.is_exact() && b.is_exact());
     let (a, b) = (&before.checkpoint, &now.checkpoint);
-    a.run_id == b.run_id
+    a.run_id() == b.run_id()
         && before.outcome == now.outcome
-        && a.phase == b.phase
-        && (a.bad == b.bad || alike(a.bad.amount(), b.bad.amount()))
-        && (a.mismatches == b.mismatches || alike(a.mismatches.amount(), b.mismatches.amount()))
+        && a.phase() == b.phase()
+        && (a.bad() == b.bad() || alike(a.bad().amount(), b.bad().amount()))
+        && (a.mismatches() == b.mismatches()
+            || alike(a.mismatches().amount(), b.mismatches().amount()))
 }
 
 /// A report that was not written.
@@ -324,7 +323,7 @@ fn write_report(
 ) -> Result<Vec<PathBuf>, NotWritten> {
     let failed = |for_good| move |why| NotWritten { why, for_good };
     let checkpoint = &record.checkpoint;
-    let Some(text) = &checkpoint.report.path else {
+    let Some(text) = &checkpoint.report().path else {
         return Ok(Vec::new());
     };
     let place = Place::from_text(text);
@@ -335,9 +334,9 @@ fn write_report(
     };
     let name = progress::report_name(
         &device.name,
-        checkpoint.device_id.serial.as_deref(),
-        &checkpoint.started_at,
-        &checkpoint.run_id,
+        checkpoint.device_id().serial.as_deref(),
+        checkpoint.started_at(),
+        checkpoint.run_id(),
     );
     let files = Files {
         name: &name,
@@ -348,7 +347,7 @@ fn write_report(
     };
     // It was free when the wipe began, days ago maybe: another one may have left
     // its report there since.
-    let run_id = Some(checkpoint.run_id.as_str());
+    let run_id = Some(checkpoint.run_id());
     place.is_free(run_id).map_err(failed(true))?;
     place.check(run_id).map_err(failed(false))?;
     let written = place.deliver(&files);
@@ -385,7 +384,11 @@ pub fn again(
         return Ok(Vec::new());
     };
     let (json, mut known) = read_record(&record.path).map_err(|error| reason(&error))?;
-    known.checkpoint.report.path = Some(Place::new(path)?.to_text());
+    let wanted = Wanted {
+        path: Some(Place::new(path)?.to_text()),
+        ..known.checkpoint.report().clone()
+    };
+    known.checkpoint = known.checkpoint.reporting(wanted);
     let written = write_report(&known, &json, Some(&record.path), device);
     written.map_err(|not| not.why)
 }
@@ -449,8 +452,8 @@ mod tests {
             phase: Phase::Complete,
         };
         checkpoint.set_position(complete, 0);
-        checkpoint.timestamp = time.into();
-        checkpoint.report.path = Some(format!("{}/out/", folder.display()));
+        *checkpoint.timestamp_mut() = time.into();
+        checkpoint.report_mut().path = Some(format!("{}/out/", folder.display()));
         let dir = StateDir::new(folder.join("state"));
         let name = "a.json".to_string();
         let saver = Saver::new(dir, name, checkpoint.clone(), [], Box::new(Still));

@@ -9,7 +9,7 @@ use crate::engine::{End, Ended, Event, Observer as _, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Phase, Step};
 use crate::probe::Host;
-use crate::progress::{self, Checkpoint, Saver};
+use crate::progress::{Checkpoint, Saver};
 use crate::report::{self, Ending, Record, Saved};
 use crate::screen::{self, Display, card};
 use crate::signal::Stop;
@@ -59,7 +59,7 @@ impl Closing<'_> {
         }
         let outcome = match (spoiled, outcome_of(ended)) {
             (Some(why), _) => Outcome::Failed(why),
-            (None, Outcome::Wiped) if saver.checkpoint().findings.keep_old_data() => {
+            (None, Outcome::Wiped) if saver.checkpoint().findings().keep_old_data() => {
                 Outcome::NotClear
             }
             (None, other) => other,
@@ -152,7 +152,7 @@ impl Closing<'_> {
             } else {
                 String::new()
             };
-            let wanted = saver.checkpoint().report.path.as_deref();
+            let wanted = saver.checkpoint().report().path.as_deref();
             let wanted = wanted
                 .and_then(identity::path_from_text)
                 .unwrap_or_default();
@@ -170,7 +170,7 @@ impl Closing<'_> {
                 "no checkpoint can be read as {}: nothing can be resumed",
                 shown(&saver.pending_path())
             ),
-            Some(checkpoint) if checkpoint.phase == Phase::Complete => format!(
+            Some(checkpoint) if checkpoint.phase() == Phase::Complete => format!(
                 "the wipe is done, and its checkpoint is saved: `{command}` only writes what is \
                  missing"
             ),
@@ -224,13 +224,13 @@ impl Closing<'_> {
         }
         let outcome = match outcome_of(ended) {
             // However right it reads: its old data is still somewhere.
-            Outcome::Wiped if found.findings.keep_old_data() => Outcome::NotClear,
+            Outcome::Wiped if found.findings().keep_old_data() => Outcome::NotClear,
             Outcome::Wiped => Outcome::Checked,
             other => other,
         };
         display.clear();
         self.say_failed(&outcome, true);
-        progress::take_in(&mut found, &ended.state);
+        found.advance(&ended.state);
         self.tell(&outcome, &Shown::of(&found, file), display)
     }
 

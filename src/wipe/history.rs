@@ -9,7 +9,7 @@ use super::resume::{Known, prove, speaks_of, unproved, unreadable, unusable};
 use crate::drive::Comparison;
 use crate::engine::{self, Proof};
 use crate::outcome::Outcome;
-use crate::progress::{Checkpoint, Record, StateDir, lineage, state_of};
+use crate::progress::{Checkpoint, Record, StateDir, lineage};
 use crate::screen;
 use crate::text::{MIB, shown};
 
@@ -39,9 +39,9 @@ impl Finished {
     /// Reads all of a small drive, where samples have found nothing.
     fn look_closely(&mut self, opened: &Opened, subject: &str) -> Result<(), Outcome> {
         let checkpoint = &self.record.checkpoint;
-        if checkpoint.total_size <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
-            let state = state_of(checkpoint, &checkpoint.plan);
-            self.proof = engine::prove_all(&checkpoint.plan, &state, &opened.writer)
+        if checkpoint.total_size() <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
+            let state = checkpoint.state(checkpoint.plan());
+            self.proof = engine::prove_all(checkpoint.plan(), &state, &opened.writer)
                 .map_err(|error| unproved(subject, &error))?;
             self.read_whole = true;
         }
@@ -73,7 +73,7 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for record in records.usable {
-        let (now, then) = (&opened.device().identity, &record.checkpoint.device_id);
+        let (now, then) = (&opened.device().identity, record.checkpoint.device_id());
         if opened.kin().was_resized(now, then) {
             resized.push(record.checkpoint);
             continue;
@@ -99,14 +99,14 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
     let sure = fitting.iter().filter(|finished| finished.sure);
     let sure = sure.map(|finished| &finished.record.checkpoint);
     let gone = lineage::superseded(sure.chain(&resized));
-    fitting.retain(|finished| !gone.contains(&finished.record.checkpoint.run_id));
-    resized.retain(|checkpoint| !gone.contains(&checkpoint.run_id));
+    fitting.retain(|finished| !gone.contains(finished.record.checkpoint.run_id()));
+    resized.retain(|checkpoint| !gone.contains(checkpoint.run_id()));
     let mut refused = resized.last().map(|then| {
         Outcome::Refused(format!(
             "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
              it again; not touched",
-            then.total_size,
-            then.timestamp,
+            then.total_size(),
+            then.timestamp(),
             opened.device().size
         ))
     });
@@ -169,7 +169,7 @@ pub fn finished(
         return Err(refused);
     }
     let unproved = others.iter().rfind(|finished| !finished.differs());
-    let when = unproved.map(|finished| finished.record.checkpoint.timestamp.clone());
+    let when = unproved.map(|finished| finished.record.checkpoint.timestamp().to_string());
     others.retain(Finished::differs);
     if let (true, Some(when)) = (others.is_empty(), when) {
         screen::message(
@@ -228,7 +228,7 @@ pub fn to_supersede(
     let mut all: Vec<Checkpoint> = Vec::new();
     let records = state.records().map_err(|error| unreadable(state, &error))?;
     for Record { checkpoint, .. } in records.usable {
-        let (now, then) = (&opened.device().identity, &checkpoint.device_id);
+        let (now, then) = (&opened.device().identity, checkpoint.device_id());
         let is_of_it = match opened.compare(then) {
             Comparison::Same => true,
             // Of a copy, a record of the other image stays what it is.

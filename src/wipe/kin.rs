@@ -8,7 +8,7 @@ use super::resume::draw;
 use crate::drive::{Attached, Comparison, Device, Identity, Kind, Node};
 use crate::engine;
 use crate::probe::Host;
-use crate::progress::{Checkpoint, state_of};
+use crate::progress::Checkpoint;
 
 /// What else of this machine may be the drive at hand.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ pub fn holds(path: &Path, checkpoint: &Checkpoint) -> bool {
 /// The same of a path to the whole disk, where the wipe may be of a partition.
 #[must_use]
 pub fn disk_holds(path: &Path, checkpoint: &Checkpoint) -> bool {
-    let slice = checkpoint.device_id.slice.as_ref();
+    let slice = checkpoint.device_id().slice.as_ref();
     let part = |disk: Peek| match slice {
         Some(slice) => disk.part(slice.start, slice.length),
         None => Some(disk),
@@ -143,8 +143,8 @@ pub fn disk_holds(path: &Path, checkpoint: &Checkpoint) -> bool {
 }
 
 fn matches(peek: &Peek, checkpoint: &Checkpoint) -> bool {
-    let state = state_of(checkpoint, &checkpoint.plan);
-    engine::prove(&checkpoint.plan, &state, peek, &mut draw)
+    let state = checkpoint.state(checkpoint.plan());
+    engine::prove(checkpoint.plan(), &state, peek, &mut draw)
         .is_ok_and(engine::Proof::is_cryptographic)
 }
 

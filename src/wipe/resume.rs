@@ -12,7 +12,7 @@ use crate::drive::{Attached, Comparison, Device, Identity, Kind, Transport, iden
 use crate::engine::{self, Proof, Target};
 use crate::outcome::Outcome;
 use crate::probe::{Host, Place};
-use crate::progress::{Checkpoint, Invalid, LoadError, Pending, StateDir, lineage, state_of};
+use crate::progress::{Checkpoint, Invalid, LoadError, Pending, StateDir, lineage};
 use crate::text::{clean, reason, shown, size};
 
 /// An unfinished wipe of a drive that is at hand.
@@ -94,9 +94,9 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
                 continue;
             }
         };
-        let comparison = opened.compare(&checkpoint.device_id);
+        let comparison = opened.compare(checkpoint.device_id());
         if let Comparison::Different(field) = comparison {
-            if checkpoint.device == identity::path_to_text(&device.path) {
+            if checkpoint.device() == identity::path_to_text(&device.path) {
                 known.left_out.push(format!(
                     "{}: is of another drive (its {field} differs); it is left as it is",
                     shown(&path)
@@ -108,9 +108,9 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
             }
             continue;
         }
-        let has_double = opened.has_double(&checkpoint.device_id);
-        if checkpoint.device_id.is_of_old_map() && device.identity.transport != Transport::Dm {
-            checkpoint.device_id = device.identity.clone();
+        let has_double = opened.has_double(checkpoint.device_id());
+        if checkpoint.device_id().is_of_old_map() && device.identity.transport != Transport::Dm {
+            checkpoint = checkpoint.of_drive(&device.identity);
         }
         let proof = prove(&checkpoint, &opened.writer, subject)?;
         let mut unfinished = Unfinished {
@@ -164,7 +164,7 @@ impl Known {
     ) -> Result<(), Outcome> {
         let records = state.records().map_err(|error| unreadable(state, &error))?;
         let finished = records.usable.into_iter().filter_map(|record| {
-            let comparison = opened.compare(&record.checkpoint.device_id);
+            let comparison = opened.compare(record.checkpoint.device_id());
             (comparison == Comparison::Same).then_some(record.checkpoint)
         });
         let finished: Vec<Checkpoint> = finished.collect();
@@ -173,7 +173,7 @@ impl Known {
         let of_it = std::mem::take(&mut self.of_it);
         (self.gone, self.of_it) = of_it
             .into_iter()
-            .partition(|begun| gone.contains(&begun.checkpoint.run_id));
+            .partition(|begun| gone.contains(begun.checkpoint.run_id()));
         Ok(())
     }
 }
@@ -181,14 +181,14 @@ impl Known {
 /// What is where the image of a checkpoint was, if it holds what was written
 /// as well; `now`: where an image that holds it is. Reads only.
 fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
-    let recorded = &checkpoint.device_id;
+    let recorded = checkpoint.device_id();
     let path = in_its_place(recorded, now)?;
     let part = Peek::open(&path).map(|all| part_of(recorded, all));
     let proof = match part {
         Ok(None) => return None,
         Ok(Some(part)) => {
-            let state = state_of(checkpoint, &checkpoint.plan);
-            engine::prove(&checkpoint.plan, &state, &part, &mut draw)
+            let state = checkpoint.state(checkpoint.plan());
+            engine::prove(checkpoint.plan(), &state, &part, &mut draw)
         }
         // It is no file any more, or an empty one.
         Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return None,
@@ -235,7 +235,7 @@ fn part_of(recorded: &Identity, all: Peek) -> Option<Peek> {
 /// What is to be said of an image that may be one which was moved, and holds
 /// nothing that would prove it.
 fn may_be(begun: &Unfinished, device: &Device, subject: &str) -> Option<String> {
-    let recorded = &begun.checkpoint.device_id;
+    let recorded = begun.checkpoint.device_id();
     let why = match begun.proof {
         Proof::Differs(_) => return None,
         Proof::TooLittle => "too little was written to prove it",
@@ -261,8 +261,8 @@ pub(crate) fn prove(
     target: &dyn Target,
     subject: &str,
 ) -> Result<Proof, Outcome> {
-    let state = state_of(checkpoint, &checkpoint.plan);
-    engine::prove(&checkpoint.plan, &state, target, &mut draw)
+    let state = checkpoint.state(checkpoint.plan());
+    engine::prove(checkpoint.plan(), &state, target, &mut draw)
         .map_err(|error| unproved(subject, &error))
 }
 
@@ -377,14 +377,14 @@ fn place(
     match find(host, state, here, checkpoint) {
         Place::Here(path) => Ok(path),
         Place::Absent => {
-            let wanted = &checkpoint.device_id;
+            let wanted = checkpoint.device_id();
             if let Some(file) = &wanted.backing {
                 let path = identity::path_from_text(&file.path);
                 return Err(format!(
                     "is of {} ({}), which is not there any more, or is another file now; if it \
                      was moved or is attached elsewhere, name it: --resume TARGET",
-                    path.map_or_else(|| checkpoint.device.clone(), |path| shown(&path)),
-                    size::decimal(checkpoint.total_size),
+                    path.map_or_else(|| checkpoint.device().to_string(), |path| shown(&path)),
+                    size::decimal(checkpoint.total_size()),
                 ));
             }
             Err(format!(
@@ -411,7 +411,7 @@ fn place(
 /// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last
 /// /dev/sdb)`.
 fn whose(checkpoint: &Checkpoint) -> String {
-    let id = &checkpoint.device_id;
+    let id = checkpoint.device_id();
     let name = [id.model.as_deref(), id.serial.as_deref()];
     let name: Vec<&str> = name.into_iter().flatten().map(str::trim).collect();
     let name = match (name.is_empty(), id.kind) {
@@ -421,7 +421,7 @@ fn whose(checkpoint: &Checkpoint) -> String {
         (true, Kind::Disk) => "a drive".into(),
         (false, _) => clean(&name.join(" ")),
     };
-    let (size, last) = (size::decimal(checkpoint.total_size), &checkpoint.device);
+    let (size, last) = (size::decimal(checkpoint.total_size()), checkpoint.device());
     format!("{name} ({size}, last {})", clean(last))
 }
 
@@ -429,7 +429,7 @@ fn whose(checkpoint: &Checkpoint) -> String {
 /// looked at. `here`: what is attached.
 #[must_use]
 pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Checkpoint) -> Place {
-    let wanted = &checkpoint.device_id;
+    let wanted = checkpoint.device_id();
     if wanted.kind == Kind::Image {
         let backing = wanted.backing.as_ref();
         let path = backing.and_then(|backing| identity::path_from_text(&backing.path));

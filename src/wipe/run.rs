@@ -24,7 +24,7 @@ use crate::engine::{
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
 use crate::probe::{Durability, Host};
-use crate::progress::{self, Clock, Saver, StateDir, Tally, Timekeeper, Wanted};
+use crate::progress::{Clock, Saver, StateDir, Tally, Timekeeper, Wanted};
 use crate::report::{self, Ending, Saved};
 use crate::screen::{self, Display, Face, Header, StatusHandle, question};
 use crate::signal::{self, Stop};
@@ -327,22 +327,21 @@ impl Session {
         let (device, writer) = (opened.device(), &opened.writer);
         let times = timekeeper(device)?;
         let watch = Watch(times.clone());
-        let mut checkpoint = job.checkpoint(opened, &watch.stamp())?;
-        checkpoint.report = wanted;
+        let checkpoint = job.checkpoint(opened, &watch.stamp())?.reporting(wanted);
         let name = job.file_name(device, &checkpoint);
         let in_slots = self.host.needs_slots(state_dir.root());
         let dir = state_dir.clone().kept_in_slots(in_slots);
         let watch = Box::new(watch);
         let mut saver = Saver::new(dir, name, checkpoint, job.supersedes, watch);
         if let Some(watch) = writer.watch().map(Arc::clone) {
-            if let Some(before) = &saver.checkpoint().file {
+            if let Some(before) = saver.checkpoint().file() {
                 watch.since(before, &job.state, &job.plan);
             }
             saver = saver.with(Box::new(move |checkpoint| {
                 let (file, found) = watch.found();
-                checkpoint.file = Some(file);
+                checkpoint.file_is(file);
                 for finding in found {
-                    checkpoint.findings.note(finding);
+                    checkpoint.note(finding);
                 }
             }));
         }
@@ -357,7 +356,7 @@ impl Session {
         let (file, mark) = (saver.pending_path(), saver.mark());
         let hung = |state: &State, silence| {
             let mut checkpoint = before.clone();
-            progress::take_in(&mut checkpoint, state);
+            checkpoint.advance(state);
             let outcome = closing().hung(checkpoint, mark.get(), &file, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
@@ -410,14 +409,13 @@ impl Session {
         let device = opened.device();
         let times = timekeeper(device)?;
         let closing = || self.closing(device, &times, true);
-        let mut found = record.checkpoint.clone();
-        found.plan = plan.clone();
-        found.page_cache = !opened.writer.is_direct();
+        let page_cache = !opened.writer.is_direct();
+        let found = record.checkpoint.clone().checked_by(&plan, page_cache);
         let display = self.display(device, header(device, &plan, state.step), &times)?;
         self.answer_status(Some(display.handle()));
         let hung = |state: &State, silence| {
             let mut found = found.clone();
-            progress::take_in(&mut found, state);
+            found.advance(state);
             let outcome = closing().hung(found, None, &record.path, silence, &display);
             signal::leave_hanging(self.stop.requested(), outcome.code());
         };
@@ -523,7 +521,7 @@ impl Session {
         } else {
             "its samples still match"
         };
-        let when = clean(&record.checkpoint.timestamp);
+        let when = clean(record.checkpoint.timestamp());
         let text = match &record.outcome {
             Outcome::Wiped => {
                 format!("was wiped on {when}, and {seen}; nothing was written")

@@ -2,10 +2,13 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::drive::{Finding, Kind, Transport};
+use super::lists::{add_run, add_sample};
+use super::wire::RESERVE;
+use super::{Checkpoint, LARGEST, LeftOut, Run, Sample};
+use crate::drive::{Finding, Identity, Kind, Transport};
 use crate::plan::{
-    Bad, BadState, Content, Difference, During, Extent, First, MAX_PASSES, Pass, Pattern,
+    Bad, BadMap, BadState, Content, Difference, Differences, During, Extent, First, MAX_PASSES,
+    Pass, Pattern, Phase, Plan, Verify,
 };
 
 /// Numbers that are the same for the same seed.
@@ -158,7 +161,7 @@ fn checkpoint(shape: &Shape) -> Checkpoint {
     let now = "2026-01-14T02:10:07.123456789+01:00";
     let plan = plan(shape, dice);
     let mut this = Checkpoint::begin(identity, plan, 4096, "0123abcd".into(), now);
-    this.set_position(this.step(), dice.below(this.total_size));
+    this.set_position(this.step(), dice.below(this.total_size()));
     this.device = dice.text(4 * shape.text);
     bad_ranges(shape, dice, &mut this.bad);
     differences(shape, dice, &mut this.mismatches);

@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserializer;
 
-use crate::plan::Phase;
-use crate::progress::checkpoint::{ContentBefore, Run, Sample};
+use super::parts::{ContentBefore, LeftOut, Run, Sample};
+use crate::plan::{Phase, Step};
 use crate::text::{bounded, clean};
 
 /// Runs that are kept from the beginning on.
@@ -25,28 +25,11 @@ const LONGEST_ID: usize = 64;
 /// Bytes of a text that a run keeps.
 const TEXT: usize = 400;
 
-/// Runs that are not kept one by one any more. Their work and the time that the
-/// machine slept are summed up in the entry that stands for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// How many.
-    pub runs: u64,
-    /// How many of them were killed, and so left no end.
-    pub killed: u64,
-    /// How many of them have an end of which the clock alone tells, and cannot be
-    /// believed.
-    pub unknown: u64,
-}
-
-impl LeftOut {
-    /// What an entry stands for.
-    #[must_use]
-    pub fn of(run: &Run) -> Self {
-        run.left_out.unwrap_or(Self {
-            runs: 1,
-            killed: u64::from(run.end.is_none()),
-            unknown: u64::from(run.end.is_some() && run.work().is_none()),
-        })
+/// With which a wipe begins.
+pub fn first_step() -> Step {
+    Step {
+        pass: 0,
+        phase: Phase::Write,
     }
 }
 

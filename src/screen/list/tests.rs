@@ -35,10 +35,10 @@ fn checkpoint() -> Checkpoint {
     };
     let (plan, begun) = (Plan::new(vec![pass]).unwrap(), "2026-01-14T01:00:00Z");
     let mut checkpoint = Checkpoint::begin(device().identity, plan, 1 << 20, "7f3a".into(), begun);
-    checkpoint.device = "/dev/sdb".into();
+    *checkpoint.device_mut() = "/dev/sdb".into();
     let step = checkpoint.step();
     checkpoint.set_position(step, 7_740_089_413_632);
-    checkpoint.runs.push(Run {
+    checkpoint.runs_mut().push(Run {
         start: begun.into(),
         end: Some("2026-01-14T10:00:00Z".into()),
         ended_by: Some("SIGINT".into()),
@@ -140,9 +140,9 @@ fn no_name_from_outside_commands_a_terminal() {
     let wipe = &mut rows.unfinished[0];
     wipe.place = Place::Here(format!("/x/{nasty}").into());
     wipe.slot = Some(nasty.into());
-    wipe.checkpoint.device_id.serial = Some(nasty.into());
-    wipe.checkpoint.device_id.model = Some(nasty.into());
-    wipe.checkpoint.runs[0].ended_by = Some(nasty.into());
+    wipe.checkpoint.device_id_mut().serial = Some(nasty.into());
+    wipe.checkpoint.device_id_mut().model = Some(nasty.into());
+    wipe.checkpoint.runs_mut()[0].ended_by = Some(nasty.into());
     rows.notes.push(nasty.into());
     for text in [
         rows.text(None, now()),
@@ -175,8 +175,8 @@ fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
     assert!(all.ends_with("--resume DEVICE"), "{all}");
     let mut wipe = unfinished(Place::Here("/dev/a b".into()));
     assert!(text(&wipe).ends_with("--resume '/dev/a b'"));
-    wipe.checkpoint.runs[0].end = None;
-    wipe.checkpoint.timestamp = "2026-01-14T11:59:48Z".into();
+    wipe.checkpoint.runs_mut()[0].end = None;
+    *wipe.checkpoint.timestamp_mut() = "2026-01-14T11:59:48Z".into();
     let all = text(&wipe);
     assert!(all.contains("killed or crashed, saved 12 s ago"), "{all}");
     wipe.running = true;
@@ -184,15 +184,16 @@ fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
     assert!(all.contains(", running"), "{all}");
     assert!(!all.contains("--resume"), "{all}");
     wipe.pid = Some(712);
-    wipe.checkpoint.runs[0].work_ms = Some(3_600_000);
-    wipe.checkpoint.plan_percent = 25.0;
+    wipe.checkpoint.runs_mut()[0].work_ms = Some(3_600_000);
+    let (step, half) = (wipe.checkpoint.step(), wipe.checkpoint.total_size() / 2);
+    wipe.checkpoint.set_position(step, half);
     let all = text(&wipe);
     assert!(
         all.contains("running as process 712, about 3 h 0 min left, saved"),
         "{all}"
     );
     wipe.running = false;
-    wipe.checkpoint.runs[0].end = Some("nonsense".into());
+    wipe.checkpoint.runs_mut()[0].end = Some("nonsense".into());
     assert!(text(&wipe).contains("stopped at an unknown time by Ctrl+C"));
 }
 
