@@ -20,8 +20,10 @@ const FLOORS: &[&[&str]] = &[
     &["screen"],
     &["signal"],
     &["cli"],
+    &["refusal"],
     &["wipe"],
     &["survey"],
+    &["batch"],
     &["lib"],
     &["main"],
 ];

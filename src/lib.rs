@@ -16,8 +16,10 @@
 //! - [`screen`]: what people see while it is done, and the question before
 //! - [`signal`]: stopping by signals, and dying by them
 //! - [`cli`]: the command line
+//! - [`refusal`]: why a target is not touched
 //! - [`wipe`]: one drive's way: open, decide, ask, run, end
 //! - [`survey`]: the list of unfinished wipes and disks
+//! - [`batch`]: the targets of one run of the program
 //!
 //! Beside it `planted`: bugs on purpose for the test rig, in a build of its own.
 
@@ -26,6 +28,7 @@ mod planted;
 
 #[cfg(test)]
 mod architecture;
+mod batch;
 mod cli;
 mod drive;
 mod engine;
@@ -33,6 +36,7 @@ mod outcome;
 mod plan;
 mod probe;
 mod progress;
+mod refusal;
 mod report;
 mod screen;
 mod signal;
@@ -72,7 +76,6 @@ use std::process::ExitCode;
 
 use cli::Parsed;
 use outcome::{Outcome, Signal};
-use wipe::Session;
 
 /// How the program ends.
 #[derive(Debug)]
@@ -106,22 +109,24 @@ pub fn run() -> Exit {
             // A closed pipe (`wipeit -h | head`) is no failure.
             wipe::delivery::told(&screen::text(&text), Outcome::Nothing)
         }
-        Parsed::Usage(text) => Outcome::Usage(text),
+        Parsed::Usage(text) => {
+            for line in text.lines() {
+                screen::say(&format!("wipeit: {line}"));
+            }
+            Outcome::Usage
+        }
         Parsed::List { json, state_dir } => survey::list(json, state_dir.as_deref()),
         Parsed::Run(request) => {
-            let session = Session::new(*request, survey::overview);
-            let outcome = session.run();
-            return exit(&outcome, session.stopped_by());
+            let (outcome, signal) = batch::run(*request);
+            return exit(&outcome, signal);
         }
     };
     exit(&outcome, None)
 }
 
-/// Says what was refused before the wipe began, and how to end. After a signal
-/// the program dies by it whatever came of the wipe: a loop in a shell must not
+/// After a signal the program dies by it whatever came of the wipe: a loop in a shell must not
 /// start on the next drive.
 fn exit(outcome: &Outcome, signal: Option<Signal>) -> Exit {
-    wipe::say_why(outcome);
     Exit {
         code: outcome.code(),
         signal,

@@ -21,11 +21,11 @@ pub enum Outcome {
     /// Ended by an error; where a checkpoint exists it is kept.
     Failed(String),
     /// Refused or declined before anything was written.
-    Refused(String),
+    Refused,
     /// Another run holds the target.
-    Busy(String),
+    Busy,
     /// The command line is wrong.
-    Usage(String),
+    Usage,
     /// This, but its record, report or result could not be delivered. What has
     /// a worse code keeps that: see [`Outcome::undelivered`].
     Undelivered(Box<Outcome>),
@@ -100,11 +100,11 @@ impl Outcome {
         match self {
             Self::Wiped | Self::Checked | Self::Nothing => 0,
             Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage => 2,
             Self::NotClear => 3,
-            Self::Refused(_) => 4,
+            Self::Refused => 4,
             Self::Differs => 5,
-            Self::Busy(_) => 6,
+            Self::Busy => 6,
             Self::Undelivered(_) => 7,
             Self::Interrupted(Signal::Hup) => 129,
             Self::Interrupted(Signal::Int) => 130,
@@ -127,7 +127,7 @@ impl Outcome {
         let rank = |outcome: &Self| match outcome {
             Self::Differs => 0,
             Self::NotClear => 1,
-            Self::Failed(_) | Self::Refused(_) | Self::Busy(_) | Self::Usage(_) => 2,
+            Self::Failed(_) | Self::Refused | Self::Busy | Self::Usage => 2,
             Self::Interrupted(_) => 3,
             Self::Undelivered(_) => 4,
             Self::Wiped | Self::Checked => 5,
@@ -159,8 +159,8 @@ impl Outcome {
             Self::Differs => "DIFFERS",
             Self::Interrupted(_) => "STOPPED",
             Self::Failed(_) => "FAILED",
-            Self::Refused(_) | Self::Usage(_) => "REFUSED",
-            Self::Busy(_) => "BUSY",
+            Self::Refused | Self::Usage => "REFUSED",
+            Self::Busy => "BUSY",
             Self::Undelivered(outcome) => outcome.word(),
         }
     }
@@ -201,11 +201,11 @@ mod tests {
         for outcome in [
             Outcome::Wiped,
             Outcome::Failed(why()),
-            Outcome::Usage(why()),
+            Outcome::Usage,
             Outcome::NotClear,
-            Outcome::Refused(why()),
+            Outcome::Refused,
             Outcome::Differs,
-            Outcome::Busy(why()),
+            Outcome::Busy,
             Outcome::Wiped.undelivered(),
         ] {
             let code = outcome.code().to_string();

@@ -10,9 +10,10 @@ use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Place};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
+use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, Row, Unfinished, list};
 use crate::text::{columns, reason, shown};
-use crate::wipe::{delivery, resume, run};
+use crate::wipe::{self, delivery, resume};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -21,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Lists on stdout. A list that nobody reads is no failure, one that could not
 /// be written whole is.
 pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
-    let state = run::state_dir(asked).ok();
-    let resume = run::resume_command(asked);
+    let state = wipe::state_dir(asked).ok();
+    let resume = wipe::resume_command(asked);
     let now = Timestamp::now();
     let found = match look(&Host::real(), state.as_ref(), &resume, now) {
         Ok(found) => found,
@@ -147,7 +148,7 @@ fn unfinished(
         let checkpoint = match checkpoint {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
-                notes.push(format!("{}.", resume::unusable(&path, &error)));
+                notes.push(format!("{}.", Unusable { path, error }.text()));
                 continue;
             }
         };

@@ -32,8 +32,7 @@ mod usage;
 mod vpd;
 
 pub use computer::Computer;
-#[cfg(test)]
-pub(crate) use denied::Denial;
+pub use denied::Denial;
 pub use disks::{Disk, Place};
 pub use durability::{Durability, Keeping};
 pub use host::Host;

@@ -137,9 +137,9 @@ pub fn details(ending: &Ending<'_>) -> Vec<String> {
         Outcome::Interrupted(_) | Outcome::Failed(_) if ending.check => unfinished_check(ending),
         Outcome::Interrupted(_) | Outcome::Failed(_) => unfinished(ending),
         Outcome::Nothing
-        | Outcome::Refused(_)
-        | Outcome::Busy(_)
-        | Outcome::Usage(_)
+        | Outcome::Refused
+        | Outcome::Busy
+        | Outcome::Usage
         | Outcome::Undelivered(_) => return Vec::new(),
     };
     lines.extend(reservations(ending));

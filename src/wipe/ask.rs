@@ -4,50 +4,68 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
+use super::context::Context;
 use super::decide::Job;
 use super::open::Opened;
 use super::resume::Unfinished;
-use crate::cli::Request;
+use crate::cli::{Mode, Request};
 use crate::drive::{self, Attached, Device, Identity};
 use crate::engine::Proof;
-use crate::outcome::Outcome;
-use crate::probe::{Durability, Host};
-use crate::progress::StateDir;
+use crate::probe::Durability;
+use crate::refusal::Cause;
 use crate::screen::{self, Answer, Face, PassTimes, Proof as Shown, Wanted, card, question};
-use crate::text::{clean, field, no_room, reason, shown};
+use crate::text::{field, no_room, reason, shown};
+
+/// Asks what becomes of an unfinished wipe where nobody said.
+///
+/// # Errors
+/// It is left as it is, or nobody could be asked.
+pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<Mode, Cause> {
+    use question::Unfinished::{Continue, Leave, NoTerminal, StartOver};
+    let silent = context.request.yes || context.request.dry_run;
+    let answer = if silent {
+        NoTerminal
+    } else {
+        question::choose_continue(device, &begun.checkpoint).unwrap_or(NoTerminal)
+    };
+    match answer {
+        Continue => Ok(Mode::Resume),
+        StartOver => Ok(Mode::Restart),
+        Leave => Err(Cause::Left),
+        NoTerminal => Err(Cause::Begun(begun.file.clone())),
+    }
+}
+
+/// Shows what will be done and asks where that is needed; tells whether it
+/// asked.
+///
+/// # Errors
+/// Refused or declined.
+pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause> {
+    Consent { context }.obtain(opened, job)
+}
 
 /// What the question is about.
-pub struct Consent<'a> {
-    /// What was asked for.
-    pub request: &'a Request,
-    /// This machine.
-    pub host: &'a Host,
-    /// How progress will be shown.
-    pub face: Face,
-    /// Where the state is kept.
-    pub state: &'a StateDir,
+struct Consent<'a> {
+    context: &'a Context,
 }
 
 impl Consent<'_> {
-    /// Shows what will be done and asks where that is needed; tells whether it
-    /// asked.
-    ///
-    /// # Errors
-    /// Refused or declined.
-    pub fn obtain(&self, opened: &Opened, job: &Job, subject: &str) -> Result<bool, Outcome> {
-        let device = opened.device();
-        let named = self.named(opened, subject)?;
+    fn obtain(&self, opened: &Opened, job: &Job) -> Result<bool, Cause> {
+        let (device, request) = (opened.device(), &self.context.request);
+        let subject = &shown(&device.path);
+        let named = is_named(request, opened)?;
         let times = self.times(opened, subject);
         let ask = match &job.continued {
-            None => !(self.request.yes || named),
+            None => !(request.yes || named),
             Some(continued) => {
                 let moved = moved(continued, device);
                 let identity = &device.identity;
-                !named && self.must_ask(continued, identity, moved.as_deref(), subject)?
+                !named && self.must_ask(continued, identity, moved.as_deref())?
             }
-        } && !self.request.dry_run;
-        let looked_at = ask || self.request.dry_run || self.face == Face::Bar;
-        let shows = !self.request.quiet && (looked_at || job.continued.is_some());
+        } && !request.dry_run;
+        let looked_at = ask || request.dry_run || self.context.face() == Face::Bar;
+        let shows = !request.quiet && (looked_at || job.continued.is_some());
         if shows {
             self.show(device, job, times);
         }
@@ -57,7 +75,7 @@ impl Consent<'_> {
                 screen::message(subject, &format!("warning: {warning}"));
             }
         }
-        if !shows && !self.request.quiet {
+        if !shows && !request.quiet {
             for forgotten in &job.forgets {
                 screen::message(subject, &format!("forgets {forgotten}"));
             }
@@ -67,60 +85,19 @@ impl Consent<'_> {
             self.warn_of_state();
         }
         if ask {
-            self.ask(device, subject)?;
+            self.ask(device)?;
         }
         Ok(ask)
     }
 
     /// Says what is not promised of the state.
     fn warn_of_state(&self) {
-        let root = self.state.root();
-        let keeping = self.host.keeping(root);
+        let root = self.context.state.root();
+        let keeping = self.context.host.keeping(root);
         let less = !matches!(keeping.durability, Durability::Kept | Durability::Server(_));
         let kept = less.then(|| card::kept_text(&keeping.durability));
         for text in kept.into_iter().chain(card::unflushed_text(&keeping)) {
             screen::message(&shown(root), &format!("warning: {text}"));
-        }
-    }
-
-    /// Whether the user named this drive by its serial, which is the answer to
-    /// the question. Each serial must be that of the one target, and of several
-    /// targets each must have one of them.
-    ///
-    /// # Errors
-    /// A refusal where it is the serial of another drive.
-    pub fn named(&self, opened: &Opened, subject: &str) -> Result<bool, Outcome> {
-        let device = opened.device();
-        let refused =
-            |why: String| Outcome::Refused(format!("{subject}: {}; not touched", clean(&why)));
-        let serials = &self.request.serials;
-        if serials.is_empty() {
-            return Ok(false);
-        }
-        let wrong: Vec<&str> = serials
-            .iter()
-            .filter(|serial| !device.identity.has_serial(serial))
-            .map(|serial| serial.trim())
-            .collect();
-        let enough = self.request.targets.len() > 1 && wrong.len() < serials.len();
-        if !wrong.is_empty() && !enough {
-            let own = device.identity.serial.as_deref().map(str::trim);
-            let id = device.identity.nature().id_word();
-            let own = own.map_or(format!("has no {id}"), |own| format!("has the {id} {own}"));
-            return Err(refused(format!(
-                "{own}, but --serial says {}; look at --dry-run",
-                wrong.join(", ")
-            )));
-        }
-        let own = device.identity.serial.as_deref();
-        let shares = |rival: &&Attached| own.is_some_and(|own| rival.identity.has_serial(own));
-        let kin = opened.kin();
-        match kin.rivals.iter().chain(&kin.alike).find(shares) {
-            Some(rival) => Err(refused(format!(
-                "{} has the same serial, which so names neither; detach one",
-                shown(&rival.path)
-            ))),
-            None => Ok(true),
         }
     }
 
@@ -131,12 +108,11 @@ impl Consent<'_> {
         continued: &Unfinished,
         identity: &Identity,
         moved: Option<&str>,
-        subject: &str,
-    ) -> Result<bool, Outcome> {
+    ) -> Result<bool, Cause> {
         let matches = matches!(continued.proof, Proof::Matches { .. });
         if continued.same_identity && matches {
             // Behind another controller a drive may show other bytes.
-            return Ok(moved.is_some() && !self.request.yes);
+            return Ok(moved.is_some() && !self.context.request.yes);
         }
         let cryptographic = continued.proof.is_cryptographic();
         // An image is known by what it holds, and where that tells nothing by
@@ -146,22 +122,24 @@ impl Consent<'_> {
             Some(file.path.clone())
         };
         let (now, then) = (file(identity), file(continued.checkpoint.device_id()));
-        let named = !self.request.targets.is_empty();
-        if now.is_some() && (cryptographic || (matches && named && now == then && self.request.yes))
+        let named = !self.context.request.targets.is_empty();
+        if now.is_some()
+            && (cryptographic || (matches && named && now == then && self.context.request.yes))
         {
             return Ok(false);
         }
         // Nothing but the user's word says which of two that look the same.
         if continued.has_double && matches && named {
-            return Ok(!self.request.yes);
+            return Ok(!self.context.request.yes);
         }
         // As for a fresh wipe: the drive was named, or is known by its
         // identifiers, and next to nothing was written.
-        let as_fresh = !matches && (continued.same_identity || !self.request.targets.is_empty());
-        if !self.request.yes {
+        let as_fresh =
+            !matches && (continued.same_identity || !self.context.request.targets.is_empty());
+        if !self.context.request.yes {
             return Ok(true);
         }
-        if cryptographic || as_fresh || self.request.dry_run {
+        if cryptographic || as_fresh || self.context.request.dry_run {
             return Ok(false);
         }
         // A constant pass that matches is no proof of which drive it is, and
@@ -171,11 +149,7 @@ impl Consent<'_> {
         } else {
             "name it as TARGET"
         };
-        Err(Outcome::Refused(format!(
-            "{subject}: neither identifiers nor content prove that it is the drive of {}; \
-             {way}, or --restart; not touched",
-            shown(&continued.file)
-        )))
+        Err(Cause::NotProved(continued.file.clone(), way))
     }
 
     fn show(&self, device: &Device, job: &Job, times: Option<PassTimes>) {
@@ -201,8 +175,8 @@ impl Consent<'_> {
             );
             lines
         } else {
-            let root = self.state.root();
-            let keeping = self.host.keeping(root);
+            let root = self.context.state.root();
+            let keeping = self.context.host.keeping(root);
             let mut lines = card::card(device, &job.plan, times, &now, root, &keeping);
             let forgotten = job.forgets.iter();
             lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
@@ -211,7 +185,7 @@ impl Consent<'_> {
         let continued = job.continued.as_ref();
         let continued =
             continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
-        let lacking = self.state.no_room(&job.plan, continued);
+        let lacking = self.context.state.no_room(&job.plan, continued);
         lines.extend(
             lacking
                 .iter()
@@ -223,28 +197,20 @@ impl Consent<'_> {
         screen::say("");
     }
 
-    fn ask(&self, device: &Device, subject: &str) -> Result<(), Outcome> {
-        let wanted = Wanted::of(device, &self.host.attached());
+    fn ask(&self, device: &Device) -> Result<(), Cause> {
+        let wanted = Wanted::of(device, &self.context.host.attached());
         // What will be lost by name, right above the answer.
         let mut lines: Vec<String> = drive::losses(device)
             .iter()
             .map(|warning| format!("Warning: {warning}."))
             .collect();
         lines.extend(question::question(device, &wanted));
-        let why_not = match question::ask(&lines, &wanted) {
-            Ok(Answer::Yes) => return Ok(()),
-            Ok(Answer::No) => {
-                return Err(Outcome::Refused(format!(
-                    "{subject}: declined; nothing was written"
-                )));
-            }
-            Ok(Answer::NoTerminal) => "there is no terminal to ask on".to_string(),
-            Err(error) => format!("cannot ask on the terminal: {}", reason(&error)),
-        };
-        Err(Outcome::Refused(format!(
-            "{subject}: {why_not}; add --serial with its serial, or --yes, to wipe without asking; \
-             not touched"
-        )))
+        match question::ask(&lines, &wanted) {
+            Ok(Answer::Yes) => Ok(()),
+            Ok(Answer::No) => Err(Cause::Declined),
+            Ok(Answer::NoTerminal) => Err(Cause::NoTerminal),
+            Err(error) => Err(Cause::CannotAsk(error)),
+        }
     }
 
     /// How long a pass takes to write and to read back, from the speed of the
@@ -253,7 +219,7 @@ impl Consent<'_> {
         match opened.writer.read_speed() {
             Ok(speed) => {
                 let speed = speed?
-                    .min(self.request.rate_limit.unwrap_or(u64::MAX))
+                    .min(self.context.request.rate_limit.unwrap_or(u64::MAX))
                     .max(1);
                 let time = Duration::from_secs(opened.device().size / speed);
                 Some((time, time))
@@ -280,4 +246,37 @@ fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
             now.name()
         )
     })
+}
+
+/// Whether the user named this drive by its serial, which is the answer to
+/// the question. Each serial must be that of the one target, and of several
+/// targets each must have one of them.
+///
+/// # Errors
+/// It is the serial of another drive.
+pub fn is_named(request: &Request, opened: &Opened) -> Result<bool, Cause> {
+    let device = opened.device();
+    let serials = &request.serials;
+    if serials.is_empty() {
+        return Ok(false);
+    }
+    let wrong = serials
+        .iter()
+        .filter(|serial| !device.identity.has_serial(serial));
+    let wrong: Vec<&str> = wrong.map(|serial| serial.trim()).collect();
+    let enough = request.targets.len() > 1 && wrong.len() < serials.len();
+    let own = device.identity.serial.as_deref();
+    if !wrong.is_empty() && !enough {
+        let id = device.identity.nature().id_word();
+        let own = own.map_or(format!("has no {id}"), |own| {
+            format!("has the {id} {}", own.trim())
+        });
+        return Err(Cause::OtherSerial(own, wrong.join(", ")));
+    }
+    let shares = |rival: &&Attached| own.is_some_and(|own| rival.identity.has_serial(own));
+    let kin = opened.kin();
+    match kin.rivals.iter().chain(&kin.alike).find(shares) {
+        Some(rival) => Err(Cause::SharedSerial(rival.path.clone())),
+        None => Ok(true),
+    }
 }

@@ -1,37 +1,78 @@
 //! A finished wipe is read back against its record. Writes nothing, to the drive
 //! or to the state directory.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::{Journal, State};
-use crate::plan::{Phase, Plan, Step};
-use crate::progress::Checkpoint;
+use super::context::Context;
+use super::run::Run;
+use super::way::RUN_THREADS;
+use super::{already, ask, history, open, resume};
+use crate::drive::Tuning;
+use crate::engine::{Journal, State, means};
+use crate::outcome::Outcome;
+use crate::plan::{Phase, Step};
+use crate::progress::{Checkpoint, Timekeeper};
+use crate::refusal::Cause;
+use crate::screen;
 
-/// What is read back, and where that begins.
-#[derive(Debug)]
-pub struct Check {
-    /// The last pass, read back in full.
-    pub plan: Plan,
-    /// Its start. What could not be written is left out.
-    pub state: State,
+/// Reads a finished wipe back against its record.
+///
+/// # Errors
+/// It was not read.
+pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
+    let Context {
+        request,
+        host,
+        state,
+        ..
+    } = context;
+    means::ensure(0, RUN_THREADS).map_err(Cause::NoMeans)?;
+    let opened = open::open_to_read(host, path, state.root(), &request.serials)?;
+    if let Some(begun) = resume::of_device(state, &opened)?.of_it.first() {
+        return Err(Cause::NotFinished(begun.file.clone()));
+    }
+    let mut notes = Vec::new();
+    let finished = history::to_check(state, &opened, &mut notes);
+    for note in notes {
+        screen::say(&format!("wipeit: {note}"));
+    }
+    let finished = finished?;
+    ask::is_named(request, &opened)?;
+    already::name_all(context, &opened, &finished);
+    let record = &finished.record;
+    // The last pass alone, in full.
+    let plan = record.checkpoint.plan().last_read_back();
+    let start = start_of(&record.checkpoint);
+    context.catch_signals()?;
+    let times = Timekeeper::start().map_err(Cause::NoRunThread)?;
+    let page_cache = !opened.writer.is_direct();
+    let found = record.checkpoint.clone().checked_by(&plan, page_cache);
+    let suits = Tuning::of(opened.device()).chunk;
+    let chunk = request.buffer_size.unwrap_or(suits);
+    let run = Run::begin(context, &opened, (&plan, start.step), chunk, times)?;
+    let hung = |state: &State, silence| {
+        let mut found = found.clone();
+        found.advance(state);
+        let closing = run.closing(true);
+        closing.hung(found, None, &record.path, silence, &run.display)
+    };
+    let ended = run.engine(start, &mut Nowhere, &hung);
+    context.answer_status(None);
+    let closing = run.closing(true);
+    closing.check(&ended, found.clone(), &record.path, &run.display)
 }
 
-impl Check {
-    /// The check of a finished wipe.
-    #[must_use]
-    pub fn of(checkpoint: &Checkpoint) -> Self {
-        Self {
-            plan: checkpoint.plan().last_read_back(),
-            state: State {
-                step: Step {
-                    pass: 0,
-                    phase: Phase::Verify,
-                },
-                // What could not be read then may be read now.
-                bad: Arc::new(checkpoint.bad().unwritten()),
-                ..State::start()
-            },
-        }
+/// Where a check begins. What could not be written is left out.
+fn start_of(checkpoint: &Checkpoint) -> State {
+    State {
+        step: Step {
+            pass: 0,
+            phase: Phase::Verify,
+        },
+        // What could not be read then may be read now.
+        bad: Arc::new(checkpoint.bad().unwritten()),
+        ..State::start()
     }
 }
 

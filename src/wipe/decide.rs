@@ -1,20 +1,20 @@
 //! What is to be done to a drive: from the options and what the state directory
-//! knows of it to a plan and the place where it begins.
+//! knows of it to a plan and the place where it begins. Nothing here asks or prints.
 
 use std::path::PathBuf;
 
+use super::context::Context;
 use super::history::{self, Finished};
 use super::kin;
 use super::open::Opened;
-use super::resume::{self, Known, Unfinished};
+use super::resume::{Known, Rival, Unfinished};
 use crate::cli::{Mode, Request};
 use crate::drive::{Attached, Device, Fact, Tuning, identity};
 use crate::engine::{Proof, State};
-use crate::outcome::Outcome;
 use crate::plan::{Content, Draw, Key, Phase, Plan, ReadBack, Scheme, Verify, Wish};
 use crate::probe::Host;
 use crate::progress::{self, Beginning, Checkpoint, ContentBefore, StateDir, lineage};
-use crate::screen::{self, question};
+use crate::refusal::{Cause, Unusable};
 use crate::strategy;
 use crate::text::{clean, shown};
 
@@ -46,77 +46,80 @@ pub enum Decision {
     Work(Box<Job>),
     /// The drive is wiped already: the record of that.
     Done(Box<Finished>),
+    /// It has an unfinished wipe, the first of those that are known to be of it, and
+    /// the user is to say what becomes of that.
+    Ask,
 }
 
-/// Decides what is to be done; asks about an unfinished wipe where the request
-/// does not say. Nothing is changed yet.
+/// Decides what is to be done to a drive of which this is known. Nothing is changed,
+/// asked or printed. `notes`: what is to be said, a line each, whatever comes of it.
 ///
 /// # Errors
-/// The outcome that ends the run here: refused, left, or an option that
-/// contradicts the wipe that is continued.
+/// Refused, or an option that contradicts the wipe that is continued.
 pub fn decide(
-    request: &Request,
-    host: &Host,
+    context: &Context,
     opened: &Opened,
-    state: &StateDir,
-    subject: &str,
-) -> Result<Decision, Outcome> {
-    let mut known = resume::of_device(state, opened, subject)?;
-    let mut mode = request.mode;
-    if matches!(mode, Mode::Fresh | Mode::Ensure)
-        && let Some(unusable) = known.unusable.first()
-    {
-        return Err(Outcome::Refused(format!(
-            "{subject}: has an unfinished wipe that cannot be continued ({unusable}); \
-             --restart wipes it from the start; not touched"
-        )));
+    known: &mut Known,
+    mut mode: Mode,
+    notes: &mut Vec<String>,
+) -> Result<Decision, Cause> {
+    let Context { request, state, .. } = context;
+    if matches!(mode, Mode::Fresh | Mode::Ensure) && !known.unusable.is_empty() {
+        return Err(Cause::Unfinishable(known.unusable.swap_remove(0)));
     }
-    if mode == Mode::Fresh && known.of_it.is_empty() {
-        refuse_lost(&known, subject)?;
-    }
-    if mode == Mode::Fresh
-        && let Some(unfinished) = known.of_it.first()
-    {
-        refuse_a_copy(unfinished, subject)?;
-        mode = ask_about(request, unfinished, opened.device(), subject)?;
+    if mode == Mode::Fresh {
+        let Some(unfinished) = known.of_it.first() else {
+            refuse_lost(known)?;
+            return afresh(context, opened, known, notes);
+        };
+        refuse_a_copy(unfinished)?;
+        return Ok(Decision::Ask);
     }
     if mode == Mode::Ensure {
-        mode = Mode::Fresh;
         if known.of_it.is_empty() {
-            let finished = history::finished(state, opened, subject)?;
+            let finished = history::finished(state, opened, notes)?;
             if finished.as_ref().is_none_or(|finished| !finished.sure) {
-                refuse_doubtful(&known, subject)?;
-                refuse_lost(&known, subject)?;
+                refuse_doubtful(known)?;
+                refuse_lost(known)?;
             }
-            if let Some(finished) = finished {
-                return wiped_already(request, finished, subject);
-            }
-        } else {
-            mode = Mode::Resume;
+            return match finished {
+                Some(finished) => wiped_already(&request.wish, finished),
+                None => afresh(context, opened, known, notes),
+            };
         }
+        mode = Mode::Resume;
     }
     if mode == Mode::Resume {
-        let continued = choose(&mut known, state, subject)?;
-        check_drive(host, opened, &continued, subject)?;
-        let job = continuation(request, continued, &known)?;
-        refuse_what_nobody_would_see(&job, subject)?;
+        let continued = choose(known, state)?;
+        check_drive(&context.host, opened, &continued)?;
+        let job = continuation(request, continued, known)?;
+        refuse_what_nobody_would_see(&job)?;
         return Ok(Decision::Work(Box::new(job)));
     }
-    for line in known.unusable.iter().chain(&known.left_out) {
-        screen::say(&format!("wipeit: {line}"));
-    }
-    let superseded = history::to_supersede(state, opened, &known, subject)?;
+    afresh(context, opened, known, notes)
+}
+
+/// A wipe from the start.
+fn afresh(
+    context: &Context,
+    opened: &Opened,
+    known: &Known,
+    notes: &mut Vec<String>,
+) -> Result<Decision, Cause> {
+    let Request {
+        wish, buffer_size, ..
+    } = &context.request;
+    notes.extend(known.unusable.iter().map(Unusable::text));
+    notes.extend(known.left_out.iter().cloned());
+    let superseded = history::to_supersede(&context.state, opened, known)?;
+    let suits = Tuning::of(opened.device()).chunk;
     Ok(Decision::Work(Box::new(Job {
-        plan: request
-            .wish
-            .plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
-        scheme: request.wish.scheme.map(|scheme| scheme.name.to_string()),
+        plan: wish.plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
+        scheme: wish.scheme.map(|scheme| scheme.name.to_string()),
         state: State::start(),
-        chunk: request
-            .buffer_size
-            .unwrap_or(Tuning::of(opened.device()).chunk),
+        chunk: buffer_size.unwrap_or(suits),
         continued: None,
-        supersedes: files_of(&known),
+        supersedes: files_of(known),
         forgets: known.replaced().map(forgotten).collect(),
         superseded,
     })))
@@ -124,69 +127,37 @@ pub fn decide(
 
 /// A drive that nothing identifies may be one that was begun; then it may also
 /// be another one, or hold new data.
-fn refuse_doubtful(known: &Known, subject: &str) -> Result<(), Outcome> {
+fn refuse_doubtful(known: &Known) -> Result<(), Cause> {
     let maybe = known.maybe.iter().map(|unfinished| &unfinished.file);
-    let files: Vec<String> = maybe
-        .chain(&known.doubtful)
-        .map(|file| shown(file))
-        .collect();
+    let files: Vec<PathBuf> = maybe.chain(&known.doubtful).cloned().collect();
     if files.is_empty() {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(Cause::MayBeBegun(files))
     }
-    Err(Outcome::Refused(format!(
-        "{subject}: may be the drive of an unfinished wipe ({}), and nothing proves that it is or \
-         is not; say --resume to continue it or --restart to start over; not touched",
-        files.join(", ")
-    )))
 }
 
 /// A checkpoint that says nothing any more may have been of this drive: what
 /// is known of it is no more than that a wipe was begun.
-fn refuse_lost(known: &Known, subject: &str) -> Result<(), Outcome> {
-    let Some(first) = known.empty.first() else {
-        return Ok(());
-    };
-    let more = match known.empty.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    Err(Outcome::Refused(format!(
-        "{subject}: may have an unfinished wipe: {file}{more} holds nothing, as a loss of power \
-         leaves a file, so not even which drive it was of; rm {file} if it was another, or \
-         --restart to wipe this one from the start; not touched",
-        file = shown(first)
-    )))
+fn refuse_lost(known: &Known) -> Result<(), Cause> {
+    match known.empty.split_first() {
+        Some((first, others)) => Err(Cause::MayBeLost(first.clone(), others.len())),
+        None => Ok(()),
+    }
 }
 
 /// What `--ensure` says of a drive that has the record of a finished wipe.
-fn wiped_already(
-    request: &Request,
-    finished: Finished,
-    subject: &str,
-) -> Result<Decision, Outcome> {
-    let Finished { sure, proof, .. } = finished;
-    let record = &finished.record;
-    let when = record.checkpoint.timestamp().to_string();
-    match proof {
-        Proof::Matches { .. } => match missed(&request.wish, &record.checkpoint) {
+fn wiped_already(wish: &Wish, finished: Finished) -> Result<Decision, Cause> {
+    let checkpoint = &finished.record.checkpoint;
+    let when = checkpoint.timestamp().to_string();
+    match finished.proof {
+        Proof::Matches { .. } => match missed(wish, checkpoint) {
             None => Ok(Decision::Done(Box::new(finished))),
-            Some((option, done)) => Err(Outcome::Refused(format!(
-                "{subject}: was wiped on {when}, but not as {option} asks ({done}); leave it out, \
-                 or --restart; not touched"
-            ))),
+            Some((option, done)) => Err(Cause::WipedOtherwise(when, option, done)),
         },
-        Proof::Differs(at) if !sure => Err(Outcome::Refused(format!(
-            "{subject}: reports the same as the drive that was wiped on {when}, and does not hold \
-             what was written then (at byte {at}); --restart wipes it; not touched"
-        ))),
-        Proof::Differs(at) => Err(Outcome::Refused(format!(
-            "{subject}: was wiped on {when}, and written to since (at byte {at}); --restart \
-             wipes it again; not touched"
-        ))),
-        Proof::TooLittle => Err(Outcome::Refused(format!(
-            "{subject}: was wiped on {when}, but too little of it can be read to tell whether it \
-             still is; --restart wipes it again; not touched"
-        ))),
+        Proof::Differs(at) if !finished.sure => Err(Cause::WipedLikeIt(when, at)),
+        Proof::Differs(at) => Err(Cause::WipedAndUsed(when, at)),
+        Proof::TooLittle => Err(Cause::WipedMaybe(when)),
     }
 }
 
@@ -213,62 +184,34 @@ fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
 const OTHERS: usize = 3;
 
 /// The unfinished wipe that is continued.
-fn choose(known: &mut Known, state: &StateDir, subject: &str) -> Result<Unfinished, Outcome> {
+fn choose(known: &mut Known, state: &StateDir) -> Result<Unfinished, Cause> {
     if !known.of_it.is_empty() {
-        return the_one_that_fits(known, subject);
+        return the_one_that_fits(known);
     }
     if known.maybe.len() == 1
         && let Some(only) = known.maybe.pop()
     {
         return Ok(only);
     }
-    let files = |list: &[Unfinished]| -> String {
-        list.iter()
-            .map(|one| shown(&one.file))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    if known.maybe.is_empty()
-        && let Some(why) = known.elsewhere.first()
-    {
-        return Err(Outcome::Refused(format!("{why}; not touched")));
+    if !known.maybe.is_empty() {
+        let files = known.maybe.iter().map(|one| one.file.clone());
+        return Err(Cause::AnyOf(files.collect()));
     }
-    let why = if known.maybe.is_empty() {
-        let reasons: Vec<&str> = known
-            .unusable
-            .iter()
-            .chain(&known.left_out)
-            .chain(known.of_others.iter().take(OTHERS))
-            .map(String::as_str)
-            .collect();
-        let more = match known.of_others.len().saturating_sub(OTHERS) {
-            0 => String::new(),
-            more => format!("; and {more} more of other drives: see --list"),
-        };
-        let none = format!(
-            "has no unfinished wipe in {} that can be continued",
-            shown(state.root())
-        );
-        match reasons.as_slice() {
-            [] => format!("{none}; start one without --resume"),
-            reasons => format!(
-                "{none} ({}{more}); start one without --resume",
-                reasons.join("; ")
-            ),
-        }
-    } else {
-        format!(
-            "may be the drive of any of {}, and nothing proves which; move the others away",
-            files(&known.maybe)
-        )
-    };
-    Err(Outcome::Refused(format!("{subject}: {why}; not touched")))
+    if !known.elsewhere.is_empty() {
+        return Err(known.elsewhere.swap_remove(0));
+    }
+    let unusable = known.unusable.iter().map(Unusable::text);
+    let others = known.of_others.iter().take(OTHERS);
+    let left_out = unusable.chain(known.left_out.iter().chain(others).cloned());
+    let more = known.of_others.len().saturating_sub(OTHERS);
+    let state = state.root().to_path_buf();
+    Err(Cause::NothingBegun(state, left_out.collect(), more))
 }
 
 /// Of several unfinished wipes of one drive the one that its content fits, never
 /// the one with the latest date. Several copies of one checkpoint are one wipe,
 /// which got as far as the furthest of them says.
-fn the_one_that_fits(known: &mut Known, subject: &str) -> Result<Unfinished, Outcome> {
+fn the_one_that_fits(known: &mut Known) -> Result<Unfinished, Cause> {
     let mut wipes = std::mem::take(&mut known.of_it);
     wipes.sort_by_key(|begun| begun.checkpoint.progress());
     let mut furthest: Vec<Unfinished> = Vec::new();
@@ -289,49 +232,33 @@ fn the_one_that_fits(known: &mut Known, subject: &str) -> Result<Unfinished, Out
     let (mut fitting, others): (Vec<_>, Vec<_>) =
         furthest.into_iter().partition(|begun| rank(begun) == best);
     known.gone.extend(others);
-    let files: Vec<String> = fitting.iter().map(|begun| shown(&begun.file)).collect();
+    let files = fitting.iter().map(|begun| begun.file.clone()).collect();
     match (fitting.pop(), fitting.is_empty() || best == 0) {
         // Where none fits, that is what is said of it.
         (Some(one), true) => Ok(one),
-        _ => Err(Outcome::Refused(format!(
-            "{subject}: has several unfinished wipes ({}), and its content does not tell which \
-             one is to be continued; move the others away, or --restart; not touched",
-            files.join(", ")
-        ))),
+        _ => Err(Cause::NoneFits(files)),
     }
 }
 
 /// Of two images that hold the same nobody knows which is the copy.
-fn refuse_a_copy(begun: &Unfinished, subject: &str) -> Result<(), Outcome> {
-    let Some(rival) = &begun.rival else {
-        return Ok(());
-    };
-    let other = shown(&rival.path);
-    let fact = match &rival.unread {
-        None => format!("{other} holds the same, and is where its unfinished wipe began"),
-        Some(why) => format!(
-            "may be a copy of {other}, where its unfinished wipe began and which cannot be read: \
-             {why}"
-        ),
-    };
-    Err(Outcome::Refused(format!(
-        "{subject}: {fact}; continue that one with `--resume {other}`, or remove it to continue \
-         this one, or wipe this one from the start with --restart; not touched"
-    )))
+fn refuse_a_copy(begun: &Unfinished) -> Result<(), Cause> {
+    match &begun.rival {
+        None => Ok(()),
+        Some(Rival { path, unread: None }) => Err(Cause::Copied(path.clone())),
+        Some(Rival {
+            path,
+            unread: Some(why),
+        }) => Err(Cause::MayBeCopied(path.clone(), why.clone())),
+    }
 }
 
 /// The last rules of "the same drive".
-fn check_drive(
-    host: &Host,
-    opened: &Opened,
-    continued: &Unfinished,
-    subject: &str,
-) -> Result<(), Outcome> {
+fn check_drive(host: &Host, opened: &Opened, continued: &Unfinished) -> Result<(), Cause> {
     if let Proof::Differs(at) = continued.proof {
-        return Err(written_to(at, subject));
+        return Err(Cause::WrittenSince(at));
     }
-    refuse_a_copy(continued, subject)?;
-    refuse_one_of_several(host, opened, continued, subject)
+    refuse_a_copy(continued)?;
+    refuse_one_of_several(host, opened, continued)
 }
 
 /// Where no strong identifier is the drive's own, its keystream has to be on it
@@ -340,10 +267,8 @@ fn refuse_one_of_several(
     host: &Host,
     opened: &Opened,
     continued: &Unfinished,
-    subject: &str,
-) -> Result<(), Outcome> {
+) -> Result<(), Cause> {
     let (device, kin) = (opened.device(), opened.kin());
-    let refused = |why: String| Err(Outcome::Refused(format!("{subject}: {why}; not touched")));
     let holds = |path: &PathBuf| kin::holds(path, &continued.checkpoint);
     let is_proved = continued.proof.is_cryptographic();
     if continued.same_identity {
@@ -351,20 +276,13 @@ fn refuse_one_of_several(
         // a copied name.
         let lacks = |path: &&PathBuf| !kin::disk_holds(path, &continued.checkpoint);
         return match kin.paths.iter().find(|path| is_proved && lacks(path)) {
-            Some(other) => refused(format!(
-                "{} has the same name and shows the same, but not what was written; detach it",
-                shown(other)
-            )),
+            Some(other) => Err(Cause::Lookalike(other.clone())),
             None => Ok(()),
         };
     }
     if !is_proved {
         return match kin.rivals.first() {
-            Some(rival) => refused(format!(
-                "{} reports the same identifier, and what was written up to now does not tell \
-                 which of them is the drive; detach one, or --restart",
-                shown(&rival.path)
-            )),
+            Some(rival) => Err(Cause::Rival(rival.path.clone())),
             None => Ok(()),
         };
     }
@@ -373,24 +291,19 @@ fn refuse_one_of_several(
     };
     let others = host.beside(device).into_iter().filter(is_like);
     let others = others.map(|other| other.path);
-    let holding: Vec<String> = others
+    let holding: Vec<PathBuf> = others
         .filter(|path| !kin.nodes().contains(path) && holds(path))
-        .map(|path| shown(&path))
         .collect();
     if holding.is_empty() {
         return Ok(());
     }
-    refused(format!(
-        "{} holds what was written as well, and no identifier tells which of them is the drive; \
-         detach the copy",
-        holding.join(", ")
-    ))
+    Err(Cause::HeldBy(holding))
 }
 
 /// Refuses where the drive was seen to differ ahead of a read-back, and what is
 /// left of the plan would not tell: the read-back is switched off or reads
 /// samples. Nor is it for a later pass to wipe what may be new data.
-fn refuse_what_nobody_would_see(job: &Job, subject: &str) -> Result<(), Outcome> {
+fn refuse_what_nobody_would_see(job: &Job) -> Result<(), Cause> {
     let proof = job.continued.as_ref().map(|continued| continued.proof);
     let Some(Proof::Matches {
         ahead: Some(at), ..
@@ -403,70 +316,27 @@ fn refuse_what_nobody_would_see(job: &Job, subject: &str) -> Result<(), Outcome>
     if is_told && job.plan.after(step).phase == Phase::Complete {
         Ok(())
     } else {
-        Err(written_to(at, subject))
+        Err(Cause::WrittenSince(at))
     }
 }
 
-fn written_to(at: u64, subject: &str) -> Outcome {
-    Outcome::Refused(format!(
-        "{subject}: was written to since the wipe stopped, or does not keep what is written to \
-         it (byte {at} is not what was written); --restart wipes it from the start; not touched"
-    ))
-}
-
-/// A fresh wipe was asked for, but there is an unfinished one.
-fn ask_about(
-    request: &Request,
-    unfinished: &Unfinished,
-    device: &Device,
-    subject: &str,
-) -> Result<Mode, Outcome> {
-    use question::Unfinished::{Continue, Leave, NoTerminal, StartOver};
-    let silent = request.yes || request.dry_run;
-    let answer = if silent {
-        NoTerminal
-    } else {
-        question::choose_continue(device, &unfinished.checkpoint).unwrap_or(NoTerminal)
-    };
-    match answer {
-        Continue => Ok(Mode::Resume),
-        StartOver => Ok(Mode::Restart),
-        Leave => Err(Outcome::Refused(format!(
-            "{subject}: left as it was; nothing was written"
-        ))),
-        NoTerminal => Err(Outcome::Refused(format!(
-            "{subject}: has an unfinished wipe ({}); say --resume to continue it or --restart \
-             to start over; not touched",
-            shown(&unfinished.file)
-        ))),
-    }
-}
-
-fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Result<Job, Outcome> {
+fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Result<Job, Cause> {
     let checkpoint = &continued.checkpoint;
     if let Some(asked) = request.wish.scheme
         && checkpoint.scheme().as_deref() != Some(asked.name)
     {
         let begun = checkpoint.scheme().as_deref().unwrap_or("without a scheme");
-        return Err(Outcome::Usage(format!(
-            "--scheme: contradicts the wipe that is continued ({begun}); leave it out, or \
-             --restart"
-        )));
+        return Err(Cause::Contradicts("--scheme", begun.into()));
     }
     let own = checkpoint.scheme().as_deref().and_then(Scheme::named);
     if let (Some(scheme), Some(how)) = (own, request.wish.verify) {
-        scheme.allows(how).map_err(Outcome::Usage)?;
+        scheme.allows(how).map_err(Cause::Usage)?;
     }
     let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request
         .wish
         .reconcile(checkpoint.plan(), checkpoint.step().pass, seed)
-        .map_err(|contradiction| {
-            Outcome::Usage(format!(
-                "{}: contradicts the wipe that is continued ({}); leave it out, or --restart",
-                contradiction.option, contradiction.begun
-            ))
-        })?;
+        .map_err(|it| Cause::Contradicts(it.option, it.begun))?;
     // What looks the same may be another drive, on which something else stands
     // between the samples.
     let may_be_its_double = continued.has_double && !continued.proof.is_cryptographic();
@@ -520,26 +390,22 @@ fn files_of(known: &Known) -> Vec<PathBuf> {
     known.replaced().map(|old| old.file.clone()).collect()
 }
 
-fn random_bytes<const N: usize>() -> Result<[u8; N], Outcome> {
+fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Outcome::Refused(format!(
-            "random: the kernel gives no random bytes: {error}; not touched"
-        ))
-    })?;
+    getrandom::fill(&mut bytes).map_err(Cause::NoRandom)?;
     Ok(bytes)
 }
 
 /// Draws from the kernel.
 struct Kernel;
 
-impl Draw<Outcome> for Kernel {
-    fn random(&mut self) -> Result<Content, Outcome> {
+impl Draw<Cause> for Kernel {
+    fn random(&mut self) -> Result<Content, Cause> {
         let generator = strategy::best_generator();
         let key = Key::new(random_bytes()?);
         Ok(Content::Random { generator, key })
     }
-    fn byte(&mut self) -> Result<u8, Outcome> {
+    fn byte(&mut self) -> Result<u8, Cause> {
         random_bytes::<1>().map(|[byte]| byte)
     }
 }
@@ -549,7 +415,7 @@ impl Job {
     ///
     /// # Errors
     /// A refusal when the kernel gives no random bytes.
-    pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Outcome> {
+    pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Cause> {
         let device = opened.device();
         let checkpoint = if let Some(continued) = &self.continued {
             continued.checkpoint.clone()
@@ -585,7 +451,6 @@ impl Job {
     }
 
     /// The name of the checkpoint's file: a continued wipe keeps its own.
-    #[must_use]
     pub fn file_name(&self, device: &Device, checkpoint: &Checkpoint) -> String {
         let own = |continued: &Unfinished| Some(continued.file.file_name()?.to_str()?.to_string());
         self.continued.as_ref().and_then(own).unwrap_or_else(|| {

@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::plan::Amount;
 use crate::probe::Host;
 use crate::progress::{self, Checkpoint, Files, LARGEST, Place, Saver, Unread, Wanted};
+use crate::refusal::Cause;
 use crate::report::{self, Record, page};
 use crate::screen;
 use crate::signal::Stop;
@@ -22,12 +23,12 @@ use crate::text::{reason, shown};
 ///
 /// # Errors
 /// A usage error.
-pub fn understood(request: &Request) -> Result<(), Outcome> {
+pub fn understood(request: &Request) -> Result<(), Cause> {
     match &request.report {
         None => Ok(()),
         Some(path) => Place::new(path)
             .map(drop)
-            .map_err(|why| Outcome::Usage(format!("--report: {} {why}", shown(path)))),
+            .map_err(|why| Cause::Usage(format!("--report: {} {why}", shown(path)))),
     }
 }
 
@@ -42,12 +43,11 @@ pub fn wanted(
     continued: Option<&Checkpoint>,
     host: &Host,
     device: &Device,
-    subject: &str,
-) -> Result<Wanted, Outcome> {
+) -> Result<Wanted, Cause> {
     let mut new = request.wanted.clone();
     if let Some(path) = &request.report {
         let place = Place::new(path);
-        let place = place.map_err(|why| Outcome::Usage(format!("{} {why}", shown(path))))?;
+        let place = place.map_err(|why| Cause::Usage(format!("{} {why}", shown(path))))?;
         new.path = Some(place.to_text());
     }
     let before = continued.map(|checkpoint| checkpoint.report().clone());
@@ -56,21 +56,16 @@ pub fn wanted(
     let Some(text) = &wanted.path else {
         return Ok(wanted);
     };
-    let refused = |why: String| {
-        Outcome::Refused(format!(
-            "{subject}: the report has no place: {why} with --report; not touched"
-        ))
-    };
-    let place = Place::from_text(text)
-        .ok_or_else(|| refused("the checkpoint's is not understood; name another".into()))?;
+    let place = Place::from_text(text).ok_or_else(|| {
+        Cause::NoReportPlace("the checkpoint's is not understood; name another".into())
+    })?;
     // What an earlier run of this wipe left may be replaced.
     let run_id = continued.map(Checkpoint::run_id);
-    place.check(run_id).map_err(refused)?;
+    place.check(run_id).map_err(Cause::NoReportPlace)?;
     if lies_on(host, device, place.folder()) != Fact::Known(false) {
         let folder = shown(place.folder());
-        return Err(refused(format!(
-            "{folder} may lie on the target; name another"
-        )));
+        let why = format!("{folder} may lie on the target; name another");
+        return Err(Cause::NoReportPlace(why));
     }
     Ok(wanted)
 }

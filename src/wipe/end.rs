@@ -3,36 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::context::Context;
 use super::delivery::{self, Delivered, Delivery};
 use crate::drive::{Device, identity};
 use crate::engine::{End, Ended, Event, Observer as _, State};
-use crate::outcome::{Outcome, Signal};
+use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
-use crate::probe::Host;
 use crate::progress::{Checkpoint, Saver};
+use crate::refusal::Cause;
 use crate::report::{self, Ending, Record, Saved};
 use crate::screen::{self, Display, card};
-use crate::signal::Stop;
 use crate::text::{field, reason, shown, span};
 
 /// What the last words need besides the run itself.
 pub struct Closing<'a> {
-    /// This machine.
-    pub host: &'a Host,
+    /// The run of the program.
+    pub context: &'a Context,
     /// What was wiped.
     pub device: &'a Device,
-    /// Whether only warnings, errors and the result are shown.
-    pub quiet: bool,
-    /// The signal that asked the run to stop.
-    pub stopped_by: Option<Signal>,
     /// Time of this run.
     pub active: Duration,
-    /// What asks the run to stop.
-    pub stop: &'a Stop,
-    /// What continues this wipe.
-    pub resume_command: String,
-    /// Bytes a second at most, in this run alone.
-    pub rate_limit: Option<u64>,
     /// Whether a finished wipe is only read back.
     pub check: bool,
 }
@@ -46,16 +36,16 @@ impl Closing<'_> {
         spoiled: Option<String>,
         mut saver: Saver,
         display: &Display,
-    ) -> Outcome {
+    ) -> Result<Outcome, Cause> {
         let failed = matches!(ended.end, End::Failed(_)) || spoiled.is_some();
         let complete = ended.state.step.phase == Phase::Complete && !failed;
-        if let Some(outcome) = self.never_began(ended) {
+        if let Some(cause) = never_began(ended) {
             // The reason follows; the log needs no last line.
             display.abandon();
             // What could not be saved whole must not look like a wipe.
             let _ = saver.withdraw();
             saver.give_up();
-            return outcome;
+            return Err(cause);
         }
         let outcome = match (spoiled, outcome_of(ended)) {
             (Some(why), _) => Outcome::Failed(why),
@@ -64,7 +54,7 @@ impl Closing<'_> {
             }
             (None, other) => other,
         };
-        let ended_by = match (&outcome, self.stopped_by) {
+        let ended_by = match (&outcome, self.context.stop.requested()) {
             (Outcome::Interrupted(signal), _) => signal.name().to_string(),
             (Outcome::Failed(why), Some(signal)) => format!("{signal}; error: {why}"),
             (Outcome::Failed(why), None) => format!("error: {why}"),
@@ -83,7 +73,7 @@ impl Closing<'_> {
                 },
                 ..Shown::of(saver.checkpoint(), &file)
             };
-            return self.tell(&outcome, &shown, display);
+            return Ok(self.tell(&outcome, &shown, display));
         }
         let delivered = self.deliver(&outcome, &saver, display);
         display.clear();
@@ -107,14 +97,14 @@ impl Closing<'_> {
         } else {
             outcome.clone().undelivered()
         };
-        self.tell_as(&outcome, told, &shown, display)
+        Ok(self.tell_as(&outcome, told, &shown, display))
     }
 
     /// Writes the record and the report, as long as it takes and makes sense.
     fn deliver(&self, outcome: &Outcome, saver: &Saver, display: &Display) -> Delivered {
-        let host = self.host.computer();
+        let host = self.context.host.computer();
         let record = Record::new(saver.checkpoint(), outcome, self.device, host);
-        let wait = delivery::patience(self.stop);
+        let wait = delivery::patience(&self.context.stop);
         let tell = |what| display.event(Event::NotDelivered(what, delivery::PATIENCE));
         match Delivery::new(&record, saver, self.device) {
             Ok(delivery) => delivery.run(&wait, &tell),
@@ -164,7 +154,7 @@ impl Closing<'_> {
 
     /// What a resume would do with the checkpoint that is on disk.
     fn resume_would(&self, saver: &Saver) -> String {
-        let command = &self.resume_command;
+        let command = self.context.resume_command();
         match saver.on_disk() {
             None => format!(
                 "no checkpoint can be read as {}: nothing can be resumed",
@@ -217,10 +207,10 @@ impl Closing<'_> {
         mut found: Checkpoint,
         file: &Path,
         display: &Display,
-    ) -> Outcome {
-        if let Some(outcome) = self.never_began(ended) {
+    ) -> Result<Outcome, Cause> {
+        if let Some(cause) = never_began(ended) {
             display.abandon();
-            return outcome;
+            return Err(cause);
         }
         let outcome = match outcome_of(ended) {
             // However right it reads: its old data is still somewhere.
@@ -231,22 +221,7 @@ impl Closing<'_> {
         display.clear();
         self.say_failed(&outcome, true);
         found.advance(&ended.state);
-        self.tell(&outcome, &Shown::of(&found, file), display)
-    }
-
-    /// Why nothing was written; `None` where something may have been.
-    fn never_began(&self, ended: &Ended) -> Option<Outcome> {
-        match &ended.end {
-            End::NotStarted(why) => Some(Outcome::Refused(format!(
-                "{why}; no checkpoint can be saved there, see --state-dir; nothing was written"
-            ))),
-            End::NoMeans(why) => {
-                let path = shown(&self.device.path);
-                let text = format!("{path}: {why}; nothing was written");
-                Some(Outcome::Refused(text))
-            }
-            _ => None,
-        }
+        Ok(self.tell(&outcome, &Shown::of(&found, file), display))
     }
 
     /// `kept`: whether there is a checkpoint to go on from.
@@ -260,7 +235,7 @@ impl Closing<'_> {
             } else {
                 format!(
                     "{why}; the checkpoint is kept, go on with `{}`",
-                    self.resume_command
+                    self.context.resume_command()
                 )
             };
             screen::message(&path, &text);
@@ -281,7 +256,7 @@ impl Closing<'_> {
         display: &Display,
     ) -> Outcome {
         let file = shown.file;
-        let keeping = self.host.keeping(file);
+        let keeping = self.context.host.keeping(file);
         let unflushed = card::unflushed_text(&keeping);
         let ending = Ending {
             outcome,
@@ -296,14 +271,14 @@ impl Closing<'_> {
             delivered: shown.delivered,
             state: keeping.durability,
             active: self.active,
-            resume_command: self.resume_command,
-            rate_limit: self.rate_limit,
+            resume_command: self.context.resume_command(),
+            rate_limit: self.context.request.rate_limit,
             check: self.check,
         };
         let told = delivery::told(&screen::result(&report::line(&ending)), told);
         // After the line, as it says with which code the program ends.
         display.finish(&told);
-        if !self.quiet {
+        if !self.context.request.quiet {
             let flush = unflushed.iter().filter(|_| !self.check);
             let flush = flush.flat_map(|text| field("Flush", text));
             for line in report::details(&ending).into_iter().chain(flush) {
@@ -330,6 +305,15 @@ impl<'a> Shown<'a> {
             saved: Saved::All,
             delivered: &[],
         }
+    }
+}
+
+/// Why nothing was written; `None` where something may have been.
+fn never_began(ended: &Ended) -> Option<Cause> {
+    match &ended.end {
+        End::NotStarted(why) => Some(Cause::NotSaved(why.clone())),
+        End::NoMeans(why) => Some(Cause::NoMeans(why.clone())),
+        _ => None,
     }
 }
 

@@ -5,12 +5,11 @@
 use std::path::PathBuf;
 
 use super::open::Opened;
-use super::resume::{Known, prove, speaks_of, unproved, unreadable, unusable};
+use super::resume::{Known, prove, speaks_of, unreadable};
 use crate::drive::Comparison;
 use crate::engine::{self, Proof};
-use crate::outcome::Outcome;
 use crate::progress::{Checkpoint, Record, StateDir, lineage};
-use crate::screen;
+use crate::refusal::{Cause, Unusable};
 use crate::text::{MIB, shown};
 
 /// A drive of at most so many bytes is read as a whole before it is called wiped
@@ -37,12 +36,12 @@ pub struct Finished {
 
 impl Finished {
     /// Reads all of a small drive, where samples have found nothing.
-    fn look_closely(&mut self, opened: &Opened, subject: &str) -> Result<(), Outcome> {
+    fn look_closely(&mut self, opened: &Opened) -> Result<(), Cause> {
         let checkpoint = &self.record.checkpoint;
         if checkpoint.total_size() <= SMALL && matches!(self.proof, Proof::Matches { .. }) {
             let state = checkpoint.state(checkpoint.plan());
             self.proof = engine::prove_all(checkpoint.plan(), &state, &opened.writer)
-                .map_err(|error| unproved(subject, &error))?;
+                .map_err(Cause::Unproved)?;
             self.read_whole = true;
         }
         Ok(())
@@ -66,12 +65,14 @@ struct Records {
     // that may be of it and are not superseded
     fitting: Vec<Finished>,
     // why one that is of it cannot be used
-    refused: Option<Outcome>,
+    refused: Option<Cause>,
+    // what is said of those that are of no use, a line each
+    notes: Vec<String>,
 }
 
-fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, Outcome> {
+fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
-    let records = state.records().map_err(|error| unreadable(state, &error))?;
+    let records = state.records().map_err(|error| unreadable(state, error))?;
     for record in records.usable {
         let (now, then) = (&opened.device().identity, record.checkpoint.device_id());
         if opened.kin().was_resized(now, then) {
@@ -82,7 +83,7 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
         if matches!(comparison, Comparison::Different(_)) {
             continue;
         }
-        let proof = prove(&record.checkpoint, &opened.writer, subject)?;
+        let proof = prove(&record.checkpoint, &opened.writer)?;
         if comparison == Comparison::Elsewhere && !proof.is_cryptographic() {
             continue;
         }
@@ -101,30 +102,28 @@ fn records(state: &StateDir, opened: &Opened, subject: &str) -> Result<Records, 
     let gone = lineage::superseded(sure.chain(&resized));
     fitting.retain(|finished| !gone.contains(finished.record.checkpoint.run_id()));
     resized.retain(|checkpoint| !gone.contains(checkpoint.run_id()));
-    let mut refused = resized.last().map(|then| {
-        Outcome::Refused(format!(
-            "{subject}: had {} bytes when it was wiped on {}, and has {} now; --restart wipes \
-             it again; not touched",
-            then.total_size(),
-            then.timestamp(),
-            opened.device().size
-        ))
+    let mut refused = resized.last().map(|before| Cause::Resized {
+        then: before.total_size(),
+        now: opened.device().size,
+        when: before.timestamp().to_string(),
     });
+    let mut notes = Vec::new();
     if !fitting.iter().any(|finished| finished.sure) {
-        for (path, error) in &records.unusable {
-            let why = unusable(path, error);
-            if speaks_of(error, opened) {
-                let why = format!(
-                    "{subject}: has the record of a finished wipe that cannot be used ({why}); \
-                     --restart wipes it again; not touched"
-                );
-                refused.get_or_insert(Outcome::Refused(why));
+        for (path, error) in records.unusable {
+            let of_it = speaks_of(&error, opened);
+            let unusable = Unusable { path, error };
+            if of_it {
+                refused.get_or_insert(Cause::RecordUnusable(unusable));
             } else {
-                screen::say(&format!("wipeit: {why}"));
+                notes.push(unusable.text());
             }
         }
     }
-    Ok(Records { fitting, refused })
+    Ok(Records {
+        fitting,
+        refused,
+        notes,
+    })
 }
 
 /// The one that counts, of several wipes: that with the worst outcome, which
@@ -139,7 +138,7 @@ fn worst(mut of: Vec<Finished>) -> Option<Finished> {
 /// The record of a finished wipe that counts for this drive: the worst of those
 /// that its content matches, or else one that is surely of it, or one that may
 /// be: a drive which nothing identifies looks like another one as soon as new
-/// data is on it.
+/// data is on it. `notes`: what is to be said, a line each.
 ///
 /// # Errors
 /// A refusal when the state directory or the drive cannot be read, or when the
@@ -148,14 +147,16 @@ fn worst(mut of: Vec<Finished>) -> Option<Finished> {
 pub fn finished(
     state: &StateDir,
     opened: &Opened,
-    subject: &str,
-) -> Result<Option<Finished>, Outcome> {
+    notes: &mut Vec<String>,
+) -> Result<Option<Finished>, Cause> {
     let Records {
         mut fitting,
         refused,
-    } = records(state, opened, subject)?;
+        notes: unusable,
+    } = records(state, opened)?;
+    notes.extend(unusable);
     for finished in fitting.iter_mut().filter(|finished| finished.matches()) {
-        finished.look_closely(opened, subject)?;
+        finished.look_closely(opened)?;
     }
     let (matching, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Finished::matches);
     if !matching.is_empty() {
@@ -172,40 +173,40 @@ pub fn finished(
     let when = unproved.map(|finished| finished.record.checkpoint.timestamp().to_string());
     others.retain(Finished::differs);
     if let (true, Some(when)) = (others.is_empty(), when) {
-        screen::message(
-            subject,
-            &format!(
-                "may be the drive that was wiped on {when}, but zeros and patterns do not prove it"
-            ),
-        );
+        let target = shown(&opened.device().path);
+        notes.push(format!(
+            "{target}: may be the drive that was wiped on {when}, but zeros and patterns do not \
+             prove it"
+        ));
     }
     Ok(others.pop())
 }
 
 /// The record against which a drive is checked: the worst of those that its
-/// content matches, or else one that a strong identifier says is of it.
+/// content matches, or else one that a strong identifier says is of it. `notes`: as
+/// for [`finished`].
 ///
 /// # Errors
 /// A refusal when there is none, or when something cannot be read.
-pub fn to_check(state: &StateDir, opened: &Opened, subject: &str) -> Result<Finished, Outcome> {
-    let Records { fitting, refused } = records(state, opened, subject)?;
+pub fn to_check(
+    state: &StateDir,
+    opened: &Opened,
+    notes: &mut Vec<String>,
+) -> Result<Finished, Cause> {
+    let Records {
+        fitting,
+        refused,
+        notes: unusable,
+    } = records(state, opened)?;
+    notes.extend(unusable);
     let (matching, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Finished::matches);
     let none = || {
         let maybe = others.iter().find(|finished| !finished.same);
-        let why = maybe.map_or_else(
-            || "it has no finished wipe".to_string(),
-            |maybe| {
-                format!(
-                    "neither an identifier nor its content ties it to {}",
-                    shown(&maybe.record.path)
-                )
-            },
-        );
-        Outcome::Refused(format!(
-            "{subject}: no record in {} is of it: {why}; see --list and --state-dir; nothing was \
-             read back",
-            shown(state.root())
-        ))
+        let state = state.root().to_path_buf();
+        match maybe {
+            None => Cause::NoRecord(state),
+            Some(maybe) => Cause::NoSureRecord(state, maybe.record.path.clone()),
+        }
     };
     let none = refused.unwrap_or_else(none);
     let same = others.into_iter().filter(|finished| finished.same);
@@ -223,19 +224,16 @@ pub fn to_supersede(
     state: &StateDir,
     opened: &Opened,
     known: &Known,
-    subject: &str,
-) -> Result<Vec<String>, Outcome> {
+) -> Result<Vec<String>, Cause> {
     let mut all: Vec<Checkpoint> = Vec::new();
-    let records = state.records().map_err(|error| unreadable(state, &error))?;
+    let records = state.records().map_err(|error| unreadable(state, error))?;
     for Record { checkpoint, .. } in records.usable {
         let (now, then) = (&opened.device().identity, checkpoint.device_id());
         let is_of_it = match opened.compare(then) {
             Comparison::Same => true,
             // Of a copy, a record of the other image stays what it is.
             Comparison::Different(_) | Comparison::Elsewhere => opened.kin().was_resized(now, then),
-            Comparison::Unprovable => {
-                prove(&checkpoint, &opened.writer, subject)?.is_cryptographic()
-            }
+            Comparison::Unprovable => prove(&checkpoint, &opened.writer)?.is_cryptographic(),
         };
         if is_of_it {
             all.push(checkpoint);

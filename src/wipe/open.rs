@@ -6,10 +6,8 @@ use std::{io, thread};
 
 use super::kin::Kin;
 use crate::drive::{Comparison, Device, Identity, Problem, Refusal, guard};
-use crate::engine::no_threads;
-use crate::outcome::Outcome;
 use crate::probe::Host;
-use crate::text::{reason, shown};
+use crate::refusal::Cause;
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
 
 /// How long another process may hold a target open for writing.
@@ -34,32 +32,27 @@ pub struct Opened {
 
 impl Opened {
     /// The facts for which it was opened.
-    #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// What else is attached that reports the same name.
-    #[must_use]
     pub fn kin(&self) -> &Kin {
         &self.kin
     }
 
     /// Compares it with what was recorded.
-    #[must_use]
     pub fn compare(&self, recorded: &Identity) -> Comparison {
         self.kin.compare(&self.device.identity, recorded)
     }
 
     /// Whether it is what was recorded, or one that looks just like it.
-    #[must_use]
     pub fn has_double(&self, recorded: &Identity) -> bool {
         let identity = &self.device.identity;
         self.kin.is_it_or_its_double(identity, recorded)
     }
 
     /// Whether it was looked at so long ago that it has to be again.
-    #[must_use]
     pub fn is_stale(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.looked) >= STALE
     }
@@ -69,17 +62,10 @@ impl Opened {
     /// image file, and loop devices off neither.
     ///
     /// # Errors
-    /// A refusal when anything changed.
-    pub fn look_again(&self, host: &Host, state_dir: &Path, subject: &str) -> Result<(), Outcome> {
-        let facts = || {
-            host.held(self.device(), state_dir).map_err(|what| {
-                Outcome::Refused(format!(
-                    "{subject}: is not what it was a moment ago ({what}); look again with \
-                     --dry-run; not touched"
-                ))
-            })
-        };
-        clear(facts, guard::check, subject).map(drop)
+    /// Anything changed.
+    pub fn look_again(&self, host: &Host, state_dir: &Path) -> Result<(), Cause> {
+        let facts = || host.held(self.device(), state_dir).map_err(Cause::Changed);
+        clear(facts, guard::check).map(drop)
     }
 }
 
@@ -93,12 +79,10 @@ pub fn open(
     path: &Path,
     state_dir: &Path,
     serials: &[String],
-    subject: &str,
-) -> Result<Opened, Outcome> {
-    let (looked, cleared, (lock, kin)) =
-        locked(host, path, state_dir, serials, guard::check, subject)?;
-    let writer = Writer::open(host, &cleared, lock)
-        .map_err(|error| not_opened(host, path, error, subject))?;
+) -> Result<Opened, Cause> {
+    let (looked, cleared, (lock, kin)) = locked(host, path, state_dir, serials, guard::check)?;
+    let writer =
+        Writer::open(host, &cleared, lock).map_err(|error| not_opened(host, path, error))?;
     Ok(Opened {
         device: cleared.device().clone(),
         looked,
@@ -116,12 +100,11 @@ pub fn open_to_read(
     path: &Path,
     state_dir: &Path,
     serials: &[String],
-    subject: &str,
-) -> Result<Opened, Outcome> {
+) -> Result<Opened, Cause> {
     let check = guard::check_to_read;
-    let (looked, device, (lock, kin)) = locked(host, path, state_dir, serials, check, subject)?;
-    let opened = Writer::open_to_read(host, &device, lock);
-    let writer = opened.map_err(|error| not_opened(host, path, error, subject))?;
+    let (looked, device, (lock, kin)) = locked(host, path, state_dir, serials, check)?;
+    let writer =
+        Writer::open_to_read(host, &device, lock).map_err(|error| not_opened(host, path, error))?;
     Ok(Opened {
         device,
         looked,
@@ -137,28 +120,22 @@ fn locked<T>(
     state_dir: &Path,
     serials: &[String],
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
-    subject: &str,
-) -> Result<(Instant, T, (Lock, Kin)), Outcome> {
-    let refused = |problem: Problem| {
-        let text = match &problem {
-            Problem::Missing => meant(host, path)
-                .map(|meant| format!("no such file; did you mean {}?", shown(&meant))),
-            Problem::Denied(errno) => Some(host.denial(path, *errno).to_string()),
-            _ => None,
-        };
-        let text = text.unwrap_or_else(|| problem.to_string());
-        Outcome::Refused(format!("{subject}: {text}; not touched"))
+) -> Result<(Instant, T, (Lock, Kin)), Cause> {
+    let refused = |problem| match problem {
+        Problem::Missing => meant(host, path).map_or(Cause::Problem(problem), Cause::Meant),
+        Problem::Denied(errno) => Cause::Denied(host.denial(path, errno)),
+        problem => Cause::Problem(problem),
     };
     // Before the guard, which would call another run's drive merely in use.
     let device = host.glance(path).map_err(refused)?;
     let kin = Kin::of(host, &device);
-    let lock = lock(host, &device, &kin, subject)?;
+    let lock = lock(host, &device, &kin)?;
     let facts = || {
         let mut device = host.device(path, state_dir).map_err(refused)?;
         device.named = serials.iter().any(|it| device.identity.has_serial(it));
         Ok(device)
     };
-    let (looked, cleared) = clear(facts, check, subject)?;
+    let (looked, cleared) = clear(facts, check)?;
     Ok((looked, cleared, (lock, kin)))
 }
 
@@ -173,10 +150,9 @@ fn meant(host: &Host, path: &Path) -> Option<PathBuf> {
 /// not at once where another process has it open for writing: `losetup`, udev
 /// and their kind do so for moments.
 fn clear<T>(
-    facts: impl Fn() -> Result<Device, Outcome>,
+    facts: impl Fn() -> Result<Device, Cause>,
     check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
-    subject: &str,
-) -> Result<(Instant, T), Outcome> {
+) -> Result<(Instant, T), Cause> {
     let deadline = Instant::now() + OPENER_PATIENCE;
     loop {
         let looked = Instant::now();
@@ -185,59 +161,34 @@ fn clear<T>(
             Err(refusals) if guard::may_pass(&refusals) && Instant::now() < deadline => {
                 thread::sleep(OPENER_RETRY);
             }
-            Err(refusals) => return Err(refused(&refusals, subject)),
+            Err(refusals) => return Err(Cause::InUse(refusals)),
         }
     }
 }
 
-fn refused(refusals: &[Refusal], subject: &str) -> Outcome {
-    let lines = refusals
-        .iter()
-        .map(|refusal| format!("{subject}: {refusal}; not touched"));
-    Outcome::Refused(lines.collect::<Vec<_>>().join("\n"))
-}
-
-fn lock(host: &Host, device: &Device, kin: &Kin, subject: &str) -> Result<Lock, Outcome> {
+fn lock(host: &Host, device: &Device, kin: &Kin) -> Result<Lock, Cause> {
     writer::lock(device, &kin.nodes()).map_err(|error| match error {
-        LockError::Held => Outcome::Busy(format!(
-            "{subject}: another program, probably another wipeit, holds a lock on it; \
-             wait for it or end it; not touched"
-        )),
-        LockError::NoThread(error) => {
-            Outcome::Refused(format!("{subject}: {}; not touched", no_threads(&error)))
-        }
+        LockError::Held => Cause::Locked,
+        LockError::NoThread(error) => Cause::NoThread(error),
         LockError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Outcome::Refused(format!(
-                "{subject}: cannot be locked: {}; not touched",
-                host.denial(&device.path, error.raw_os_error())
-            ))
+            Cause::LockDenied(host.denial(&device.path, error.raw_os_error()))
         }
-        LockError::Io(error) => Outcome::Refused(format!(
-            "{subject}: cannot be locked: {}; see dmesg; not touched",
-            reason(&error)
-        )),
+        LockError::Io(error) => Cause::NoLock(error),
     })
 }
 
-fn not_opened(host: &Host, path: &Path, error: OpenError, subject: &str) -> Outcome {
-    let text = match error {
-        OpenError::InUse => {
-            "is in use since a moment ago; find by what with `lsblk` and `fuser -v`".into()
-        }
-        OpenError::Changed(what) => {
-            format!("is not what it was a moment ago ({what}); look again with --dry-run")
-        }
-        OpenError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            host.denial(path, error.raw_os_error()).to_string()
-        }
-        OpenError::Io(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-            "is a program that is running; end it first".into()
-        }
-        OpenError::Io(error) => {
-            format!("cannot be opened: {}; see dmesg", reason(&error))
-        }
-    };
-    Outcome::Refused(format!("{subject}: {text}; not touched"))
+fn not_opened(host: &Host, path: &Path, error: OpenError) -> Cause {
+    match error {
+        OpenError::InUse => Cause::UsedSince,
+        OpenError::Changed(what) => Cause::Changed(what),
+        OpenError::Io(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Cause::Denied(host.denial(path, error.raw_os_error()))
+            }
+            io::ErrorKind::ExecutableFileBusy => Cause::Running,
+            _ => Cause::NotOpened(error),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -261,7 +212,7 @@ mod tests {
         let image = tempfile::NamedTempFile::new().unwrap();
         image.as_file().set_len(4096).unwrap();
         let host = Host::real();
-        let opened = open(&host, image.path(), Path::new("/proc"), &[], "image").unwrap();
+        let opened = open(&host, image.path(), Path::new("/proc"), &[]).unwrap();
         assert!(!opened.is_stale(opened.looked));
         assert!(opened.is_stale(opened.looked + STALE));
     }

@@ -1,7 +1,7 @@
 //! Which unfinished wipe belongs to which drive.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::{env, io};
 
 use nix::unistd::User;
 
@@ -10,9 +10,9 @@ use super::open::Opened;
 use super::peek::Peek;
 use crate::drive::{Attached, Comparison, Device, Identity, Kind, Transport, identity};
 use crate::engine::{self, Proof, Target};
-use crate::outcome::Outcome;
 use crate::probe::{Host, Place};
-use crate::progress::{Checkpoint, Invalid, LoadError, Pending, StateDir, lineage};
+use crate::progress::{Checkpoint, LoadError, Pending, StateDir, lineage};
+use crate::refusal::{Cause, Unusable};
 use crate::text::{clean, reason, shown, size};
 
 /// An unfinished wipe of a drive that is at hand.
@@ -53,12 +53,12 @@ pub struct Known {
     /// Those of this drive that another wipe of it superseded.
     pub gone: Vec<Unfinished>,
     /// Images whose wipe is unfinished, which are no longer where they were and
-    /// which this one may be, as `SUBJECT: fact; remedy`.
-    pub elsewhere: Vec<String>,
+    /// which this one may be.
+    pub elsewhere: Vec<Cause>,
     /// Those that may be of this drive or of one just like it.
     pub maybe: Vec<Unfinished>,
-    /// Files that speak of this drive but cannot be used, as `SUBJECT: fact`.
-    pub unusable: Vec<String>,
+    /// Files that speak of this drive but cannot be used.
+    pub unusable: Vec<Unusable>,
     /// Those whose content is another, of drives that nothing identifies: this
     /// one after new data came onto it, or another one.
     pub doubtful: Vec<PathBuf>,
@@ -75,21 +75,22 @@ pub struct Known {
 ///
 /// # Errors
 /// A refusal when the state directory or the drive cannot be read.
-pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Known, Outcome> {
+pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
     let device = opened.device();
     let mut known = Known::default();
     for Pending { path, checkpoint } in pending(state)? {
         let mut checkpoint = match checkpoint {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
-                let text = unusable(&path, &error);
                 if matches!(error, LoadError::Empty) {
-                    known.empty.push(path);
+                    known.empty.push(path.clone());
                 }
-                if speaks_of(&error, opened) {
-                    known.unusable.push(text);
+                let of_it = speaks_of(&error, opened);
+                let unusable = Unusable { path, error };
+                if of_it {
+                    known.unusable.push(unusable);
                 } else {
-                    known.left_out.push(text);
+                    known.left_out.push(unusable.text());
                 }
                 continue;
             }
@@ -112,7 +113,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
         if checkpoint.device_id().is_of_old_map() && device.identity.transport != Transport::Dm {
             checkpoint = checkpoint.of_drive(&device.identity);
         }
-        let proof = prove(&checkpoint, &opened.writer, subject)?;
+        let proof = prove(&checkpoint, &opened.writer)?;
         let mut unfinished = Unfinished {
             same_identity: comparison == Comparison::Same,
             has_double,
@@ -126,7 +127,7 @@ pub fn of_device(state: &StateDir, opened: &Opened, subject: &str) -> Result<Kno
                 unfinished.rival = rival(&unfinished.checkpoint, &device.identity);
                 known.of_it.push(unfinished);
             } else {
-                known.elsewhere.extend(may_be(&unfinished, device, subject));
+                known.elsewhere.extend(may_be(&unfinished, device));
             }
         } else if unfinished.same_identity || proof.is_cryptographic() {
             known.of_it.push(unfinished);
@@ -157,12 +158,8 @@ impl Known {
 
     /// Moves away what another wipe of the drive superseded, finished or not: a
     /// crash, or somebody who copies files, may leave both.
-    fn leave_what_is_superseded(
-        &mut self,
-        state: &StateDir,
-        opened: &Opened,
-    ) -> Result<(), Outcome> {
-        let records = state.records().map_err(|error| unreadable(state, &error))?;
+    fn leave_what_is_superseded(&mut self, state: &StateDir, opened: &Opened) -> Result<(), Cause> {
+        let records = state.records().map_err(|error| unreadable(state, error))?;
         let finished = records.usable.into_iter().filter_map(|record| {
             let comparison = opened.compare(record.checkpoint.device_id());
             (comparison == Comparison::Same).then_some(record.checkpoint)
@@ -191,7 +188,7 @@ fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
             engine::prove(checkpoint.plan(), &state, &part, &mut draw)
         }
         // It is no file any more, or an empty one.
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return None,
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return None,
         Err(error) => Err(error),
     };
     match proof {
@@ -212,7 +209,7 @@ fn in_its_place(recorded: &Identity, now: &Identity) -> Option<PathBuf> {
     let there = match std::fs::metadata(&was) {
         Ok(there) => there,
         Err(error) => {
-            use std::io::ErrorKind::{NotADirectory, NotFound};
+            use io::ErrorKind::{NotADirectory, NotFound};
             // What cannot be looked at may be it.
             return (!matches!(error.kind(), NotFound | NotADirectory)).then_some(was);
         }
@@ -234,8 +231,8 @@ fn part_of(recorded: &Identity, all: Peek) -> Option<Peek> {
 
 /// What is to be said of an image that may be one which was moved, and holds
 /// nothing that would prove it.
-fn may_be(begun: &Unfinished, device: &Device, subject: &str) -> Option<String> {
-    let recorded = begun.checkpoint.device_id();
+fn may_be(begun: &Unfinished, device: &Device) -> Option<Cause> {
+    let recorded = &begun.checkpoint.device_id();
     let why = match begun.proof {
         Proof::Differs(_) => return None,
         Proof::TooLittle => "too little was written to prove it",
@@ -244,84 +241,38 @@ fn may_be(begun: &Unfinished, device: &Device, subject: &str) -> Option<String> 
     if in_its_place(recorded, &device.identity).is_some() {
         return None;
     }
-    let was = shown(&identity::path_from_text(&recorded.backing.as_ref()?.path)?);
-    Some(format!(
-        "{subject}: may be {was}, whose wipe is unfinished ({}), but {why}; move it back there to \
-         continue, or --restart",
-        shown(&begun.file)
-    ))
+    let was = identity::path_from_text(&recorded.backing.as_ref()?.path)?;
+    let file = begun.file.clone();
+    Some(Cause::MayBeMoved { was, file, why })
 }
 
 /// What the content of a target says of a wipe.
 ///
 /// # Errors
-/// A refusal when it has gone.
-pub(crate) fn prove(
-    checkpoint: &Checkpoint,
-    target: &dyn Target,
-    subject: &str,
-) -> Result<Proof, Outcome> {
+/// It has gone.
+pub fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Cause> {
     let state = checkpoint.state(checkpoint.plan());
-    engine::prove(checkpoint.plan(), &state, target, &mut draw)
-        .map_err(|error| unproved(subject, &error))
-}
-
-pub(crate) fn unproved(subject: &str, error: &std::io::Error) -> Outcome {
-    Outcome::Refused(format!(
-        "{subject}: cannot be read to prove that it is the drive: {}; not touched",
-        reason(error)
-    ))
+    engine::prove(checkpoint.plan(), &state, target, &mut draw).map_err(Cause::Unproved)
 }
 
 /// A number below `below` to look at. Without randomness the places are known
 /// beforehand, which helps only somebody who forges the content.
-pub(crate) fn draw(below: u64) -> u64 {
+pub fn draw(below: u64) -> u64 {
     let mut bytes = [0x5A; 8];
     let _ = getrandom::fill(&mut bytes);
     u64::from_le_bytes(bytes) % below.max(1)
 }
 
-fn pending(state: &StateDir) -> Result<Vec<Pending>, Outcome> {
-    state.pending().map_err(|error| unreadable(state, &error))
+fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {
+    state.pending().map_err(|error| unreadable(state, error))
 }
 
-pub(crate) fn unreadable(state: &StateDir, error: &std::io::Error) -> Outcome {
-    Outcome::Refused(format!(
-        "{}: cannot read the state directory: {}; see --state-dir",
-        shown(state.root()),
-        reason(error)
-    ))
-}
-
-/// Why a file of the state directory is not used, as `SUBJECT: fact`.
-#[must_use]
-pub fn unusable(path: &Path, error: &LoadError) -> String {
-    let path = shown(path);
-    match error {
-        LoadError::Unreadable(error) => {
-            format!(
-                "{path}: cannot be read: {}; it is left as it is",
-                reason(error)
-            )
-        }
-        LoadError::Empty => {
-            format!(
-                "{path}: holds nothing, as a loss of power leaves a file, and names no drive; rm \
-                 it unless you can put it back from a backup; it is left as it is"
-            )
-        }
-        LoadError::Invalid { why, .. } => {
-            let remedy = match why {
-                Invalid::Corrupt(_) => "put it back from a backup, if there is one",
-                Invalid::Newer(_) => "use a newer wipeit",
-            };
-            format!("{path}: {why}; {remedy}; it is left as it is")
-        }
-    }
+pub fn unreadable(state: &StateDir, error: io::Error) -> Cause {
+    Cause::StateUnread(state.root().to_path_buf(), error)
 }
 
 /// Whether what can be understood of an unusable checkpoint fits this drive.
-pub(crate) fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
+pub fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
     match error {
         LoadError::Invalid {
             device_id: Some(recorded),
@@ -342,26 +293,26 @@ pub(crate) fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
 ///
 /// # Errors
 /// A refusal when there is none.
-pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Outcome> {
+pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
     let all = pending(state)?;
     if all.is_empty() {
         return Err(nothing(state));
     }
     let here = host.attached();
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
-    for Pending { path, checkpoint } in &all {
+    for Pending { path, checkpoint } in all {
         match checkpoint {
-            Ok(checkpoint) => match place(host, state, &here, checkpoint) {
+            Ok(checkpoint) => match place(host, state, &here, &checkpoint) {
                 Ok(place) => found.push(place),
-                Err(why) => left_out.push(format!("{}: {why}", shown(path))),
+                Err(why) => left_out.push(format!("{}: {why}", shown(&path))),
             },
-            Err(error) => left_out.push(unusable(path, error)),
+            Err(error) => left_out.push(Unusable { path, error }.text()),
         }
     }
     found.sort();
     found.dedup();
     if found.is_empty() {
-        Err(Outcome::Refused(left_out.join("\n")))
+        Err(Cause::NoneHere(left_out))
     } else {
         Ok(found)
     }
@@ -421,13 +372,12 @@ fn whose(checkpoint: &Checkpoint) -> String {
         (true, Kind::Disk) => "a drive".into(),
         (false, _) => clean(&name.join(" ")),
     };
-    let (size, last) = (size::decimal(checkpoint.total_size()), checkpoint.device());
+    let (size, last) = (size::decimal(checkpoint.total_size()), &checkpoint.device());
     format!("{name} ({size}, last {})", clean(last))
 }
 
 /// Where the drive of a checkpoint is now, by its identity; its content is not
 /// looked at. `here`: what is attached.
-#[must_use]
 pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Checkpoint) -> Place {
     let wanted = checkpoint.device_id();
     if wanted.kind == Kind::Image {
@@ -459,23 +409,13 @@ pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Check
 }
 
 /// Nothing to resume: names every directory that was searched.
-fn nothing(state: &StateDir) -> Outcome {
-    let own = shown(state.root());
-    let searched = match state_of_sudo_user() {
-        None => own,
-        Some(theirs) => {
-            let some = theirs.pending().is_ok_and(|pending| !pending.is_empty());
-            let hint = if some {
-                " (there are some: add --state-dir)"
-            } else {
-                ""
-            };
-            format!("{own} or {}{hint}", shown(theirs.root()))
-        }
+fn nothing(state: &StateDir) -> Cause {
+    let own = state.root().to_path_buf();
+    let Some(theirs) = state_of_sudo_user() else {
+        return Cause::NothingToResume(own);
     };
-    Outcome::Refused(format!(
-        "--resume: there is no unfinished wipe in {searched}; start one with `wipeit TARGET`"
-    ))
+    let some = theirs.pending().is_ok_and(|pending| !pending.is_empty());
+    Cause::NothingToResumeUnderSudo(own, theirs.root().to_path_buf(), some)
 }
 
 /// Under sudo, where the invoking user's own runs keep their state.

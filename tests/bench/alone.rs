@@ -88,7 +88,7 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     };
     let plan = Plan::new(vec![Pass { content, verify }]).context("no pass")?;
     let path = PathBuf::from(drive);
-    let opened = open(&Host::real(), &path, state_dir.as_ref(), &[], "drive")
+    let opened = open(&Host::real(), &path, state_dir.as_ref(), &[])
         .map_err(|outcome| anyhow!("{outcome:?}"))?;
     let suits = Tuning::of(opened.device());
     let nobody = Nobody(Instant::now());

@@ -1,0 +1,149 @@
+//! One run of the program: the targets that were named, or the drives of unfinished
+//! wipes, one after the other. Why one was not touched is printed here alone.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Mode, Request};
+use crate::outcome::{Outcome, Signal};
+use crate::refusal::{Cause, Refusal};
+use crate::screen::{self, question};
+use crate::text::{clean, columns, shown};
+use crate::wipe::{self, Context, delivery, resume};
+use crate::{report, survey};
+
+/// Does what was asked, and says on stdout how each target ended; gives also the
+/// signal that asked the run to stop.
+pub fn run(request: Request) -> (Outcome, Option<Signal>) {
+    let state = match wipe::state_dir(request.state_dir.as_deref()) {
+        Ok(state) => state,
+        Err(cause) => return (none_begun(&request.targets, cause), None),
+    };
+    let context = Context::new(request, state);
+    let outcome = match targets(&context) {
+        Err(cause) => none_begun(&context.request.targets, cause),
+        Ok(targets) => match targets.as_slice() {
+            [target] => one(&context, target),
+            several if context.request.dry_run => dry_run(&context, several),
+            several => one_by_one(&context, several),
+        },
+    };
+    (outcome, context.stop.requested())
+}
+
+/// What is wiped, continued or checked.
+fn targets(context: &Context) -> Result<Vec<PathBuf>, Cause> {
+    delivery::understood(&context.request)?;
+    if !context.request.targets.is_empty() {
+        return Ok(context.request.targets.clone());
+    }
+    let found =
+        resume::attached(&context.host, &context.state).inspect_err(|_| show_all(context))?;
+    if found.len() == 1 || context.request.yes {
+        return Ok(found);
+    }
+    let names: Vec<String> = found.iter().map(|path| shown(path)).collect();
+    let mut lines = vec!["Drives with unfinished wipes:".to_string()];
+    lines.extend(names.iter().map(|name| format!("  {}", clean(name))));
+    lines.push("Type the one to continue, anything else to leave: ".into());
+    match question::choose_one(&lines, &names) {
+        Ok(Some(index)) => Ok(vec![found[index].clone()]),
+        Ok(None) | Err(_) => Err(Cause::Several(found)),
+    }
+}
+
+/// What is there, where there is nothing to continue.
+fn show_all(context: &Context) {
+    if context.request.quiet {
+        return;
+    }
+    let (resume, width) = (context.resume_command(), columns(io::stderr()));
+    // That it cannot be listed is not what was asked for.
+    if let Ok(text) = survey::overview(&context.host, &context.state, &resume, width) {
+        text.lines().for_each(screen::say);
+    }
+}
+
+/// Nothing was begun: the same for all.
+fn none_begun(targets: &[PathBuf], cause: Cause) -> Outcome {
+    let refusal = Refusal::new(None, cause);
+    if targets.is_empty() {
+        say_refused(&refusal.outcome(), None, None);
+    }
+    for target in targets {
+        say_refused(&refusal.outcome(), Some(target), None);
+    }
+    say_why(&refusal)
+}
+
+/// One target, from its path to its line on stdout.
+fn one(context: &Context, target: &Path) -> Outcome {
+    let done = match context.request.mode {
+        Mode::Check => wipe::check(context, target),
+        _ => wipe::wipe(context, target),
+    };
+    done.unwrap_or_else(|cause| {
+        let refusal = Refusal::new(Some(target), cause);
+        let serial = context.host.glance(target).ok();
+        let serial = serial.and_then(|device| device.identity.serial);
+        say_refused(&refusal.outcome(), Some(target), serial.as_deref());
+        say_why(&refusal)
+    })
+}
+
+/// The line on stdout of a target that was not touched. A wrong command line has
+/// none.
+fn say_refused(outcome: &Outcome, target: Option<&Path>, serial: Option<&str>) {
+    if matches!(outcome, Outcome::Refused | Outcome::Busy) {
+        // It has a code of its own, and why not is said on stderr.
+        let _ = screen::result(&report::refused_line(outcome, target, serial));
+    }
+}
+
+fn say_why(refusal: &Refusal) -> Outcome {
+    for line in refusal.lines().iter().flat_map(|text| text.lines()) {
+        screen::say(&format!("wipeit: {line}"));
+    }
+    refusal.outcome()
+}
+
+/// What would be done with each of several targets, or why it is refused.
+fn dry_run(context: &Context, targets: &[PathBuf]) -> Outcome {
+    let done = targets.iter().map(|target| one(context, target));
+    let mut refused = done.filter(|outcome| *outcome != Outcome::Nothing).count();
+    let has = |target: &&PathBuf, serial: &str| {
+        let device = context.host.device(target, context.state.root());
+        device.is_ok_and(|device| device.identity.has_serial(serial))
+    };
+    for serial in &context.request.serials {
+        let subject = format!("--serial {}", clean(serial));
+        match targets.iter().filter(|target| has(target, serial)).count() {
+            1 => continue,
+            0 => screen::message(&subject, "is of none of the targets; look at --list"),
+            _ => screen::message(&subject, "is of several of the targets; detach one"),
+        }
+        refused += 1;
+    }
+    if refused == 0 {
+        return Outcome::Nothing;
+    }
+    say_why(&Refusal::new(None, Cause::DryRun(targets.len())))
+}
+
+/// Continues several wipes, one after the other.
+fn one_by_one(context: &Context, targets: &[PathBuf]) -> Outcome {
+    let mut worst = Outcome::Nothing;
+    for target in targets {
+        let mut outcome = one(context, target);
+        if matches!(outcome, Outcome::Refused | Outcome::Busy) {
+            // Others were or will be written, which "refused" would deny.
+            outcome = Outcome::Failed("not all drives were wiped".into());
+        }
+        let stopped = context.stop.requested().is_some();
+        worst = worst.or_worse(outcome);
+        if stopped {
+            break;
+        }
+    }
+    worst
+}

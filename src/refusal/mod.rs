@@ -1,0 +1,13 @@
+//! Why a target is not touched: causes as values, each with its fact, its remedy
+//! and what was done to the target; put into words here alone.
+//!
+//! It stands above the rooms whose errors it names: what may be in use is `drive`'s
+//! to know, why a path is denied `probe`'s.
+
+mod cause;
+mod framed;
+mod unusable;
+
+pub use cause::Cause;
+pub use framed::Refusal;
+pub use unusable::Unusable;
