@@ -1,6 +1,7 @@
 //! What is said of a command line that cannot be meant: which option, what is
 //! wrong with it, and what to type.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -182,6 +183,10 @@ pub fn told(error: &clap::Error) -> String {
                 _ => format!("{name}: stands there twice; leave one out"),
             }
         }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map(ToString::to_string);
+            format!("{name}: {}", why.unwrap_or_default())
+        }
         ErrorKind::TooManyValues => format!("{name}: takes no value; leave '{text}' out"),
         _ => first_line(error),
     }
@@ -202,7 +207,7 @@ pub fn scheme(name: &str) -> String {
     };
     let meant = meant.map_or(String::new(), |word| format!("did you mean {word}? "));
     format!(
-        "--scheme: '{}' is not known; {meant}--scheme help lists them",
+        "'{}' is not known; {meant}--scheme help lists them",
         clean(name)
     )
 }

@@ -1,5 +1,7 @@
 //! How a pass is read back.
 
+use clap::ValueEnum;
+
 use serde::{Deserialize, Serialize};
 
 use super::extent::Extent;
@@ -66,14 +68,14 @@ impl Verify {
 }
 
 /// What `--verify` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReadBack {
-    /// Nothing is read back.
-    None,
-    /// Samples of the last pass.
-    Sample,
     /// The last pass.
     Full,
+    /// Samples of the last pass.
+    Sample,
     /// Every pass.
     All,
+    /// Nothing is read back.
+    None,
 }

@@ -1,5 +1,7 @@
 //! What the user asks for, and the plan that comes of it.
 
+use clap::ValueEnum;
+
 use super::content::{Content, Pattern};
 use super::passes::{MAX_PASSES, Pass, Plan};
 use super::scheme::{Draw, Scheme};
@@ -21,7 +23,7 @@ pub struct Wish {
 }
 
 /// A strategy as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
     /// A keystream.
     Random,

@@ -4,7 +4,7 @@
 //! the coreutils: `K`, `M`, `G`, `T` and `KiB` ... are powers of 1024, `KB` ...
 //! powers of 1000. Shown sizes are decimal, as on a drive's label.
 
-use std::fmt;
+use thiserror::Error;
 
 /// 1024 bytes.
 pub const KIB: u64 = 1024;
@@ -12,24 +12,15 @@ pub const KIB: u64 = 1024;
 pub const MIB: u64 = 1024 * KIB;
 
 /// Why a typed size is not one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SizeError {
     /// No digits, a sign, or an unknown suffix.
+    #[error("is not a size")]
     Malformed,
     /// More than 2^64 - 1 bytes.
+    #[error("is too large")]
     TooLarge,
 }
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "is not a size; write a number with K, M, G or T, such as 100M",
-            Self::TooLarge => "is more than any device holds",
-        })
-    }
-}
-
-impl std::error::Error for SizeError {}
 
 /// Parses a typed size into bytes.
 ///
