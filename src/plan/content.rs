@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{from_hex, to_hex};
-
 /// Bytes of a key of either generator.
 pub const KEY_BYTES: usize = 32;
 
@@ -14,8 +12,7 @@ pub const MAX_PATTERN: usize = 4096;
 
 /// A key of a random pass. Its `Debug` form hides it.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Key([u8; KEY_BYTES]);
+pub struct Key(#[serde(with = "hex")] [u8; KEY_BYTES]);
 
 impl Key {
     /// A key of these bytes.
@@ -34,21 +31,6 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(..)")
-    }
-}
-
-impl TryFrom<String> for Key {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bytes = from_hex(&text).ok_or("key is not hexadecimal")?;
-        let bytes = bytes.try_into().map_err(|_| "key is not 32 bytes")?;
-        Ok(Self(bytes))
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        to_hex(&key.0)
     }
 }
 
@@ -96,8 +78,8 @@ impl std::str::FromStr for Pattern {
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err("is not hexadecimal; give pairs of the digits 0-9 and a-f, such as 55aa");
         }
-        let bytes = from_hex(digits)
-            .ok_or("has an odd number of digits; give pairs of digits, such as 55aa")?;
+        let bytes = hex::decode(digits)
+            .map_err(|_| "has an odd number of digits; give pairs of digits, such as 55aa")?;
         if bytes.len() > MAX_PATTERN {
             return Err("is longer than 4096 bytes; give a shorter one");
         }
@@ -107,7 +89,7 @@ impl std::str::FromStr for Pattern {
 
 impl From<Pattern> for String {
     fn from(pattern: Pattern) -> Self {
-        to_hex(&pattern.0)
+        hex::encode(pattern.0)
     }
 }
 

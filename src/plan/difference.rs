@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::extent::Extent;
 use super::ranges::{Amount, Range, Ranges, amount, may_join, shortest};
-use crate::text::{MIB, from_hex, to_hex};
+use crate::text::MIB;
 
 /// Bytes that are shown of each range: a block of the cipher that makes random
 /// data, so that they tell where they come from.
@@ -55,22 +55,9 @@ impl First {
         format!(
             "at byte {}: {} was written, {} is read",
             self.at,
-            to_hex(&self.expected),
-            to_hex(&self.found)
+            hex::encode(&self.expected),
+            hex::encode(&self.found)
         )
-    }
-}
-
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&super::to_hex(bytes))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        super::from_hex(&text).ok_or_else(|| D::Error::custom("is not hexadecimal"))
     }
 }
 

@@ -8,7 +8,6 @@ use Write::{Bytes, Drawn, Inverted, Random};
 use super::content::{Content, Pattern};
 use super::passes::Pass;
 use super::verify::{ReadBack, Verify};
-use crate::text::to_hex;
 
 /// What a scheme asks of the read-back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,7 +268,7 @@ impl Scheme {
             .passes
             .iter()
             .map(|write| match write {
-                Bytes(bytes) => to_hex(bytes).to_uppercase(),
+                Bytes(bytes) => hex::encode_upper(bytes),
                 Random => "random".into(),
                 Drawn(n) => format!("c{}", n + 1),
                 Inverted(n) => format!("~c{}", n + 1),

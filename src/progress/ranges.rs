@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use crate::engine::Joined;
 use crate::plan::{Bad, BadState, During, Extent, First};
-use crate::text::to_hex;
 
 /// The file grows no further, in bytes: it must not fill the disk that the
 /// checkpoints need.
@@ -105,7 +104,7 @@ fn different_line(extent: Extent, first: &First) -> String {
         extent.start(),
         extent.length(),
         first.at,
-        to_hex(&first.expected),
-        to_hex(&first.found)
+        hex::encode(&first.expected),
+        hex::encode(&first.found)
     )
 }

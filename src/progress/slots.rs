@@ -29,7 +29,6 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::file::sync_folder;
-use crate::text::to_hex;
 
 /// How every slot begins.
 const HEAD: &str = "{\n  \"slot\": {\"sequence\": ";
@@ -71,7 +70,7 @@ fn encode(sequence: u64, json: &[u8]) -> io::Result<Vec<u8>> {
 fn digest(sequence: u64, body: &[u8]) -> String {
     let mut hash = Sha256::new_with_prefix(sequence.to_le_bytes());
     hash.update(body);
-    to_hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 fn decode(bytes: Vec<u8>) -> Held {

@@ -16,7 +16,7 @@ use super::time::{Active, Took};
 use crate::drive::{Identity, Kind};
 use crate::plan::{Amount, BadState, Content, During, Extent, Generator, Pass, Pattern, Verify};
 use crate::progress::{Checkpoint, Run};
-use crate::text::{clean, clean_words, count, grouped, reason, size, to_hex};
+use crate::text::{clean, clean_words, count, grouped, reason, size};
 
 /// Rows of a table of ranges; the rest stands in the record.
 const ROWS: usize = 100;
@@ -30,7 +30,7 @@ const STYLE: &str = include_str!("page.css");
 /// The SHA-256 of a record's bytes, in hexadecimal.
 #[must_use]
 pub fn digest(json: &[u8]) -> String {
-    to_hex(&Sha256::digest(json))
+    hex::encode(Sha256::digest(json))
 }
 
 /// The page of a record: `json` are the record's exact bytes and `file` what
@@ -357,9 +357,13 @@ fn content(pass: &Pass) -> String {
 fn digits(pattern: &Pattern) -> String {
     let bytes = pattern.bytes();
     if bytes.len() <= PATTERN {
-        return to_hex(bytes);
+        return hex::encode(bytes);
     }
-    format!("{}.. ({} bytes)", to_hex(&bytes[..PATTERN]), bytes.len())
+    format!(
+        "{}.. ({} bytes)",
+        hex::encode(&bytes[..PATTERN]),
+        bytes.len()
+    )
 }
 
 fn generator(pass: &Pass) -> &'static str {
@@ -571,7 +575,7 @@ fn different(record: &Record) -> Markup {
 
 /// In groups, between which a line may break.
 fn hex(bytes: &[u8]) -> String {
-    let groups: Vec<String> = bytes.chunks(8).map(to_hex).collect();
+    let groups: Vec<String> = bytes.chunks(8).map(hex::encode).collect();
     groups.join(" ")
 }
 
@@ -934,7 +938,7 @@ mod tests {
     #[test]
     fn the_page_has_no_key_no_script_and_nothing_from_elsewhere() {
         let page = page(&checkpoint(Verify::Full), &Outcome::Wiped);
-        assert!(!page.contains(&to_hex(&KEY)) && !page.contains(&to_hex(&KEY[..8])));
+        assert!(!page.contains(&hex::encode(KEY)) && !page.contains(&hex::encode(&KEY[..8])));
         for part in [
             "<script", "http:", "https:", "src=", "href=", "url(", "@import",
         ] {

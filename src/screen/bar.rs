@@ -10,7 +10,7 @@ use super::estimate::Estimate;
 use super::output::{say, write_raw};
 use super::paper::Paper;
 use crate::engine::Progress;
-use crate::text::{COLUMNS, about, clean, clock, columns, size, width as width_of};
+use crate::text::{COLUMNS, about, clean, clock, columns, cut, size, width as width_of};
 
 /// From this width on there is room for more than the usual figures.
 const WIDE: usize = 120;
@@ -60,7 +60,8 @@ pub fn line(
 
     // Nominal widths, so that the bar does not jump when a figure grows.
     let figures = percent.len() + sizes.len() + SPEED.max(speed.len()) + DONE.max(done.len());
-    let long = fit(name, LONG_NAME);
+    let name = clean(name);
+    let long = cut(&name, LONG_NAME);
     let cells = room.saturating_sub(width_of(&long) + step.len() + " []".len() + figures);
     if cells >= FEWEST_CELLS {
         let bar = cells_of(points, cells);
@@ -77,7 +78,7 @@ pub fn line(
         let taken: usize = parts.iter().map(|part| part.len()).sum();
         let left = room.saturating_sub(taken);
         if left >= width_of(&long).clamp(1, SHORT_NAME) {
-            return format!("{}{}", fit(&long, left), parts.concat());
+            return format!("{}{}", cut(&long, left), parts.concat());
         }
     }
     if short.len() <= room {
@@ -120,7 +121,7 @@ fn wide_line(
         &done,
     ];
     let figures = figures.map(String::as_str).concat();
-    let (name, step) = (fit(name, LONG_NAME), step(progress));
+    let (name, step) = (cut(&clean(name), LONG_NAME), step(progress));
     // As in the usual line, the bar does not jump.
     let nominal = figures.len().max(WIDE_FIGURES);
     let cells = room.saturating_sub(width_of(&name) + step.len() + " []".len() + nominal);
@@ -154,25 +155,6 @@ fn sizes(progress: &Progress) -> String {
 fn cells_of(points: u16, cells: usize) -> String {
     let full = (usize::from(points) * cells / 10_000).min(cells);
     "#".repeat(full) + &".".repeat(cells - full)
-}
-
-/// A name in at most so many columns, cleaned.
-fn fit(name: &str, room: usize) -> String {
-    let name = clean(name);
-    if width_of(&name) <= room {
-        return name;
-    }
-    let dots = room.min(2);
-    let mut text = String::new();
-    let mut taken = dots;
-    for c in name.chars() {
-        taken += width_of(c.encode_utf8(&mut [0; 4]));
-        if taken > room {
-            break;
-        }
-        text.push(c);
-    }
-    text + &".".repeat(dots)
 }
 
 /// The bar and the lines above it, on stderr.

@@ -15,7 +15,7 @@ use crate::drive::{
 use crate::plan::Phase;
 use crate::probe::{Disk, Place};
 use crate::progress::{Checkpoint, Run};
-use crate::text::{about, broken, clean, shell_word, size, visible};
+use crate::text::{about, broken, clean, cut, padded, shell_word, size, visible, width};
 
 /// Everything that is listed.
 #[derive(Debug)]
@@ -80,7 +80,6 @@ pub struct State {
 
 /// The state of a disk. `unfinished`: the kernel name, itself or a partition,
 /// whose wipe is unfinished.
-#[must_use]
 pub fn state(disk: &Disk, unfinished: Option<&str>, past: Option<&Past>, now: Timestamp) -> State {
     let state = |word, text: String| State {
         word,
@@ -272,7 +271,6 @@ const INDENT: usize = 12;
 
 impl Listing {
     /// As text: fitted to `width` columns of a terminal, or whole.
-    #[must_use]
     pub fn text(&self, width: Option<usize>, now: Timestamp) -> String {
         let fit = |line: &str| width.map_or_else(|| line.to_string(), |width| cut(line, width));
         let mut lines = Vec::new();
@@ -298,54 +296,49 @@ impl Listing {
             lines.extend(broken(&clean(note), width.unwrap_or(usize::MAX), 0));
         }
         lines.push("Nothing was touched. Wipe one with: wipeit DEVICE".into());
-        lines
-            .iter()
-            .fold(String::new(), |text, line| text + line + "\n")
+        lines.join("\n") + "\n"
     }
 
-    fn table(&self, width: Option<usize>) -> Vec<String> {
+    fn table(&self, columns: Option<usize>) -> Vec<String> {
         let mut rows: Vec<[String; 7]> = vec![HEADER.map(String::from)];
         rows.extend(self.disks.iter().map(Row::cells));
-        let columns = |rows: &[[String; 7]], i: usize| {
-            let lengths = rows.iter().map(|row| row[i].chars().count());
-            lengths.max().unwrap_or(0)
-        };
-        let mut widths: [usize; 7] = std::array::from_fn(|i| columns(&rows, i));
-        if let Some(width) = width {
+        let widest = |i: usize| rows.iter().map(|row| width(&row[i])).max();
+        let mut widths: [usize; 7] = std::array::from_fn(|i| widest(i).unwrap_or(0));
+        if let Some(columns) = columns {
             // What is longer pushes the rest of its own line only.
             widths[STATE] = widths[STATE].min(LONGEST_STATE);
             let all = 2 * HEADER.len() + widths.iter().sum::<usize>();
             let most = widths[MODEL].saturating_sub(HEADER[MODEL].len());
-            widths[MODEL] -= all.saturating_sub(width).min(most);
+            widths[MODEL] -= all.saturating_sub(columns).min(most);
         }
         rows.iter()
-            .map(|row| table_line(row, &widths, width))
+            .map(|row| table_line(row, &widths, columns))
             .collect()
     }
 }
 
 /// A line of the table. Where it is too long its end is left out, but never a
 /// part of the state.
-fn table_line(row: &[String; 7], widths: &[usize; 7], width: Option<usize>) -> String {
+fn table_line(row: &[String; 7], widths: &[usize; 7], columns: Option<usize>) -> String {
+    // bytes up to the end of the state
     let (mut line, mut kept) = (String::new(), 0);
     for (i, cell) in row.iter().enumerate() {
         let columns = widths[i];
-        let cell = if i == STATE {
-            kept = line.chars().count() + 2 + cell.chars().count();
-            cell.clone()
-        } else {
-            cut(cell, columns)
+        line.push_str("  ");
+        let cell = match i {
+            SIZE => format!("{cell:>columns$}"),
+            STATE => padded(cell, columns),
+            _ => padded(&cut(cell, columns), columns),
         };
-        // Writing to a string does not fail.
-        let _ = match i {
-            SIZE => write!(line, "  {cell:>columns$}"),
-            _ => write!(line, "  {cell:<columns$}"),
-        };
+        line.push_str(&cell);
+        if i == STATE {
+            kept = line.trim_end().len();
+        }
     }
     let line = line.trim_end();
-    match width {
-        Some(width) if kept + 2 >= width => line.chars().take(kept).collect(),
-        Some(width) => cut(line, width),
+    match columns {
+        Some(columns) if width(&line[..kept]) + 2 >= columns => line[..kept].into(),
+        Some(columns) => cut(line, columns),
         None => line.into(),
     }
 }
@@ -381,16 +374,6 @@ impl Row {
         ]
         .map(|cell| clean(&cell))
     }
-}
-
-/// The first `width` columns, ending in `..` where something is left out.
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_string();
-    }
-    let mut short: String = text.chars().take(width.saturating_sub(2)).collect();
-    short.push_str(&"..."[..width.min(2)]);
-    short
 }
 
 impl Unfinished {

@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn key(text: &str) -> Key {
-        Key::try_from(text.to_string()).unwrap()
+        Key::new(hex::decode(text).unwrap().try_into().unwrap())
     }
 
     fn hex(bytes: &[u8]) -> String {

@@ -1,13 +1,13 @@
-//! Words from outside made fit to be shown: on a terminal, as one field of a
-//! line, as one word of a shell.
+//! Text for people: escaped, in columns, in words; and bounded reading.
 
 pub mod bounded;
+mod columns;
+mod escape;
 pub mod size;
 mod words;
 
 pub use bounded::{Failure, Word};
+pub use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
+pub use escape::{clean, clean_words, is_one_line, octal, shell_word, shown, visible};
 pub use size::{KIB, MIB, grouped};
-pub use words::{
-    COLUMNS, about, broken, clean, clean_words, clock, columns, count, field, folded, from_hex,
-    is_one_line, no_room, octal, reason, shell_word, shown, span, to_hex, visible, width,
-};
+pub use words::{about, clock, count, no_room, reason, span};
