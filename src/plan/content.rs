@@ -10,11 +10,24 @@ pub const KEY_BYTES: usize = 32;
 /// Longest repeated pattern in bytes.
 pub const MAX_PATTERN: usize = 4096;
 
-/// A key of a random pass. Its `Debug` form hides it.
+/// A key of a random pass. Its `Debug` form hides it. Never all zeros: they stand
+/// for one that is kept elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(#[serde(with = "hex")] [u8; KEY_BYTES]);
 
 impl Key {
+    /// Stands in a record for a key that is kept apart from it.
+    pub const ELSEWHERE: Self = Self([0; KEY_BYTES]);
+
+    /// Whether it is not here.
+    pub fn is_elsewhere(&self) -> bool {
+        *self == Self::ELSEWHERE
+    }
+
+    fn elsewhere() -> Self {
+        Self::ELSEWHERE
+    }
+
     /// A key of these bytes.
     #[must_use]
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
@@ -122,6 +135,7 @@ pub enum Content {
         /// What makes the stream.
         generator: Generator,
         /// Drawn from the kernel for this pass.
+        #[serde(default = "Key::elsewhere", skip_serializing_if = "Key::is_elsewhere")]
         key: Key,
     },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::content::Content;
+use super::content::{Content, Key};
 use super::position::{Phase, Step};
 use super::verify::{ReadBack, Verify};
 use crate::text::bounded;
@@ -51,6 +51,32 @@ impl Plan {
     #[must_use]
     pub fn pass(&self, index: usize) -> &Pass {
         &self.passes[index.min(self.passes.len() - 1)]
+    }
+
+    /// The keys of its random passes: the pass (from 1), and its key.
+    pub fn keys(&self) -> impl Iterator<Item = (usize, Key)> {
+        let passes = self.passes.iter().enumerate();
+        passes.filter_map(|(index, pass)| match &pass.content {
+            Content::Random { key, .. } => Some((index + 1, *key)),
+            Content::Zero | Content::Pattern { .. } => None,
+        })
+    }
+
+    /// Whether a key of it is kept elsewhere: then nobody knows what it writes.
+    pub fn lacks_keys(&self) -> bool {
+        self.keys().any(|(_, key)| key.is_elsewhere())
+    }
+
+    /// The same with these keys; those that are not given are kept elsewhere.
+    #[must_use]
+    pub fn with_keys(mut self, given: &[(usize, Key)]) -> Self {
+        for (index, pass) in self.passes.iter_mut().enumerate() {
+            if let Content::Random { key, .. } = &mut pass.content {
+                let own = given.iter().find(|(pass, _)| *pass == index + 1);
+                *key = own.map_or(Key::ELSEWHERE, |(_, key)| *key);
+            }
+        }
+        self
     }
 
     /// How the last pass is read back.

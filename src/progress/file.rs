@@ -12,6 +12,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::{fs, io};
 
+use crate::text::bounded;
+
+/// Opens a file of ours, which may be read several times over.
+///
+/// # Errors
+/// The kernel's; `InvalidData` where it is no file, or too large.
+pub fn open(path: &Path) -> io::Result<File> {
+    // A pipe in the folder must not block, a device must not be read.
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > bounded::MOST {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    File::open(path)
+}
+
 /// Creates a folder and what is missing above it, each durably.
 pub(super) fn create_durably(path: &Path) -> io::Result<()> {
     if path.is_dir() {

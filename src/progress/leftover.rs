@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::slots;
 use super::store::{StateDir, is_orphan};
+use super::{keys, slots};
 
 /// Endings of hidden files of ours, which begin with the name of another.
 const ENDINGS: [&str; 2] = [".room", ".tmp"];
@@ -60,7 +60,7 @@ fn checkpoint_of(dir: &StateDir, path: &Path) -> Option<PathBuf> {
     let ours = file
         .extension()
         .is_some_and(|end| end == "json" || end == "html");
-    let name = file.with_extension("json");
+    let name = keys::record_of(&file).unwrap_or_else(|| file.with_extension("json"));
     ours.then(|| {
         dir.folder("pending")
             .join(name.file_name().unwrap_or_default())

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod file;
+mod keys;
 mod leftover;
 pub mod lineage;
 mod place;
@@ -14,10 +15,12 @@ mod store;
 mod timekeeper;
 
 pub use checkpoint::{
-    Beginning, Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, Run, Sample, Unread, Wanted,
-    json,
+    Beginning, Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, RECORD_KIND, Run, Sample,
+    Unread, VERSION, Wanted, json,
 };
+pub use file::open;
+pub use keys::digest;
 pub use place::{Files, Place};
 pub use saver::{Clock, Saver, file_name, report_name};
-pub use store::{LoadError, Pending, Record, Records, StateDir, open};
+pub use store::{LoadError, Pending, Record, Records, StateDir};
 pub use timekeeper::{Tally, Timekeeper};

@@ -30,7 +30,7 @@ enum Form {
 pub struct Files<'a> {
     /// Their name in a folder, without an ending.
     pub name: &'a str,
-    /// The record's bytes.
+    /// What of the record can be handed out.
     pub json: &'a [u8],
     /// The page, where the record is kept as the file that it is told.
     pub html: &'a dyn Fn(Option<&Path>) -> String,
@@ -193,7 +193,7 @@ impl Place {
     }
 }
 
-/// The record has the keys.
+/// The record says what stood on the drive before.
 const SECRET: u32 = 0o600;
 /// The page has nothing to hide; the user's mask applies.
 const PUBLIC: u32 = 0o666;

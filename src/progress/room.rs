@@ -20,8 +20,8 @@ use nix::sys::statvfs::statvfs;
 
 use super::checkpoint::Checkpoint;
 use super::file::sync_folder;
-use super::slots;
 use super::store::StateDir;
+use super::{keys, slots};
 use crate::plan::Plan;
 use crate::text::reason;
 
@@ -32,6 +32,8 @@ struct Need {
     pub record: u64,
     /// Of its page.
     pub page: u64,
+    /// Of its keys.
+    pub keys: u64,
     /// Of the last checkpoint.
     pub checkpoint: u64,
 }
@@ -63,6 +65,7 @@ impl Need {
         Self {
             record: checkpoint + RECORD,
             page: PAGE + (PLOT * passes).min(MOST_SAMPLES) + SPARE + json.min(MOST_SAMPLES),
+            keys: keys::room(plan),
             checkpoint,
         }
     }
@@ -73,13 +76,14 @@ impl Need {
         Self {
             record: json + RECORD,
             page: (16 << 10) + 200 * passes + json.min(PAGE),
+            keys: keys::room(plan),
             checkpoint: json + 2 * SLACK,
         }
     }
 
     /// All of it.
     fn all(self) -> u64 {
-        self.record + self.page + self.checkpoint
+        self.record + self.page + self.keys + self.checkpoint
     }
 }
 
@@ -88,6 +92,7 @@ pub(super) struct Room {
     root: PathBuf,
     record: PathBuf,
     page: PathBuf,
+    keys: PathBuf,
     checkpoint: PathBuf,
     // what is kept
     need: Cell<Option<Need>>,
@@ -102,6 +107,7 @@ impl Room {
         Self {
             root: dir.root().into(),
             page: record.with_extension("html"),
+            keys: keys::path_of(&record),
             record,
             checkpoint: dir.folder("pending").join(name),
             need: Cell::new(None),
@@ -124,6 +130,7 @@ impl Room {
         let kept = self
             .keep_one(&self.record, need.record)
             .and_then(|()| self.keep_one(&self.page, need.page))
+            .and_then(|()| self.keep_one(&self.keys, need.keys))
             .and_then(|()| self.keep_one(&self.checkpoint, need.checkpoint))
             // The saves on the way need some as well.
             .and_then(|()| is_free(&self.root, 2 * json));
@@ -136,6 +143,9 @@ impl Room {
     }
 
     fn keep_one(&self, file: &Path, bytes: u64) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         if !self.in_slots {
             return keep(file, bytes);
         }
@@ -175,8 +185,8 @@ impl Room {
         self.need.get().is_some()
     }
 
-    fn files(&self) -> [&Path; 3] {
-        [&self.record, &self.page, &self.checkpoint]
+    fn files(&self) -> [&Path; 4] {
+        [&self.record, &self.page, &self.keys, &self.checkpoint]
     }
 
     /// Gives all of it back; tells whether there was any.
@@ -416,8 +426,10 @@ mod tests {
     }
 
     fn lengths(room: &Room) -> Vec<u64> {
-        let length = |file: &Path| fs::metadata(place(file)).map_or(0, |meta| meta.len());
-        room.files().map(length).to_vec()
+        // Zeros have no keys.
+        let files = [&room.record, &room.page, &room.checkpoint];
+        let length = |file: &PathBuf| fs::metadata(place(file)).map_or(0, |meta| meta.len());
+        files.map(length).to_vec()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Sample};
 use super::file::{replace, sync_file, sync_folder};
+use super::keys;
 use super::leftover::{self, Beginning};
 use super::ranges;
 use super::room::{self, Room};
@@ -292,23 +293,35 @@ impl Saver {
         self.keep(&self.report_path().with_extension("html"), page)
     }
 
-    /// Keeps the record; after its page, as without it nothing is taken for
-    /// finished.
+    /// Keeps the record; after its page and its keys, as without it nothing is taken
+    /// for finished.
     ///
     /// # Errors
     /// The kernel's.
     pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
+        self.keep_keys(record)?;
         // Best effort.
         let _ = ranges::complete(&ranges::path_of(&self.report_path()), &self.checkpoint);
         self.keep(&self.report_path(), record)
     }
 
-    /// Makes a record durable that an earlier run of this wipe kept.
+    /// Makes a record durable that an earlier run of this wipe kept; `apart`: and
+    /// its keys, which are not in it.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn confirm_record(&self) -> io::Result<()> {
+    pub fn confirm_record(&self, record: &[u8], apart: bool) -> io::Result<()> {
+        if apart {
+            self.keep_keys(record)?;
+        }
         sync_file(&self.report_path())
+    }
+
+    fn keep_keys(&self, record: &[u8]) -> io::Result<()> {
+        match keys::of(&self.checkpoint, record)? {
+            Some(keys) => self.keep(&keys::path_of(&self.report_path()), &keys),
+            None => Ok(()),
+        }
     }
 
     /// Writes a file of the end of a wipe, for which room is kept.

@@ -1,6 +1,5 @@
 //! What is in the state directory: finding it, and reading it.
 
-use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,7 +8,8 @@ use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
 
 use super::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
-use super::file::create_durably;
+use super::file::{create_durably, open};
+use super::keys;
 use super::slots::{self, Saved};
 use crate::drive::Identity;
 use crate::outcome::Outcome;
@@ -63,6 +63,8 @@ pub struct Record {
     pub checkpoint: Checkpoint,
     /// How it ended: wiped, not clear, or differs.
     pub outcome: Outcome,
+    // why its keys cannot be had, without which nothing can be compared with it
+    keyless: Option<String>,
 }
 
 /// What is in `reports/`.
@@ -72,6 +74,26 @@ pub struct Records {
     pub usable: Vec<Record>,
     /// Files that cannot be used, and why.
     pub unusable: Vec<(PathBuf, LoadError)>,
+}
+
+impl Records {
+    /// The same where those that cannot be compared with a drive are of no use.
+    pub fn comparable(self) -> Self {
+        let (usable, mut unusable) = (self.usable.into_iter(), self.unusable);
+        let usable = usable.filter_map(|mut record| {
+            let Some(why) = record.keyless.take() else {
+                return Some(record);
+            };
+            let why = Invalid::Keyless(why);
+            let device_id = Some(Box::new(record.checkpoint.device_id().clone()));
+            unusable.push((record.path, LoadError::Invalid { why, device_id }));
+            None
+        });
+        Self {
+            usable: usable.collect(),
+            unusable,
+        }
+    }
 }
 
 impl StateDir {
@@ -168,11 +190,7 @@ impl StateDir {
         let mut found = Records::default();
         for path in self.files("reports")? {
             match load_record(&path) {
-                Ok((checkpoint, outcome)) => found.usable.push(Record {
-                    path,
-                    checkpoint,
-                    outcome,
-                }),
+                Ok(record) => found.usable.push(record),
                 Err(error) => found.unusable.push((path, error)),
             }
         }
@@ -197,7 +215,8 @@ impl StateDir {
                 _ if hidden => continue,
                 _ => path,
             };
-            if path.extension().is_some_and(|end| end == "json") {
+            if path.extension().is_some_and(|end| end == "json") && keys::record_of(&path).is_none()
+            {
                 found.push(path);
             }
         }
@@ -258,41 +277,49 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file of ours, which may be read several times over.
-///
-/// # Errors
-/// The kernel's; `InvalidData` where it is no file, or too large.
-pub fn open(path: &Path) -> io::Result<File> {
-    // A pipe in the folder must not block, a device must not be read.
-    let meta = fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > bounded::MOST {
-        return Err(ErrorKind::InvalidData.into());
-    }
-    File::open(path)
-}
-
 pub(super) fn load(path: &Path) -> Result<Checkpoint, LoadError> {
     let mut source = saved(path)?;
     Checkpoint::read(&mut source).map_err(|why| unread(why, &mut source))
 }
 
-fn load_record(path: &Path) -> Result<(Checkpoint, Outcome), LoadError> {
+fn load_record(path: &Path) -> Result<Record, LoadError> {
     #[derive(Deserialize)]
     struct Ended {
         #[serde(default)]
         outcome: Word,
     }
     let mut source = saved(path)?;
-    let checkpoint = Checkpoint::read(&mut source).map_err(|why| unread(why, &mut source))?;
+    let checkpoint =
+        Checkpoint::read_record(&mut source).map_err(|why| unread(why, &mut source))?;
     let ended = bounded::read::<Ended>(&mut source);
     let outcome = ended
         .ok()
         .and_then(|ended| Outcome::of_record(ended.outcome.text()?));
-    if let Some(outcome) = outcome {
-        return Ok((checkpoint, outcome));
+    let Some(outcome) = outcome else {
+        let why = Invalid::Corrupt("field outcome says nothing that is known".into());
+        return Err(unread(Unread::Invalid(why), &mut source));
+    };
+    let mut record = Record {
+        path: path.into(),
+        checkpoint,
+        outcome,
+        keyless: None,
+    };
+    if record.checkpoint.plan().lacks_keys() {
+        let mut bytes = Vec::new();
+        let read = source
+            .rewind()
+            .and_then(|()| source.read_to_end(&mut bytes));
+        read.map_err(LoadError::Unreadable)?;
+        match keys::read(path, &bytes) {
+            Ok(keys) => record.checkpoint = record.checkpoint.with_keys(&keys),
+            Err(why) => record.keyless = Some(why),
+        }
+        if record.checkpoint.plan().lacks_keys() && record.keyless.is_none() {
+            record.keyless = Some("one of its keys is missing".into());
+        }
     }
-    let why = Invalid::Corrupt("field outcome says nothing that is known".into());
-    Err(unread(Unread::Invalid(why), &mut source))
+    Ok(record)
 }
 
 fn unread(why: Unread, source: &mut (impl Read + Seek)) -> LoadError {

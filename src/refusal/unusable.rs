@@ -28,6 +28,7 @@ impl Unusable {
                 let remedy = match why {
                     Invalid::Corrupt(_) => "put it back from a backup, if there is one",
                     Invalid::Newer(_) => "use a newer wipeit",
+                    Invalid::Keyless(_) => "put them back from a backup, if there is one",
                 };
                 format!("{why}; {remedy}")
             }

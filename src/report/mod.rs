@@ -11,4 +11,4 @@ mod result;
 mod time;
 
 pub use record::Record;
-pub use result::{Ending, Saved, details, line, position, record_json, refused_line};
+pub use result::{Ending, Saved, details, line, position, refused_line};

@@ -1,13 +1,11 @@
 //! The report as a page: one file without scripts or anything from elsewhere,
 //! to read and to print.
 //!
-//! A pure function of the record. The keys of random passes do not stand here:
-//! `--check` reads them from the record, and people have no use for them.
+//! A pure function of the record, without the keys of random passes.
 
 use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
 use super::plot::{self, Plot};
 use super::record::Record;
@@ -15,7 +13,7 @@ use super::result::{LISTED, amount_text, noun, sectors};
 use super::time::{Active, Took};
 use crate::drive::{Identity, Kind};
 use crate::plan::{Amount, BadState, Content, During, Extent, Generator, Pass, Pattern, Verify};
-use crate::progress::{Checkpoint, Run};
+use crate::progress::{Checkpoint, Run, digest};
 use crate::text::{clean, clean_words, count, grouped, reason, size};
 
 /// Rows of a table of ranges; the rest stands in the record.
@@ -26,12 +24,6 @@ const RUNS: usize = 40;
 const PATTERN: usize = 16;
 
 const STYLE: &str = include_str!("page.css");
-
-/// The SHA-256 of a record's bytes, in hexadecimal.
-#[must_use]
-pub fn digest(json: &[u8]) -> String {
-    hex::encode(Sha256::digest(json))
-}
 
 /// The page of a record: `json` are the record's exact bytes and `file` what
 /// they are kept as; empty where they could not be kept.
@@ -340,7 +332,11 @@ fn work(record: &Record) -> Markup {
             }
         }
         @if is_random {
-            p.small { "The keys of random passes stand in the record only." }
+            @if checkpoint.plan().lacks_keys() {
+                p.small { "The keys of random passes are kept apart from the record." }
+            } @else {
+                p.small { "The keys of random passes stand in the record only." }
+            }
         }
     };
     section("What was done", &body)
@@ -791,7 +787,6 @@ fn footer(record: &Record, json: &[u8], file: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::result::record_json;
     use super::super::result::tests::bad;
     use super::*;
     use crate::drive::Finding;
@@ -879,7 +874,7 @@ mod tests {
 
     fn page(checkpoint: &Checkpoint, outcome: &Outcome) -> String {
         let record = record(checkpoint, outcome);
-        let json = record_json(&record).unwrap();
+        let json = record.to_json().unwrap();
         html(&record, &json, "sdb-ZR5A1B2C-7f3a0b1c.json")
     }
 
@@ -931,7 +926,7 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest(b"abc"), known);
         let record = record(&checkpoint(Verify::Full), &Outcome::Wiped);
-        let json = record_json(&record).unwrap();
+        let json = record.to_json().unwrap();
         assert!(html(&record, &json, "x.json").contains(&digest(&json)));
     }
 

@@ -10,14 +10,15 @@ use crate::drive::{Device, Medium};
 use crate::outcome::Outcome;
 use crate::plan::Amount;
 use crate::probe::Computer;
-use crate::progress::{Checkpoint, Unread};
+use crate::progress::{Checkpoint, LARGEST, RECORD_KIND, Unread, VERSION, json};
 use crate::text::bounded;
 
 /// A finished wipe. Its fields are those of its checkpoint, and these.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// The checkpoint at its end.
-    #[serde(flatten)]
+    /// The checkpoint at its end, without keys unless it was read from a file of
+    /// wipeit 0.1.0.
+    #[serde(flatten, serialize_with = "Checkpoint::serialize_fields")]
     pub checkpoint: Checkpoint,
     /// `WIPED`, `NOT-CLEAR` or `DIFFERS`.
     pub outcome: String,
@@ -48,6 +49,47 @@ pub struct Record {
     pub hidden_areas: String,
     /// What overwriting does not reach.
     pub limits: Vec<String>,
+    /// What later versions say as well.
+    #[serde(flatten)]
+    pub later: Later,
+}
+
+/// Fields that nothing fills yet, so that a reader of this version passes them on.
+/// The owner's job and customer stand beside the asset, in `report`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Later {
+    /// Of the drives that were wiped together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// The machine as its firmware names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+    /// What the drive did to erase itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erase: Option<serde_json::Value>,
+    /// What the drive said of its health, before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<serde_json::Value>,
+}
+
+/// A machine by its DMI tables.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Serial number of the system.
+    pub system_serial: Option<String>,
+    /// Serial number of the board.
+    pub board_serial: Option<String>,
+    /// The owner's number of the machine.
+    pub asset_tag: Option<String>,
+}
+
+/// A record as it stands in a file.
+#[derive(Serialize)]
+struct Wire<'a> {
+    kind: &'static str,
+    version: u64,
+    #[serde(flatten)]
+    record: &'a Record,
 }
 
 /// The fields of a record that its checkpoint does not have. A file is read once
@@ -136,7 +178,32 @@ impl Record {
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .collect(),
-            checkpoint: checkpoint.clone(),
+            later: Later::default(),
+            checkpoint: checkpoint.clone().without_keys(),
+        }
+    }
+
+    /// Its bytes.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        self.checkpoint.to_json_of(LARGEST, |checkpoint| {
+            let record = &Self {
+                checkpoint: checkpoint.clone(),
+                ..self.clone()
+            };
+            json::to_bytes(&Wire {
+                kind: RECORD_KIND,
+                version: VERSION,
+                record,
+            })
+        })
+    }
+
+    /// The same as it can be handed out.
+    #[must_use]
+    pub fn without_keys(self) -> Self {
+        Self {
+            checkpoint: self.checkpoint.without_keys(),
+            ..self
         }
     }
 
@@ -145,8 +212,9 @@ impl Record {
     /// # Errors
     /// As for [`Checkpoint::read`].
     pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
-        let checkpoint = Checkpoint::read(from)?;
+        let checkpoint = Checkpoint::read_record(from)?;
         let rest: Rest = bounded::read(from)?;
+        let later: Later = bounded::read(from)?;
         Ok(Self {
             checkpoint,
             outcome: rest.outcome,
@@ -161,6 +229,7 @@ impl Record {
             bad_bytes_at_most: rest.bad_bytes_at_most,
             hidden_areas: rest.hidden_areas,
             limits: rest.limits,
+            later,
         })
     }
 

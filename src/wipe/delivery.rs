@@ -14,7 +14,7 @@ use crate::plan::Amount;
 use crate::probe::Host;
 use crate::progress::{self, Checkpoint, Files, LARGEST, Place, Saver, Unread, Wanted};
 use crate::refusal::Cause;
-use crate::report::{self, Record, page};
+use crate::report::{Record, page};
 use crate::screen;
 use crate::signal::Stop;
 use crate::text::{reason, shown};
@@ -123,11 +123,11 @@ impl Delivered {
 /// The end of a wipe whose outcome is known: what is to be written, from memory.
 pub struct Delivery<'a> {
     record: Cow<'a, Record>,
-    // whether an earlier run of this wipe kept the record
-    kept: bool,
+    // whether an earlier run of this wipe kept the record, and its keys apart
+    kept: Option<bool>,
     saver: &'a Saver,
     device: &'a Device,
-    json: Vec<u8>,
+    json: Json,
     // no later attempt would help the report
     hopeless: bool,
     // whether the record was kept when the report was written
@@ -147,14 +147,15 @@ impl<'a> Delivery<'a> {
         let report = record.checkpoint.report().path.as_ref();
         let before = read_record(&saver.report_path()).ok();
         let before = before.filter(|(_, before)| is_same_end(before, record));
-        let kept = before.is_some();
+        let kept = before.as_ref();
+        let kept = kept.map(|(_, before)| before.checkpoint.plan().lacks_keys());
         let (json, record) = if let Some((json, mut before)) = before {
             // Where this run wants its report.
             let wanted = record.checkpoint.report().clone();
             before.checkpoint = before.checkpoint.reporting(wanted);
             (json, Cow::Owned(before))
         } else {
-            let json = report::record_json(record).map_err(io::Error::other)?;
+            let json = Json::of(record.to_json().map_err(io::Error::other)?);
             (json, Cow::Borrowed(record))
         };
         Ok(Self {
@@ -234,14 +235,13 @@ impl<'a> Delivery<'a> {
         if self.now.page.is_err() {
             let path = self.saver.report_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let page = page::html(&self.record, &self.json, &name);
+            let page = page::html(&self.record, &self.json.kept, &name);
             self.now.page = self.saver.keep_page(page.as_bytes()).map_err(text);
         }
         if self.now.record.is_err() {
-            let kept = if self.kept {
-                self.saver.confirm_record()
-            } else {
-                self.saver.keep_record(&self.json)
+            let kept = match self.kept {
+                Some(apart) => self.saver.confirm_record(&self.json.kept, apart),
+                None => self.saver.keep_record(&self.json.kept),
             };
             self.now.record = kept.map_err(text);
         }
@@ -270,8 +270,26 @@ impl<'a> Delivery<'a> {
     }
 }
 
+/// The bytes of a record.
+struct Json {
+    // as it is kept
+    kept: Vec<u8>,
+    // what of it can be handed out, where that is less
+    public: Option<Vec<u8>>,
+}
+
+impl Json {
+    fn of(kept: Vec<u8>) -> Self {
+        Self { kept, public: None }
+    }
+
+    fn public(&self) -> &[u8] {
+        self.public.as_deref().unwrap_or(&self.kept)
+    }
+}
+
 /// A record as it is kept, byte for byte, and what it says.
-fn read_record(path: &Path) -> io::Result<(Vec<u8>, Record)> {
+fn read_record(path: &Path) -> io::Result<(Json, Record)> {
     let mut file = progress::open(path)?;
     let known = Record::read(&mut file).map_err(|why| match why {
         Unread::Unreadable(error) => error,
@@ -279,11 +297,21 @@ fn read_record(path: &Path) -> io::Result<(Vec<u8>, Record)> {
     })?;
     // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
     if file.metadata()?.len() > LARGEST {
-        return Ok((report::record_json(&known)?, known));
+        let known = known.without_keys();
+        return Ok((Json::of(known.to_json()?), known));
     }
-    let mut json = Vec::new();
+    let mut json = Json::of(Vec::new());
     file.rewind()?;
-    file.take(LARGEST).read_to_end(&mut json)?;
+    file.take(LARGEST).read_to_end(&mut json.kept)?;
+    if known
+        .checkpoint
+        .plan()
+        .keys()
+        .any(|(_, key)| !key.is_elsewhere())
+    {
+        // 0.1.0 kept the keys in it.
+        json.public = Some(known.clone().without_keys().to_json()?);
+    }
     Ok((json, known))
 }
 
@@ -312,7 +340,7 @@ struct NotWritten {
 /// the state directory.
 fn write_report(
     record: &Record,
-    json: &[u8],
+    json: &Json,
     kept: Option<&Path>,
     device: &Device,
 ) -> Result<Vec<PathBuf>, NotWritten> {
@@ -325,6 +353,11 @@ fn write_report(
     let place = place.ok_or_else(|| failed(true)(format!("{text} is no place for it")))?;
     let html = |file: Option<&Path>| {
         let name = file.map(Path::to_string_lossy);
+        let json = if file == kept {
+            &json.kept
+        } else {
+            json.public()
+        };
         page::html(record, json, name.as_deref().unwrap_or_default())
     };
     let name = progress::report_name(
@@ -335,7 +368,7 @@ fn write_report(
     );
     let files = Files {
         name: &name,
-        json,
+        json: json.public(),
         html: &html,
         kept,
         in_place: Host::real().needs_slots(place.folder()),
@@ -531,7 +564,7 @@ mod tests {
             assert!(delivered.is_whole(), "{delivered:?}");
             let json = fs::read(&record).unwrap();
             let page = fs::read_to_string(record.with_extension("html")).unwrap();
-            assert!(page.contains(&page::digest(&json)), "{page}");
+            assert!(page.contains(&progress::digest(&json)), "{page}");
             for report in delivered.report.unwrap() {
                 let bytes = fs::read(&report).unwrap();
                 assert!(report.extension().unwrap() != "json" || bytes == json);

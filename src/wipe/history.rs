@@ -73,6 +73,7 @@ struct Records {
 fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
     let records = state.records().map_err(|error| unreadable(state, error))?;
+    let records = records.comparable();
     for record in records.usable {
         let (now, then) = (&opened.device().identity, record.checkpoint.device_id());
         if opened.kin().was_resized(now, then) {
@@ -233,6 +234,7 @@ pub fn to_supersede(
             Comparison::Same => true,
             // Of a copy, a record of the other image stays what it is.
             Comparison::Different(_) | Comparison::Elsewhere => opened.kin().was_resized(now, then),
+            Comparison::Unprovable if checkpoint.plan().lacks_keys() => false,
             Comparison::Unprovable => prove(&checkpoint, &opened.writer)?.is_cryptographic(),
         };
         if is_of_it {

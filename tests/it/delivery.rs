@@ -38,6 +38,7 @@ cases![
     ROOT => a_state_disk_that_became_read_only_does_not_cost_the_report,
     ROOT => a_state_directory_that_is_gone_does_not_cost_the_report,
     STRACE => every_write_of_the_end_is_tried_again_and_missed,
+    STRACE => a_kill_at_any_step_leaves_the_checkpoint_or_the_record_with_its_keys,
     NOTHING => a_lost_report_of_a_wipe_that_was_done_before_is_no_success,
     NOTHING => a_result_or_a_list_that_stdout_cannot_take_is_no_success,
     ROOT => a_file_on_a_full_disk_takes_no_result,
@@ -398,7 +399,13 @@ fn broken<P: AsRef<Path>>(wipe: Wipe, paths: &[P], fault: &str) -> Wipe {
 }
 
 /// What fails, what is said of it, whether the record is there all the same.
-const FAULTS: [(&str, &str, &str, bool); 8] = [
+const FAULTS: [(&str, &str, &str, bool); 9] = [
+    (
+        "reports/.N.keys.json.room reports/.N.keys.json.tmp",
+        "rename:error=EIO",
+        "the record could not be saved",
+        false,
+    ),
     (
         "reports/.N.json.room reports/.N.json.tmp",
         "rename:error=EIO",
@@ -448,6 +455,43 @@ const FAULTS: [(&str, &str, &str, bool); 8] = [
         true,
     ),
 ];
+
+fn a_kill_at_any_step_leaves_the_checkpoint_or_the_record_with_its_keys() {
+    let mut both = 0;
+    for call in ["rename", "fsync", "unlink,unlinkat"] {
+        let mut kills = 0;
+        for when in 1.. {
+            let scratch = Scratch::new();
+            let image = scratch.tagged("old.img", MIB);
+            let state = scratch.state();
+            let inject = format!("inject={call}:signal=KILL:when={when}");
+            let strace = ["strace", "-D", "-f", "-o", "/dev/null", "-e", &inject];
+            let done = scratch.wipe(&image).yes().under(strace).run();
+            if done.status.success() {
+                break;
+            }
+            kills += 1;
+            let unfinished = !state.pending().is_empty();
+            both += usize::from(unfinished && !state.reports().is_empty());
+            if !unfinished && state.reports().is_empty() {
+                // Before the first byte.
+                check(&image, 0, MIB, &Content::Tags);
+                continue;
+            }
+            for record in state.reports() {
+                let whole = crate::support::state::read(&record);
+                assert!(whole["plan"][0]["key"].is_string(), "no keys of {whole}");
+            }
+            if unfinished {
+                scratch.wipe(&image).words("--resume --yes").code(0);
+            }
+            assert_recorded(&state);
+            scratch.wipe(&image).arg("--check").code(0);
+        }
+        assert!(kills > 0, "{call}: nothing was killed");
+    }
+    assert!(both > 0, "never killed between the record and the end");
+}
 
 fn every_write_of_the_end_is_tried_again_and_missed() {
     let start = |&(path, fault, ..): &(&str, &str, &str, bool)| {

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::support::state::unchanged;
+use crate::support::state::{unchanged, write};
 use crate::support::{MIB, NOTHING, OPENSSL, Scratch, cases};
 
 cases![
@@ -76,7 +76,7 @@ fn ensure_refuses_a_drive_whose_record_is_damaged() {
         let file = scratch.state().reports().remove(0);
         let mut record = scratch.state().report();
         record[field] = value.into();
-        std::fs::write(&file, record.to_string()).unwrap();
+        write(&file, &record);
         // Somebody uses it again.
         crate::support::content::fill_with_tags(&image, MIB);
         unchanged(&[&image, scratch.state().path()], || {
@@ -169,7 +169,7 @@ fn with_outcome(outcome: &str) -> (Scratch, std::path::PathBuf) {
     let file = scratch.state().reports().remove(0);
     let mut record = scratch.state().report();
     record["outcome"] = outcome.into();
-    std::fs::write(&file, record.to_string()).unwrap();
+    write(&file, &record);
     (scratch, image)
 }
 

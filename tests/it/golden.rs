@@ -11,6 +11,7 @@ use nix::sys::signal::Signal::SIGINT;
 
 use crate::support::device::{Loop, Mount, SlowDisk, Swap, Traits, fill};
 use crate::support::run::{Done, Running, Wipe};
+use crate::support::state::keys_of;
 use crate::support::{LOOP, MIB, NOTHING, Need, Scratch, cases, sh};
 
 const FILE_SYSTEMS: &[Need] = &[
@@ -118,6 +119,9 @@ impl Golden {
                     text = text.replace(&written, "\"written\": N,");
                 }
                 self.tell(&format!("[{what} {}]\n{text}", told_mode(&file)));
+                if let Ok(text) = std::fs::read_to_string(keys_of(&file)) {
+                    self.tell(&format!("[keys {}]\n{text}", told_mode(&keys_of(&file))));
+                }
                 let page = file.with_extension("html");
                 if let Ok(html) = std::fs::read_to_string(&page) {
                     let lines = filter::page(&html);

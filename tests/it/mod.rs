@@ -20,6 +20,7 @@ mod list;
 mod means;
 mod moved;
 mod natures;
+mod old;
 mod once;
 mod order;
 mod output;
@@ -81,6 +82,7 @@ pub fn on_this_host() -> Vec<libtest_mimic::Trial> {
         faults::cases(),
         faulty::cases(),
         golden::cases(),
+        old::cases(),
         once::cases(),
     ]
     .into_iter()

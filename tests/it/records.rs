@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::content::{Content, check, fill_with_tags};
 use crate::support::device::{Loop, read_range};
-use crate::support::state::{number, unchanged};
+use crate::support::state::{number, read, unchanged, write};
 use crate::support::{LOOP, MIB, NOTHING, OPENSSL, Scratch, cases};
 
 cases![
@@ -31,15 +31,11 @@ const SIZE: u64 = 5 * MIB + 700;
 const SLOW: &str = "--rate-limit 8M -b 64K --checkpoint-every 1M";
 const FUTURE: &str = "2040-01-01T00:00:00.000+00:00";
 
-fn read(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
 /// Changes a file of the state directory.
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut value = read(path);
     change(&mut value);
-    std::fs::write(path, serde_json::to_vec_pretty(&value).unwrap()).unwrap();
+    write(path, &value);
 }
 
 /// All times of a record, as if its clock had been wrong.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal::{SIGCONT, SIGINT};
 use serde_json::Value;
 
-use crate::support::state::unchanged;
+use crate::support::state::{keys_of, unchanged};
 use crate::support::{MIB, NOTHING, Need, STRACE, Scratch, cases, sh};
 
 const SHA: &[Need] = &[Need::Tool("sha256sum")];
@@ -70,8 +70,10 @@ fn a_page_is_kept_beside_the_record_and_has_its_digest() {
     let json = scratch.state().report();
     let key = json["plan"][0]["key"].as_str().unwrap();
     assert!(key.len() == 64 && !html.contains(key));
+    // What can be handed out has no keys.
+    assert!(!text(&record).contains(key) && text(&keys_of(&record)).contains(key));
     assert_eq!(json["verification"]["bytes"], 3 * MIB + 5);
-    for path in [&record, &page] {
+    for path in [&record, &page, &keys_of(&record)] {
         let mode = std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     }

@@ -514,6 +514,7 @@ fn a_checkpoint_of_a_finished_run_only_needs_its_record() {
     let report = stopped.scratch.state().report();
     let mut finished = report.clone();
     finished.as_object_mut().unwrap().remove("outcome");
+    finished["kind"] = "wipeit-checkpoint".into();
     std::fs::remove_file(&stopped.scratch.state().reports()[0]).unwrap();
     std::fs::write(&file, serde_json::to_vec_pretty(&finished).unwrap()).unwrap();
     unchanged(&[&stopped.target], || {
@@ -537,6 +538,7 @@ fn a_record_that_was_kept_before_a_crash_stays_byte_for_byte() {
         if done {
             let mut finished = state.report();
             finished.as_object_mut().unwrap().remove("outcome");
+            finished["kind"] = "wipeit-checkpoint".into();
             left = serde_json::to_vec_pretty(&finished).unwrap();
         }
         for lost in [&page, &stopped.scratch.join("r.html")] {

@@ -28,8 +28,7 @@ fn a_server_of_9p_that_goes_makes_no_bad_sectors_and_loses_nothing() {
         .finished();
     boot.ended("gone", 1, &["FAILED /m/old.img ", "--resume"]);
     assert_eq!(boot.value("left"), "1 records 0");
-    let parsed =
-        |name: &str| -> serde_json::Value { serde_json::from_str(boot.excerpt(name)).unwrap() };
+    let parsed = |name: &str| boot.whole(name, boot.excerpt(name));
     let pending = parsed("pending");
     assert_eq!(pending["bad"], serde_json::json!([]), "{pending}");
     let written = number(&pending, "written");

@@ -12,7 +12,7 @@ use crate::support::content::{Content, check, tags};
 use crate::support::device::{Loop, read_range};
 use crate::support::pty::Terminal;
 use crate::support::run::Done;
-use crate::support::state::{State, number, unchanged};
+use crate::support::state::{State, number, read, unchanged};
 use crate::support::{LOOP, MIB, Scratch, cases};
 
 cases![
@@ -114,8 +114,8 @@ impl Bay {
     /// What the plan says is on the drive, and a record says the same.
     fn assert_wiped(&self, checkpoint: &Value) {
         let of_run = |value: &Value| value["run_id"] == checkpoint["run_id"];
-        let read = |file| serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        let mut records = self.state().reports().into_iter().map(read);
+        let files = self.state().reports().into_iter();
+        let mut records = files.map(|file| read(&file));
         let record: Value = records.find(of_run).expect("its record");
         assert_eq!(record["plan"], checkpoint["plan"]);
         assert_eq!(record["outcome"], "WIPED");

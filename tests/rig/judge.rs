@@ -3,6 +3,7 @@
 //! JSON is read field by field.
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::memory::Memory;
 use super::stream::Stream;
@@ -42,6 +43,39 @@ pub enum Found {
     Unfinished(Place),
     /// A record.
     Finished,
+}
+
+/// The records of a folder, each with its keys where those that are kept apart are
+/// of it.
+pub fn records(files: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let (keys, mut records): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|(name, _)| name.ends_with(".keys.json"));
+    for (name, bytes) in &mut records {
+        let apart = name.replace(".json", ".keys.json");
+        let own = keys.iter().find(|(name, _)| *name == apart);
+        if let Some(whole) = own.and_then(|(_, keys)| whole(bytes, keys)) {
+            *bytes = whole;
+        }
+    }
+    records
+}
+
+/// `None` where they are of another record.
+fn whole(record: &[u8], keys: &[u8]) -> Option<Vec<u8>> {
+    let keys: Value = serde_json::from_slice(keys).ok()?;
+    let mut value: Value = serde_json::from_slice(record).ok()?;
+    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    let digest = Sha256::digest(record).iter().fold(String::new(), hex);
+    if keys["record_sha256"] != digest || keys["run_id"] != value["run_id"] {
+        return None;
+    }
+    for one in keys["keys"].as_array()? {
+        let pass = usize::try_from(one["pass"].as_u64()?).ok()?;
+        let pass = value["plan"].get_mut(pass.checked_sub(1)?)?;
+        pass["key"] = one["key"].clone();
+    }
+    serde_json::to_vec(&value).ok()
 }
 
 /// Bytes that are compared at a time.

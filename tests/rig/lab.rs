@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::campaign::{Rig, Violation};
 use super::disk::{Cut, Machine};
 use super::far::Begun;
-use super::judge::Files;
+use super::judge::{Files, records};
 use super::keep;
 use super::memory::{Before, Memory};
 use super::planted;
@@ -265,7 +265,7 @@ impl Job {
 pub fn files_of(state: &Path) -> Files {
     Files {
         pending: read(&state.join("pending")),
-        reports: read(&state.join("reports")),
+        reports: records(read(&state.join("reports"))),
     }
 }
 

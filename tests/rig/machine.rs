@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::campaign::{Rig, Violation, kinds};
 use super::coverage::Coverage;
-use super::judge::{Files, Found, Known, judge};
+use super::judge::{Files, Found, Known, judge, records};
 use super::memory::{Before, Memory};
 use super::{planted, slots};
 use crate::support::content::{from_hex, tags};
@@ -238,7 +238,7 @@ fn files(boot: &Boot) -> Files {
     }
     Files {
         pending: slots::whole(&found, Path::new("/s/w/pending")),
-        reports: slots::whole(&found, Path::new("/s/w/reports")),
+        reports: records(slots::whole(&found, Path::new("/s/w/reports"))),
     }
 }
 

@@ -73,6 +73,8 @@ impl Steps {
             0
         } else if ending == "html" {
             1
+        } else if name.ends_with(".keys.json") {
+            4
         } else {
             2
         };
@@ -82,6 +84,7 @@ impl Steps {
                 "page created",
                 "record created",
                 "room created",
+                "keys created",
             ]
         } else if has(AddWatchFlags::IN_MODIFY) {
             [
@@ -89,9 +92,16 @@ impl Steps {
                 "page written",
                 "record written",
                 "room written",
+                "keys written",
             ]
         } else if has(AddWatchFlags::IN_CLOSE_WRITE) {
-            ["temp synced", "page synced", "record synced", "room closed"]
+            [
+                "temp synced",
+                "page synced",
+                "record synced",
+                "room closed",
+                "keys synced",
+            ]
         } else if has(AddWatchFlags::IN_MOVED_TO) {
             self.changed[folder] = true;
             [
@@ -99,6 +109,7 @@ impl Steps {
                 "page renamed",
                 "record renamed",
                 "room renamed",
+                "keys renamed",
             ]
         } else if has(AddWatchFlags::IN_DELETE) {
             self.changed[folder] = true;
@@ -107,6 +118,7 @@ impl Steps {
                 "page removed",
                 "record removed",
                 "room given back",
+                "keys removed",
             ]
         } else {
             return None;

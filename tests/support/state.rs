@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// A state directory.
 #[derive(Clone)]
@@ -65,6 +66,56 @@ impl State {
     }
 }
 
+/// What a checkpoint or record says, with its keys also where they are kept apart.
+pub fn read(path: &Path) -> Value {
+    let bytes = std::fs::read(path).unwrap();
+    let value = serde_json::from_slice(&bytes).unwrap();
+    match std::fs::read(keys_of(path)) {
+        Ok(keys) => with_keys(value, &bytes, &serde_json::from_slice(&keys).unwrap()),
+        Err(_) => value,
+    }
+}
+
+/// The file of a record's keys.
+pub fn keys_of(record: &Path) -> PathBuf {
+    record.with_extension("keys.json")
+}
+
+/// A record of these bytes with its keys, if they are of it.
+pub fn with_keys(mut record: Value, bytes: &[u8], keys: &Value) -> Value {
+    if keys["record_sha256"] == sha256(bytes) && keys["run_id"] == record["run_id"] {
+        for one in keys["keys"].as_array().unwrap() {
+            let pass = usize::try_from(number(one, "pass")).unwrap();
+            record["plan"][pass - 1]["key"] = one["key"].clone();
+        }
+    }
+    record
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    Sha256::digest(bytes).iter().fold(String::new(), hex)
+}
+
+/// Replaces what `read` gave: the keys go where they were.
+pub fn write(path: &Path, value: &Value) {
+    let keys = keys_of(path);
+    let mut value = value.clone();
+    if keys.exists() {
+        for pass in value["plan"].as_array_mut().unwrap() {
+            pass.as_object_mut().unwrap().remove("key");
+        }
+    }
+    let bytes = serde_json::to_vec_pretty(&value).unwrap();
+    std::fs::write(path, &bytes).unwrap();
+    if keys.exists() {
+        let text = std::fs::read(&keys).unwrap();
+        let mut all: Value = serde_json::from_slice(&text).unwrap();
+        all["record_sha256"] = sha256(&bytes).into();
+        std::fs::write(&keys, all.to_string()).unwrap();
+    }
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
@@ -73,7 +124,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
-            name.ends_with(".json") && !name.starts_with('.')
+            name.ends_with(".json") && !name.ends_with(".keys.json") && !name.starts_with('.')
         })
         .collect();
     list.sort();
@@ -82,7 +133,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 fn one(files: &[PathBuf], what: &str) -> Value {
     assert_eq!(files.len(), 1, "one {what}: {files:?}");
-    serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap()
+    read(&files[0])
 }
 
 /// Numbers of a checkpoint.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::content::{Content, check, fill_with_tags};
 use super::run::PROGRAM;
-use super::state::number;
+use super::state::{number, with_keys};
 use super::{Need, Scratch, path_variable, tool};
 
 /// What a test of the machine needs.
@@ -339,6 +339,12 @@ impl Boot {
 
     /// What `show` and `try` of this name printed.
     pub fn excerpts(&self, name: &str) -> Vec<&str> {
+        let all = self.all_excerpts(name).into_iter();
+        all.filter(|text| !is_keys(text)).collect()
+    }
+
+    /// With the keys of records.
+    fn all_excerpts(&self, name: &str) -> Vec<&str> {
         let mark = format!("<<< {name}\n");
         self.said
             .split(&mark)
@@ -379,7 +385,16 @@ impl Boot {
     /// The checkpoint or report, among excerpts of this name, of the drive with
     /// this serial.
     pub fn json_of(&self, name: &str, serial: &str) -> Option<Value> {
-        self.text_of(name, serial).map(parsed)
+        Some(self.whole(name, self.text_of(name, serial)?))
+    }
+
+    /// An excerpt of this name with the keys that were shown with it.
+    pub fn whole(&self, name: &str, text: &str) -> Value {
+        let keys = self.all_excerpts(name).into_iter();
+        let keys = keys.filter(|text| is_keys(text)).map(parsed);
+        keys.fold(parsed(text), |value, keys| {
+            with_keys(value, text.as_bytes(), &keys)
+        })
     }
 
     /// The same as it was shown.
@@ -400,6 +415,11 @@ impl Boot {
         check(image, 0, size, &Content::of(&report, 1));
         report
     }
+}
+
+/// Whether it is a record's file of keys.
+fn is_keys(text: &str) -> bool {
+    text.contains("\"kind\": \"wipeit-keys\"")
 }
 
 fn parsed(text: &str) -> Value {

@@ -65,4 +65,4 @@ mod wire;
 
 pub use parts::{ClockMark, ContentBefore, LeftOut, Run, Sample, Wanted};
 pub use state::{Beginning, Checkpoint};
-pub use wire::{Invalid, LARGEST, Unread};
+pub use wire::{Invalid, LARGEST, RECORD_KIND, Unread, VERSION};

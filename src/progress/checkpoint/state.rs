@@ -8,7 +8,7 @@ use super::lists::{self, add_run, add_sample, shorten};
 use super::parts::{ClockMark, ContentBefore, Run, Sample, Wanted};
 use crate::drive::{FileFacts, Finding, Findings, Identity};
 use crate::engine::State;
-use crate::plan::{self, BadMap, Differences, During, Extent, Phase, Plan, Step, Wrap};
+use crate::plan::{self, BadMap, Differences, During, Extent, Key, Phase, Plan, Step, Wrap};
 use crate::text::size;
 
 /// How far a wipe got, durably. What each field means stands in the
@@ -201,6 +201,19 @@ impl Checkpoint {
     #[must_use]
     pub fn reporting(mut self, report: Wanted) -> Self {
         self.report = report;
+        self
+    }
+
+    /// The same as it can be handed out.
+    #[must_use]
+    pub fn without_keys(self) -> Self {
+        self.with_keys(&[])
+    }
+
+    /// The same with the keys of its passes, counted from 1.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &[(usize, Key)]) -> Self {
+        self.plan = self.plan.with_keys(keys);
         self
     }
 

@@ -14,8 +14,10 @@ use crate::text::{Failure, Word, bounded};
 
 /// The `kind` of every checkpoint, and of the records of wipeit 0.1.0.
 const KIND: &str = "wipeit-checkpoint";
-/// The only `version` that this program writes and reads.
-const VERSION: u64 = 1;
+/// The `kind` of records: what can be handed out of a finished wipe.
+pub const RECORD_KIND: &str = "wipeit-record";
+/// The only `version` of either that this program writes and reads.
+pub const VERSION: u64 = 1;
 
 /// No file that is saved is larger, in bytes.
 pub const LARGEST: u64 = 8 << 20;
@@ -30,6 +32,8 @@ pub enum Invalid {
     Corrupt(String),
     /// It was written by a newer program.
     Newer(u64),
+    /// Its keys are kept apart, and cannot be had: why.
+    Keyless(String),
 }
 
 impl fmt::Display for Invalid {
@@ -40,6 +44,7 @@ impl fmt::Display for Invalid {
                 f,
                 "has version {version}, but this wipeit knows version {VERSION} only"
             ),
+            Self::Keyless(why) => write!(f, "cannot be compared with a drive: {why}"),
         }
     }
 }
@@ -102,11 +107,33 @@ impl Checkpoint {
     /// The kernel's, or that it does not parse, is of a newer version, or
     /// contradicts itself.
     pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+        let this = Self::read_as(from, KIND)?;
+        if this.plan.lacks_keys() {
+            let why = "field plan has a random pass without its key".into();
+            return Err(Unread::Invalid(Invalid::Corrupt(why)));
+        }
+        Ok(this)
+    }
+
+    /// Reads what a record says as a checkpoint does. Its keys are kept apart,
+    /// unless it is of wipeit 0.1.0, whose records are checkpoints with more fields.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn read_record(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+        let Head { kind, .. } = bounded::read(from)?;
+        match kind.text() {
+            Some(KIND) => Self::read(from),
+            _ => Self::read_as(from, RECORD_KIND),
+        }
+    }
+
+    fn read_as(from: &mut (impl Read + Seek), wanted: &str) -> Result<Self, Unread> {
         let corrupt = |why: String| Unread::Invalid(Invalid::Corrupt(why));
         // What it is says more than what is wrong with it.
         let Head { kind, version } = bounded::read(from)?;
-        if kind.text() != Some(KIND) {
-            return Err(corrupt(format!("field kind is not \"{KIND}\"")));
+        if kind.text() != Some(wanted) {
+            return Err(corrupt(format!("field kind is not \"{wanted}\"")));
         }
         match version {
             Word::Number(VERSION) => {}
@@ -200,6 +227,13 @@ impl Checkpoint {
             }
         }
         Ok(bytes)
+    }
+
+    /// Its fields, as part of something else.
+    pub fn serialize_fields<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        self.fields(&mut map)?;
+        map.end()
     }
 
     /// Its fields, without what says that it is a checkpoint. What follows from
