@@ -7,13 +7,12 @@ use std::time::Duration;
 use std::{io, thread};
 
 use super::buffers::Buffers;
-use super::chunk::{BadRange, ChunkResult, Jump, Shared, Task, Unfinished};
 use super::credit::Credit;
 use super::cycle::{self, Request};
 use super::doubtful::Doubtful;
 use super::ended::{End, Ended, Error, Op};
 use super::event::{Event, Progress};
-use super::gate::{Gate, Work};
+use super::gate::Gate;
 use super::joined::Joined;
 use super::means::no_threads;
 use super::message::{Alarm, Done, Message};
@@ -23,6 +22,8 @@ use super::pulse::Pulse;
 use super::retry::{Leftover, Retry};
 use super::state::{Settings, State};
 use super::target::{Journal, Presence};
+use super::task::{Jump, Shared, Task};
+use super::work::{BadRange, ChunkResult, Unfinished, Work};
 use super::worker;
 use crate::outcome::Signal;
 use crate::plan::{

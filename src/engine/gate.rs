@@ -6,22 +6,9 @@
 //! for it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::chunk::ChunkResult;
+use super::work::{ChunkResult, Work};
 use crate::plan::{Extent, Verify};
-
-/// A chunk that a worker is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
-    /// Where.
-    pub extent: Extent,
-    /// Whether it is tried again, at the end of the step.
-    pub again: bool,
-    /// When the search for bad blocks in it is given up; without it, some time
-    /// after it was begun.
-    pub until: Option<Duration>,
-}
 
 /// The gate that workers take chunks from.
 pub struct Gate {

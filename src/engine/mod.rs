@@ -6,7 +6,6 @@
 //! it defines what it consumes as [`Target`], [`Journal`] and [`Control`].
 
 mod buffers;
-mod chunk;
 mod coordinator;
 mod credit;
 mod cycle;
@@ -17,8 +16,10 @@ mod event;
 mod fake;
 mod gate;
 mod joined;
+mod lost;
 pub mod means;
 mod message;
+mod narrow;
 mod pace;
 mod parts;
 mod proof;
@@ -27,11 +28,13 @@ mod retry;
 mod run;
 mod state;
 mod target;
+mod task;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timing;
 mod verify;
+mod work;
 mod worker;
 
 pub use ended::{End, Ended};

@@ -1,28 +1,19 @@
-//! Whether a target of which a whole chunk failed still does anything: one that
-//! died keeps its size and answers every request with an error.
+//! Where a step wrote something, and how much failed before it did.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::chunk::Task;
-use crate::plan::{During, Extent};
-use crate::text::{MIB, reason, size};
-
-/// Places that are read, and at last written, to find out, spread over the
-/// target.
-const PLACES: u64 = 8;
-/// A target that took no write at all is given up after so many bytes.
-const NEVER_WRITTEN: u64 = 64 * MIB;
+use crate::plan::Extent;
 
 /// What is known of a step's target.
 #[derive(Debug)]
 pub struct Pulse {
     // where something was written in this step; NOWHERE before that
-    written_at: AtomicU64,
+    pub(super) written_at: AtomicU64,
     // bytes of chunks that failed as a whole before anything was written
-    failed: AtomicU64,
+    pub(super) failed: AtomicU64,
 }
 
-const NOWHERE: u64 = u64::MAX;
+pub const NOWHERE: u64 = u64::MAX;
 
 impl Default for Pulse {
     fn default() -> Self {
@@ -38,61 +29,4 @@ impl Pulse {
     pub fn wrote(&self, chunk: Extent) {
         self.written_at.store(chunk.start(), Ordering::Relaxed);
     }
-}
-
-/// Why the target is dead, after nothing of `chunk` could be done; `None` while
-/// it does anything elsewhere. Writes only what this step writes there, and where
-/// it did so already as long as that works: at most one block gets ahead of the
-/// checkpoint. `buffer`: a chunk's memory.
-pub fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<String> {
-    let block = task.target.alignment();
-    let spread = task.target.size() / block / PLACES * block;
-    let buffer = &mut buffer[..size::memory(block)];
-    let places = || (0..PLACES).map(|place| place * spread);
-    if spread == 0 || task.control.stop().is_some() {
-        return None;
-    }
-    // A stop ends the search: what it would find out does not matter any more.
-    if !places().any(|at| task.control.stop().is_some() || task.target.read(buffer, at).is_ok()) {
-        return Some(format!(
-            "nothing can be read from it any more, at {PLACES} places all over it"
-        ));
-    }
-    if task.during() == During::Read {
-        return None;
-    }
-    let pulse = &task.pulse;
-    let at = pulse.written_at.load(Ordering::Relaxed);
-    let mut failed = 0;
-    if at == NOWHERE {
-        failed = pulse.failed.fetch_add(chunk.length(), Ordering::Relaxed) + chunk.length();
-        if failed < NEVER_WRITTEN {
-            return None;
-        }
-    }
-    let before = (at != NOWHERE).then_some(at);
-    let mut first_error = None;
-    // A bad area may be larger than all that was tried, or have grown over what
-    // was written last.
-    for place in before.into_iter().chain(places()) {
-        if task.control.stop().is_some() {
-            return None;
-        }
-        task.strategy.fill(place, buffer);
-        match task.target.write(buffer, place) {
-            Ok(()) => {
-                pulse.written_at.store(place, Ordering::Relaxed);
-                return None;
-            }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    let why = reason(&first_error?);
-    Some(if before.is_some() {
-        format!(
-            "it takes no writes any more, not even at byte {at}, where it took one before: {why}"
-        )
-    } else {
-        format!("it took no write at all in {}", size::decimal(failed))
-    })
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::gate::Work;
+use super::work::Work;
 use crate::plan::Extent;
 
 /// How long one area is searched at most. What is left of it then is given up

@@ -1,7 +1,8 @@
 //! Reads chunks back and compares them with what was written.
 
-use super::chunk::{ChunkResult, Task, narrow};
-use super::gate::Work;
+use super::narrow::narrow;
+use super::task::Task;
+use super::work::{ChunkResult, Work};
 use crate::plan::{Difference, During, Extent, First};
 use crate::strategy::WipeStrategy;
 use crate::text::size;

@@ -2,11 +2,13 @@
 
 use std::sync::mpsc::Sender;
 
-use super::chunk::{ChunkResult, Task, narrow};
 use super::ended::Error;
-use super::gate::{Gate, Work};
+use super::gate::Gate;
 use super::message::Message;
-use super::{pulse, verify};
+use super::narrow::narrow;
+use super::task::Task;
+use super::work::{ChunkResult, Work};
+use super::{lost, verify};
 use crate::plan::{During, Extent};
 use crate::text::size;
 
@@ -18,7 +20,11 @@ pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Messag
     while let Some(work) = gate.next(done.take(), &wake) {
         let result = match task.jump.over(work.extent) {
             Some(errno) if !work.again => ChunkResult::skipped(work.extent, task.during(), errno),
-            _ => attempt(task, work, buffer).teach(task, work),
+            _ => {
+                let result = attempt(task, work, buffer);
+                task.learn(work, &result);
+                result
+            }
         };
         done = Some((work, result));
     }
@@ -34,7 +40,7 @@ fn attempt(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
     let failed = result.failed();
     if failed > 0
         && failed == task.verify.bytes_in(work.extent, task.target.size())
-        && let Some(why) = pulse::lost(task, work.extent, buffer)
+        && let Some(why) = lost::lost(task, work.extent, buffer)
     {
         return ChunkResult::dead(Error::new(during.into(), work.extent.start(), why));
     }

@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::peek::{self, Peek, Shown};
-use super::resume::draw;
+use super::peek::{self, Peek, Shown, draw};
 use crate::drive::{Attached, Comparison, Device, Identity, Kind, Node};
 use crate::engine;
 use crate::probe::Host;

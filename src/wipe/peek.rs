@@ -182,6 +182,14 @@ fn is_telling(block: &[u8]) -> bool {
     !(1..=PERIOD.min(block.len() / 2)).any(repeats)
 }
 
+/// A number below `below` to look at. Without randomness the places are known
+/// beforehand, which helps only somebody who forges the content.
+pub fn draw(below: u64) -> u64 {
+    let mut bytes = [0x5A; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes) % below.max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

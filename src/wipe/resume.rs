@@ -7,7 +7,7 @@ use nix::unistd::User;
 
 use super::kin::{self, Which};
 use super::open::Opened;
-use super::peek::Peek;
+use super::peek::{Peek, draw};
 use crate::drive::{Attached, Comparison, Device, Identity, Kind, Transport, identity};
 use crate::engine::{self, Proof, Target};
 use crate::probe::{Host, Place};
@@ -253,14 +253,6 @@ fn may_be(begun: &Unfinished, device: &Device) -> Option<Cause> {
 pub fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Cause> {
     let state = checkpoint.state(checkpoint.plan());
     engine::prove(checkpoint.plan(), &state, target, &mut draw).map_err(Cause::Unproved)
-}
-
-/// A number below `below` to look at. Without randomness the places are known
-/// beforehand, which helps only somebody who forges the content.
-pub fn draw(below: u64) -> u64 {
-    let mut bytes = [0x5A; 8];
-    let _ = getrandom::fill(&mut bytes);
-    u64::from_le_bytes(bytes) % below.max(1)
 }
 
 fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {

@@ -4,7 +4,11 @@
 //! node that vanishes or is replaced later changes nothing.
 
 mod descriptor;
+mod file_system;
+mod lock;
 mod presence;
+mod target;
 mod watch;
 
-pub use descriptor::{Lock, LockError, OpenError, Writer, lock};
+pub use descriptor::{OpenError, Writer};
+pub use lock::{Lock, LockError, lock};

@@ -17,7 +17,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Whence, lseek};
 
-use super::descriptor::magic;
+use super::file_system::magic;
 use crate::drive::{FileFacts, Finding};
 use crate::engine::State;
 use crate::plan::{BadMap, Content, Extent, ExtentMap, Phase, Plan};
