@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
-use crate::probe::{Disk, Host, Place};
+use crate::probe::{Disk, Host, Place, Snapshot};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
 use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, Row, Unfinished, list};
@@ -67,12 +68,12 @@ fn look(
     resume: &str,
     now: Timestamp,
 ) -> Result<Listing, String> {
-    let host = &host.at_once();
     // Where no state can be kept, it lies on no drive.
     let root = state.map_or(host.proc.as_path(), StateDir::root);
-    let disks = host.survey(root, PATIENCE)?;
+    let machine = Arc::new(Snapshot::take(host, root));
+    let disks = machine.survey(PATIENCE)?;
     let mut notes = Vec::new();
-    let here = host.attached();
+    let here = machine.attached();
     let unfinished = state.map_or_else(Vec::new, |state| {
         unfinished(host, state, &here, &disks, resume, &mut notes)
     });
@@ -104,7 +105,7 @@ fn look(
         .into_iter()
         .map(|disk| {
             let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
-            let past = past(host, &disk, &here, &records);
+            let past = past(&machine, &disk, &here, &records);
             let state = list::state(&disk, begun.as_deref(), past.as_ref(), now);
             Row { disk, state }
         })
@@ -212,12 +213,12 @@ fn part(disk: &Disk, place: &Place) -> Option<String> {
 
 /// Of the records that are surely of this disk and that none of them supersedes
 /// the one that ended worst. `here`: what is attached.
-fn past(host: &Host, disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
+fn past(machine: &Snapshot, disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
     let identity = disk.identity.as_ref()?;
     // What another drive reports as well names none. Another path is no other
     // drive, where that can be told without reading.
     let is_path = |other: &&Attached| {
-        other.identity.is_other_path_to(identity) && host.are_two_ports(&disk.path, &other.path)
+        other.identity.is_other_path_to(identity) && machine.are_two_ports(&disk.path, &other.path)
     };
     let others: Vec<&Identity> = sharing_id(&disk.path, identity, here)
         .filter(|other| !is_path(other))

@@ -41,19 +41,16 @@ const TEXT: usize = 4096;
 const A_TEXT: &str = "a text";
 
 /// Whether that is the name of a format of virtual disks.
-#[must_use]
 pub fn is_virtual_disk(what: &str) -> bool {
     VIRTUAL.iter().any(|(.., name)| *name == what)
 }
 
 /// Whether that is the name of something that is no disk.
-#[must_use]
 pub fn is_no_disk(what: &str) -> bool {
     what == A_TEXT || OTHER.iter().any(|(_, name)| *name == what)
 }
 
 /// The name of the format of a virtual disk.
-#[must_use]
 pub fn virtual_disk(head: &[u8]) -> Option<&'static str> {
     let found = VIRTUAL
         .iter()
@@ -62,7 +59,6 @@ pub fn virtual_disk(head: &[u8]) -> Option<&'static str> {
 }
 
 /// What else it is, as `a program`.
-#[must_use]
 pub fn no_disk(head: &[u8]) -> Option<&'static str> {
     let found = OTHER.iter().find(|(magic, _)| head.starts_with(magic));
     found

@@ -82,7 +82,6 @@ pub enum Finding {
 impl Finding {
     /// Whether old data certainly remains, so that the target is NOT clear
     /// however well it was overwritten.
-    #[must_use]
     pub fn keeps_old_data(&self) -> bool {
         match self {
             Self::OldDataAt { .. } => true,
@@ -213,13 +212,11 @@ impl Findings {
     }
 
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether old data certainly remains.
-    #[must_use]
     pub fn keep_old_data(&self) -> bool {
         self.0.iter().any(Finding::keeps_old_data)
     }

@@ -16,7 +16,6 @@ pub struct Cleared(Device);
 
 impl Cleared {
     /// Its facts.
-    #[must_use]
     pub fn device(&self) -> &Device {
         &self.0
     }
@@ -38,9 +37,6 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
 
 /// Whether a device may be read in peace: as [`check`], but one that may not be
 /// written is welcome. What comes of it is never opened for writing.
-///
-/// # Errors
-/// Everything that is against it.
 pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
     let mut refusals = refusals(&device);
     // Who else writes matters to what is written.
@@ -55,7 +51,6 @@ pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
 
 /// Whether refusals may be fewer in a moment: other processes hold the device
 /// open, perhaps only to look at it. What else is against it is then told alone.
-#[must_use]
 pub fn may_pass(refusals: &[Refusal]) -> bool {
     refusals
         .iter()

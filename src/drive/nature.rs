@@ -48,13 +48,11 @@ pub enum Nature {
 impl Nature {
     /// Whether overwriting all of it can be Clear, in the sense of NIST SP
     /// 800-88: only where every byte of a drive, or of a namespace, is in reach.
-    #[must_use]
     pub fn can_be_clear(&self) -> bool {
         matches!(self, Self::Drive | Self::Namespace { .. })
     }
 
     /// Whether it is made of drives, which hold more than it shows.
-    #[must_use]
     pub fn is_volume(&self) -> bool {
         matches!(
             self,
@@ -63,7 +61,6 @@ impl Nature {
     }
 
     /// What its identifier is called.
-    #[must_use]
     pub fn id_word(&self) -> &'static str {
         if self.is_volume() {
             "volume id"
@@ -74,13 +71,11 @@ impl Nature {
 
     /// Whether somebody can pull it out of the machine: not a volume, and not
     /// memory.
-    #[must_use]
     pub fn can_be_pulled(&self) -> bool {
         !self.is_volume() && !matches!(self, Self::Memory { .. } | Self::File)
     }
 
     /// What it is called in a sentence about the whole of it.
-    #[must_use]
     pub fn noun(&self) -> &'static str {
         match self {
             Self::Drive | Self::Virtual | Self::Unknown => "drive",
@@ -93,7 +88,6 @@ impl Nature {
 
     /// What it is, where that is no drive: `volume of a RAID controller`,
     /// `bcache volume`, `memory (zram)`.
-    #[must_use]
     pub fn name(&self) -> Option<String> {
         match self {
             Self::ControllerVolume { by } => Some(format!("volume of {by}")),
@@ -105,7 +99,6 @@ impl Nature {
     }
 
     /// Which part of its drive it is: `namespace 1 of 3`.
-    #[must_use]
     pub fn part(&self) -> Option<String> {
         match self {
             Self::Namespace { number, of } if number <= of => {
@@ -118,7 +111,6 @@ impl Nature {
 
     /// The areas that a drive attached so may hide from the host and that nobody
     /// looked for; `None` where it hides none.
-    #[must_use]
     pub fn hidden_areas(&self, transport: Transport) -> Option<&'static str> {
         if !self.can_be_clear() {
             return (*self == Self::Unknown).then_some("areas that it hides");

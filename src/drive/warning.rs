@@ -82,7 +82,6 @@ impl fmt::Display for Warning {
 /// What is worth knowing before a device is wiped: members of volumes, arrays
 /// and pools that nothing uses now, and that its other members may miss; and a
 /// drive that is never flushed.
-#[must_use]
 pub fn warnings(device: &Device) -> Vec<Warning> {
     device
         .contents
@@ -97,7 +96,6 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
 }
 
 /// The warnings that are repeated above the question: what will be lost.
-#[must_use]
 pub fn losses(device: &Device) -> Vec<Warning> {
     let mut warnings = warnings(device);
     warnings.retain(|warning| matches!(warning, Warning::Member { .. } | Warning::NoDisk(_)));

@@ -1,6 +1,7 @@
 //! What the kernel's files say of a block device that gave an error.
 
-use super::drive;
+use std::io;
+
 use super::host::Host;
 use super::sysfs::attribute;
 use crate::drive::DevId;
@@ -10,24 +11,28 @@ impl Host {
     /// gone, another disk has its number, or the kernel has taken it offline.
     /// `None` where nothing says so; what cannot be read says nothing, as its
     /// errors speak for themselves. `diskseq`: what it was.
-    #[must_use]
-    pub fn has_gone(&self, dev: DevId, diskseq: Option<u64>) -> Option<String> {
-        let block = match self.block(dev) {
-            Ok(Some(block)) => block,
-            Ok(None) => return Some("it has gone".into()),
+    pub(crate) fn has_gone(&self, dev: DevId, diskseq: Option<u64>) -> Option<String> {
+        let all = self.sys.join("dev/block");
+        let link = all.join(format!("{}:{}", dev.major, dev.minor));
+        let disk = match link.canonicalize() {
+            Ok(dir) if dir.join("partition").exists() => dir.parent()?.to_path_buf(),
+            Ok(dir) => dir,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && all.exists() => {
+                return Some("it has gone".into());
+            }
             Err(_) => return None,
         };
-        if diskseq.is_some() {
-            let now = drive::diskseq(&block);
+        if let Some(was) = diskseq {
+            let now = attribute(&disk, "diskseq").and_then(|text| text.parse().ok());
             if now.is_none() {
                 return Some("it has gone".into());
             }
-            if now != diskseq {
+            if now != Some(was) {
                 return Some("it has gone, and another disk has its name".into());
             }
         }
         // SCSI: include/scsi/scsi_device.h, NVMe: drivers/nvme/host/sysfs.c.
-        let state = attribute(&block.whole_dir, "device/state")?;
+        let state = attribute(&disk, "device/state")?;
         match state.as_str() {
             "offline" | "transport-offline" => {
                 Some(format!("the kernel has taken it offline ({state})"))

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::host::Host;
+use super::block::Block;
 use super::mounts::{Entry, mount_of};
-use super::pools::is_pooled;
-use super::sysfs::{Block, Found, cannot_read};
+use super::storage::Storage;
+use super::sysfs::{Found, cannot_read};
 use crate::drive::DevId;
 use crate::text::reason;
 
@@ -30,7 +30,7 @@ fn unclear(path: &Path, why: &str) -> String {
     format!("cannot tell which drive {} lies on: {why}", path.display())
 }
 
-impl Host {
+impl Storage {
     /// The devices, layer under layer, that a path lies on.
     pub(super) fn drives_under(
         &self,
@@ -59,10 +59,9 @@ impl Host {
             return Err(unclear(path, "too many layers"));
         }
         if let Some(block) = self.block(dev)? {
-            return self.descend(&block, layers, drives, depth);
+            return self.descend(block, layers, drives, depth);
         }
-        let mounts = self.mounts()?;
-        match mount_of(&mounts, path, dev) {
+        match mount_of(self.mounts()?, path, dev) {
             Some(entry) => self.drives_of(entry, path, layers, drives, depth),
             None => Err(unclear(path, "it is on no mount that can be seen")),
         }
@@ -78,7 +77,7 @@ impl Host {
         depth: usize,
     ) -> Result<(), String> {
         if let Some(block) = self.block(entry.dev)? {
-            return self.descend(&block, layers, drives, depth + 1);
+            return self.descend(block, layers, drives, depth + 1);
         }
         if entry.kind == "overlay" {
             let dirs = match layers {
@@ -92,20 +91,18 @@ impl Host {
             }
             return Ok(());
         }
-        let sources = if is_pooled(entry) {
+        let sources = if entry.is_pooled() {
             self.members(entry)
                 .ok_or_else(|| unclear(path, "the devices of its file system cannot be seen"))?
         } else {
             // In memory, on the network, or ZFS, whose drives are found by
             // their pool.
-            self.named(&entry.source).into_iter().collect()
+            self.devices()?.named(&entry.source).into_iter().collect()
         };
         for source in sources {
-            let mut members = self.pool_of(source)?;
-            members.push(source);
-            for member in members {
-                if let Some(block) = self.block(member)? {
-                    self.descend(&block, layers, drives, depth + 1)?;
+            for member in self.pool_of(source)?.iter().chain([&source]) {
+                if let Some(block) = self.block(*member)? {
+                    self.descend(block, layers, drives, depth + 1)?;
                 }
             }
         }
@@ -119,7 +116,7 @@ impl Host {
         let mut at_root = mounts.iter().filter(|entry| entry.point == root).peekable();
         if at_root.peek().is_none() {
             // In a chroot that is no mount point.
-            let root = self.proc.join("self/root");
+            let root = self.host.proc.join("self/root");
             return self.drives_under(&root, Layers::Visible, drives, 0);
         }
         // What was mounted there first may be a layer of what is seen.
@@ -135,7 +132,7 @@ impl Host {
         &self,
         drives: &mut BTreeSet<DevId>,
     ) -> Result<PathBuf, String> {
-        let exe = self.proc.join("self/exe");
+        let exe = self.host.proc.join("self/exe");
         let (dev, path) = std::fs::metadata(&exe)
             .and_then(|metadata| Ok((metadata.dev(), std::fs::read_link(&exe)?)))
             .map_err(|error| cannot_read(&exe, &error))?;
@@ -153,26 +150,20 @@ impl Host {
         if !drives.insert(block.dev) {
             return Ok(());
         }
-        for slave in block.slaves()? {
-            self.descend(&slave, layers, drives, depth + 1)?;
+        let devices = self.devices()?;
+        for slave in devices.slaves(block)? {
+            self.descend(slave, layers, drives, depth + 1)?;
         }
-        match block.loop_file()? {
-            Some(file) => match file.found {
-                Some(Found::Block(dev)) => match self.block(dev)? {
-                    Some(below) => self.descend(&below, layers, drives, depth + 1),
-                    None => Ok(()),
-                },
-                _ => self.drives_under(&file.path, layers, drives, depth + 1),
+        let Some(file) = devices.file(block)? else {
+            return Ok(());
+        };
+        match file.found {
+            Some(Found::Block(dev)) => match devices.block(dev) {
+                Some(below) => self.descend(below, layers, drives, depth + 1),
+                None => Ok(()),
             },
-            None => Ok(()),
+            _ => self.drives_under(&file.path, layers, drives, depth + 1),
         }
-    }
-
-    /// The mount that a path lies on, where that can be told.
-    pub(super) fn mount_over(&self, path: &Path) -> Option<Entry> {
-        let dev = std::fs::metadata(path).ok()?.dev();
-        let path = path.canonicalize().ok()?;
-        mount_of(&self.mounts().ok()?, &path, DevId::from_raw(dev)).cloned()
     }
 }
 

@@ -16,8 +16,7 @@ pub struct Computer {
 
 impl Host {
     /// This machine's name and model.
-    #[must_use]
-    pub fn computer(&self) -> Computer {
+    pub(crate) fn computer(&self) -> Computer {
         let dmi = self.sys.join("class/dmi/id");
         let dmi = |name: &str| attribute(&dmi, name);
         let parts: Vec<String> = [dmi("sys_vendor"), dmi("product_name")]

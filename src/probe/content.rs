@@ -7,18 +7,32 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::member;
 use super::sysfs::clean;
-use crate::drive::file_kind;
+use crate::drive::{Content, file_kind};
 
 /// Covers the btrfs superblock at 64 KiB, the farthest of the cheap ones.
 const HEAD: usize = 70 * 1024;
 
 /// A format and its label.
-pub(super) type Found = (&'static str, Option<String>);
+type Found = (&'static str, Option<String>);
+
+/// What is on the device or image of this name and size at a path.
+pub(super) fn of(name: String, path: &Path, size: u64) -> Content {
+    let (what, label) = look(path, size).unzip();
+    let label = label.flatten();
+    Content {
+        name,
+        size,
+        group: what.and_then(|what| member::group(path, what, label.as_deref())),
+        what,
+        label,
+    }
+}
 
 /// What is on the device or image at a path of `size` bytes; `None` when
 /// nothing known was found or it cannot be read.
-pub(super) fn look(path: &Path, size: u64) -> Option<Found> {
+fn look(path: &Path, size: u64) -> Option<Found> {
     let file = File::open(path).ok()?;
     let head = read(&file, 0, HEAD);
     let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
@@ -250,9 +264,6 @@ fn mbr(head: &[u8]) -> Option<Found> {
 
 /// Whether the MBR of the disk at a path says that its partition of this number
 /// is an extended one: CHS, LBA or Linux's own.
-///
-/// # Errors
-/// When it cannot be read.
 pub(super) fn is_extended(disk: &Path, number: u64) -> std::io::Result<bool> {
     let mut table = [0; 512];
     File::open(disk)?.read_exact_at(&mut table, 0)?;

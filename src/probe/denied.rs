@@ -11,7 +11,8 @@ use nix::unistd::Uid;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use super::host::Host;
-use super::{processes, sysfs};
+use super::storage::Storage;
+use super::sysfs;
 use crate::text::{shell_word, shown};
 
 /// The capability to overrule file modes: `CAP_DAC_OVERRIDE`.
@@ -108,38 +109,8 @@ impl fmt::Display for Denial {
 
 impl Host {
     /// Why a target is denied with this error, EPERM or EACCES.
-    #[must_use]
-    pub fn denial(&self, path: &Path, errno: Option<i32>) -> Denial {
-        let found = std::fs::metadata(path).ok();
-        let is_block = found
-            .as_ref()
-            .is_some_and(|meta| meta.file_type().is_block_device());
-        self.denying_mount(path, is_block)
-            .or_else(|| attribute(path))
-            .or_else(|| (!Uid::effective().is_root()).then_some(Denial::NotRoot))
-            .or_else(|| self.foreign(found.as_ref()))
-            .or_else(|| (!self.has_capability(OVERRULE_MODES)).then_some(Denial::Mode))
-            // Everything else that denies a device answers EACCES.
-            .or_else(|| {
-                let by_group = is_block && errno == Some(nix::libc::EPERM);
-                by_group.then_some(Denial::ControlGroup)
-            })
-            .or_else(|| self.module().map(Denial::Module))
-            .unwrap_or(Denial::Unexplained)
-    }
-
-    fn denying_mount(&self, path: &Path, is_block: bool) -> Option<Denial> {
-        let mount = self.mount_over(path)?;
-        if is_block {
-            return mount
-                .is_mounted_with("nodev")
-                .then_some(Denial::NoDevices(mount.point));
-        }
-        let served = processes::is_remote(&mount) && Uid::effective().is_root();
-        served.then_some(Denial::Served {
-            kind: mount.kind,
-            point: mount.point,
-        })
+    pub(crate) fn denial(&self, path: &Path, errno: Option<i32>) -> Denial {
+        Storage::read(self).denial(path, errno)
     }
 
     /// Whether it is of somebody who has no number in our user namespace.
@@ -156,6 +127,42 @@ impl Host {
         }
         let profile = sysfs::attribute(&self.proc.join("self/attr/apparmor"), "current")?;
         (profile != "unconfined").then(|| format!("AppArmor (profile {profile})"))
+    }
+}
+
+impl Storage {
+    /// Why a target is denied with this error.
+    pub(super) fn denial(&self, path: &Path, errno: Option<i32>) -> Denial {
+        let found = std::fs::metadata(path).ok();
+        let is_block = found
+            .as_ref()
+            .is_some_and(|meta| meta.file_type().is_block_device());
+        self.denying_mount(path, is_block)
+            .or_else(|| attribute(path))
+            .or_else(|| (!Uid::effective().is_root()).then_some(Denial::NotRoot))
+            .or_else(|| self.host.foreign(found.as_ref()))
+            .or_else(|| (!self.host.has_capability(OVERRULE_MODES)).then_some(Denial::Mode))
+            // Everything else that denies a device answers EACCES.
+            .or_else(|| {
+                let by_group = is_block && errno == Some(nix::libc::EPERM);
+                by_group.then_some(Denial::ControlGroup)
+            })
+            .or_else(|| self.host.module().map(Denial::Module))
+            .unwrap_or(Denial::Unexplained)
+    }
+
+    fn denying_mount(&self, path: &Path, is_block: bool) -> Option<Denial> {
+        let mount = self.mount_over(path)?;
+        if is_block {
+            return mount
+                .is_mounted_with("nodev")
+                .then(|| Denial::NoDevices(mount.point.clone()));
+        }
+        let served = mount.is_remote() && Uid::effective().is_root();
+        served.then(|| Denial::Served {
+            kind: mount.kind.clone(),
+            point: mount.point.clone(),
+        })
     }
 }
 

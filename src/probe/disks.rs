@@ -4,16 +4,19 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::asked::{is_busy, usage_of_block};
+use super::block::Block;
 use super::denied::Denial;
-use super::host::Host;
-use super::sysfs::{Block, attribute, base_name};
+use super::devices::Devices;
+use super::snapshot::Snapshot;
+use super::target::block_facts;
 use super::{drive, empty};
 use crate::drive::{Device, Fact, Identity, Medium, NoCapacity, Transport};
 
@@ -65,28 +68,25 @@ struct Answer {
     held: Vec<String>,
 }
 
-impl Host {
+impl Snapshot {
     /// Every whole disk, in the order of the kernel's names: not those that are
     /// memory, nor empty loop devices and slots, nor optical and floppy drives,
     /// whose medium an open would move. A disk that has not answered after
     /// `patience` is listed without its facts.
-    ///
-    /// # Errors
-    /// When sysfs cannot be read.
-    pub fn survey(&self, state_dir: &Path, patience: Duration) -> Result<Vec<Disk>, String> {
+    pub fn survey(self: &Arc<Self>, patience: Duration) -> Result<Vec<Disk>, String> {
         let mut disks = Vec::new();
         let (send, answers) = mpsc::channel();
-        let machine = self.at_once();
-        machine.disks()?;
-        for block in machine.blocks()?.iter().filter(|block| is_listed(block)) {
-            let mut disk = machine.outline(block);
-            let (host, path, index) = (machine.clone(), disk.path.clone(), disks.len());
-            let block = block.clone();
-            let (state_dir, send) = (state_dir.to_path_buf(), send.clone());
+        let devices = self.storage.devices()?;
+        for block in devices.iter().filter(|block| is_listed(block)) {
+            let mut disk = outline(devices, block);
+            let (machine, dev, index) = (self.clone(), block.dev, disks.len());
+            let (path, send) = (disk.path.clone(), send.clone());
             // A read of a dying drive can hang in the kernel, where nothing
             // ends it.
             let started = thread::Builder::new().spawn(move || {
-                let _ = send.send((index, host.ask(&block, &path, &state_dir)));
+                if let Ok(Some(block)) = machine.storage.block(dev) {
+                    let _ = send.send((index, machine.ask(&path, block)));
+                }
             });
             if let Err(error) = started {
                 disk.facts = Err(error.to_string());
@@ -104,44 +104,23 @@ impl Host {
         Ok(disks)
     }
 
-    /// What sysfs says without asking the disk.
-    fn outline(&self, block: &Block) -> Disk {
-        let identity = self.identity(block);
-        let transport = identity
-            .as_ref()
-            .map_or(Transport::Other, |identity| identity.transport);
-        Disk {
-            path: self.node(block),
-            name: block.name(),
-            size: block.size().unwrap_or(0),
-            no_capacity: empty::why(block).filter(|_| block.size() == Ok(0)),
-            medium: identity
-                .as_ref()
-                .map_or(Medium::Unknown, |id| drive::medium(block, id)),
-            identity: identity.ok(),
-            slot: self.slot(block, transport),
-            facts: Err("does not answer".into()),
-            denied: None,
-            held: Vec::new(),
-        }
-    }
-
-    fn ask(&self, block: &Block, path: &Path, state_dir: &Path) -> Answer {
+    fn ask(&self, path: &Path, block: &Block) -> Answer {
         let opened = File::open(path);
-        let denied = opened
-            .as_ref()
-            .err()
+        let denied = opened.as_ref().err();
+        let denied = denied
             .filter(|error| error.kind() == io::ErrorKind::PermissionDenied)
-            .map(|error| self.denial(path, error.raw_os_error()));
-        let facts = block.size().and_then(|size| {
-            let mut device = self.block_facts(path, None, block, size, Some(state_dir))?;
-            device.usage.busy = self.is_busy_now(opened, path, block).into();
+            .map(|error| self.storage.denial(path, error.raw_os_error()));
+        let facts = self.storage.devices().and_then(|devices| {
+            let mut device = block_facts(devices, path, block)?;
+            device.usage = usage_of_block(None, block, self);
+            device.usage.busy = is_busy_now(devices, opened, path, block).into();
             Ok(device)
         });
-        let held = match facts.as_ref().map(|device| &device.usage.holders) {
-            Ok(Fact::Known(holders)) => {
-                let mut words: Vec<String> =
-                    holders.iter().map(|it| self.holder_word(&it.by)).collect();
+        let holders = facts.as_ref().map(|device| &device.usage.holders);
+        let held = match (holders, self.storage.devices()) {
+            (Ok(Fact::Known(holders)), Ok(devices)) => {
+                let words = holders.iter().map(|it| holder_word(devices, &it.by));
+                let mut words: Vec<String> = words.collect();
                 words.dedup();
                 words
             }
@@ -153,50 +132,68 @@ impl Host {
             held,
         }
     }
+}
 
-    /// Whether a disk is in use. A wipe locks its disk before it asks for exclusive
-    /// access: our own asking must not be what makes it fail. The lock is held for
-    /// this only, not while the disk is read.
-    fn is_busy_now(
-        &self,
-        opened: io::Result<File>,
-        path: &Path,
-        block: &Block,
-    ) -> Result<bool, String> {
-        let _lock = match opened.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
-            Ok(Ok(lock)) => Some(lock),
-            Ok(Err((_, Errno::EWOULDBLOCK))) => return Ok(true),
-            // What is asked next says why.
-            Ok(Err(_)) | Err(_) => None,
-        };
-        for _ in 1..TRIES {
-            if !self.is_busy(Some(path), block)? {
-                return Ok(false);
-            }
-            thread::yield_now();
-        }
-        self.is_busy(Some(path), block)
+/// What sysfs says without asking the disk.
+fn outline(devices: &Devices, block: &Block) -> Disk {
+    let identity = devices.identity(block).ok();
+    let known = identity.as_ref();
+    Disk {
+        path: devices.node(block),
+        name: block.name(),
+        size: block.size().unwrap_or(0),
+        no_capacity: empty::why(block).filter(|_| block.size() == Ok(0)),
+        medium: known.map_or(Medium::Unknown, |id| drive::medium(block, id)),
+        slot: devices.slot(block, known.map_or(Transport::Other, |id| id.transport)),
+        identity,
+        facts: Err("does not answer".into()),
+        denied: None,
+        held: Vec::new(),
     }
+}
 
-    /// What a holder is to people, from what `Holder::by` says.
-    fn holder_word(&self, by: &str) -> String {
-        let name = by.split(' ').next().unwrap_or(by);
-        let dir = self.sys.join("class/block").join(name);
-        let uuid = attribute(&dir, "dm/uuid").unwrap_or_default();
-        let label = attribute(&dir, "dm/name").unwrap_or_default();
-        if uuid.starts_with("LVM-") {
-            format!("LVM: {}", volume_group(&label))
-        } else if uuid.starts_with("CRYPT-") {
-            format!("LUKS: {label}")
-        } else if uuid.starts_with("mpath-") {
-            format!("multipath: {label}")
-        } else if name.starts_with("md") {
-            format!("RAID: {name}")
-        } else if name.starts_with("bcache") {
-            format!("bcache: {name}")
-        } else {
-            format!("held by {by}")
+/// Whether a disk is in use. A wipe locks its disk before it asks for exclusive
+/// access: our own asking must not be what makes it fail. The lock is held for
+/// this only, not while the disk is read.
+fn is_busy_now(
+    devices: &Devices,
+    opened: io::Result<File>,
+    path: &Path,
+    block: &Block,
+) -> Result<bool, String> {
+    let _lock = match opened.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
+        Ok(Ok(lock)) => Some(lock),
+        Ok(Err((_, Errno::EWOULDBLOCK))) => return Ok(true),
+        // What is asked next says why.
+        Ok(Err(_)) | Err(_) => None,
+    };
+    for _ in 1..TRIES {
+        if !is_busy(devices, Some(path), block)? {
+            return Ok(false);
         }
+        thread::yield_now();
+    }
+    is_busy(devices, Some(path), block)
+}
+
+/// What a holder is to people, from what `Holder::by` says.
+fn holder_word(devices: &Devices, by: &str) -> String {
+    let name = by.split(' ').next().unwrap_or(by);
+    let block = devices.of_name(name);
+    let says = |what: &str| block.and_then(|block| block.text(what)).unwrap_or_default();
+    let (uuid, label) = (says("dm/uuid"), says("dm/name"));
+    if uuid.starts_with("LVM-") {
+        format!("LVM: {}", volume_group(&label))
+    } else if uuid.starts_with("CRYPT-") {
+        format!("LUKS: {label}")
+    } else if uuid.starts_with("mpath-") {
+        format!("multipath: {label}")
+    } else if name.starts_with("md") {
+        format!("RAID: {name}")
+    } else if name.starts_with("bcache") {
+        format!("bcache: {name}")
+    } else {
+        format!("held by {by}")
     }
 }
 
@@ -214,19 +211,18 @@ fn volume_group(name: &str) -> String {
 }
 
 fn is_listed(block: &Block) -> bool {
-    let name = base_name(&block.dir);
+    let name = block.name();
     let left_out = ["ram", "zram", "sr", "fd"];
     let is = |prefix: &str| {
         name.strip_prefix(prefix)
             .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
     };
-    let yes = |name: &str| attribute(&block.dir, name).as_deref() == Some("1");
     // A drive without a size cannot be wiped as it is, unless a medium is put
     // into it or a file behind it.
     let why = || empty::why(block).filter(|why| *why != NoCapacity::NoMedium);
     !block.is_partition()
         && !left_out.into_iter().any(is)
-        && !yes("hidden")
+        && !block.says_yes("hidden")
         && (block.size() != Ok(0) || why().is_some())
 }
 

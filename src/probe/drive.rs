@@ -1,98 +1,160 @@
-//! Which drive it is, from sysfs alone: nothing here needs udev or an ioctl.
+//! Which drive it is, from sysfs alone: nothing here needs udev or an ioctl. The
+//! one place besides `Transport` that a new transport touches.
 
-use std::path::{Path, PathBuf};
-
-use super::host::Host;
-use super::sysfs::{Block, Found, LoopFile, attribute, base_name, clean, list, number};
+use super::block::{Block, LoopFile};
+use super::devices::Devices;
+use super::sysfs::{Found, base_name, clean};
 use super::{made, vpd};
 use crate::drive::{
-    Backing, Identity, Kind, Medium, Nature, Slice, Transport, is_junk, path_to_text,
+    Attached, Backing, Identity, Kind, Medium, Nature, Signs, Slice, Transport, is_junk,
+    path_to_text,
 };
 
-/// The sizes of its blocks, logical and physical.
-pub(super) fn block_sizes(block: &Block) -> Result<(u32, u32), String> {
-    let logical = number(&block.whole_dir, "queue/logical_block_size")?;
-    let physical = number(&block.whole_dir, "queue/physical_block_size").unwrap_or(logical);
+impl Devices {
+    /// Which drive a block device is; a partition has the identifiers of its disk.
+    pub(super) fn identity(&self, block: &Block) -> Result<Identity, String> {
+        block.identity.get_or_init(|| self.identify(block)).clone()
+    }
+
+    fn identify(&self, block: &Block) -> Result<Identity, String> {
+        let disk = self.whole(block)?;
+        // A multipath map is the drive that its paths lead to.
+        let paths = if disk.is_multipath() {
+            self.slaves(disk)?
+        } else {
+            Vec::new()
+        };
+        let names = paths.first().map_or(Ok(disk), |path| self.whole(path))?;
+        let transport = transport(names);
+        let slice = if block.is_partition() {
+            Some(Slice {
+                start: block.number("start")?.saturating_mul(512),
+                length: block.size()?,
+                disk_size: disk.size()?,
+            })
+        } else {
+            None
+        };
+        let ids = Ids::of(names, transport);
+        let signs = Signs {
+            transport: Some(transport),
+            vendor: ids.vendor.as_deref(),
+            model: ids.model.as_deref(),
+            ..Signs::default()
+        };
+        let nature = made::nature(self, names, &signs)?;
+        let file = self.file(block)?;
+        Ok(Identity {
+            kind: match (block.is_partition(), transport) {
+                (true, _) => Kind::Partition,
+                (false, Transport::Loop) => Kind::Loop,
+                _ => Kind::Disk,
+            },
+            transport,
+            vendor: ids.vendor,
+            model: ids.model,
+            serial: ids.serial,
+            wwn: ids.wwn,
+            firmware: ids.firmware,
+            size: block.size()?,
+            logical_block: block_sizes(disk)?.0,
+            slice,
+            backing: file.map(|file| backing(disk, file)).transpose()?,
+            nature: Some(nature),
+        })
+    }
+
+    /// All whole disks that have a node, each with what it is.
+    pub(super) fn disks(&self) -> impl Iterator<Item = (&Block, Result<Identity, String>)> {
+        let disks = self.iter();
+        // The kernel makes no node for a path of an NVMe drive that has several.
+        let disks = disks.filter(|block| !block.is_partition() && !block.says_yes("hidden"));
+        disks.map(|block| (block, self.identity(block)))
+    }
+
+    /// Every disk, partition and loop device that has a size, in the order of
+    /// their kernel names; not those that are memory.
+    pub(super) fn attached(&self) -> Vec<Attached> {
+        let counts = |block: &&Block| {
+            let disk = base_name(&block.whole_dir);
+            let hidden = || self.whole(block).is_ok_and(|disk| disk.says_yes("hidden"));
+            !disk.starts_with("ram")
+                && !disk.starts_with("zram")
+                && !hidden()
+                && block.size().is_ok_and(|size| size > 0)
+        };
+        let attached = |block: &Block| {
+            Some(Attached {
+                path: self.node(block),
+                name: block.name(),
+                identity: self.identity(block).ok()?,
+            })
+        };
+        self.iter().filter(counts).filter_map(attached).collect()
+    }
+
+    /// Where the drive sits: the most exact place that sysfs knows.
+    pub(super) fn slot(&self, disk: &Block, transport: Transport) -> Option<String> {
+        // `device/enclosure_device:SLOT`, from the kernel's enclosure services.
+        let enclosed = disk.device_entries.iter();
+        let slot = enclosed.filter_map(|name| name.strip_prefix("enclosure_device:"));
+        let mut slots = slot.filter_map(|slot| clean(slot.as_bytes()));
+        if let Some(slot) = slots.next() {
+            return Some(slot);
+        }
+        match transport {
+            Transport::Usb => disk.usb.clone(),
+            Transport::Sata => {
+                let is_port = |part: &&str| {
+                    let port = part.strip_prefix("ata");
+                    port.is_some_and(|port| port.parse::<u32>().is_ok())
+                };
+                let mut parts = disk.dir.iter().filter_map(|part| part.to_str());
+                parts.find(is_port).map(str::to_string)
+            }
+            Transport::Nvme => {
+                let device = disk.device_dir.as_ref()?;
+                let mut parts = device.iter().filter_map(|part| part.to_str());
+                let address = parts.rfind(|part| is_pci_address(part))?;
+                Some(self.pci_slot(address).unwrap_or(address).to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The sizes of the blocks of a disk, logical and physical.
+pub(super) fn block_sizes(disk: &Block) -> Result<(u32, u32), String> {
+    let logical = disk.number("queue/logical_block_size")?;
+    let physical = disk.number("queue/physical_block_size").unwrap_or(logical);
     let fit = |size: u64| {
-        u32::try_from(size)
-            .ok()
-            .filter(|size| size.is_power_of_two())
+        let size = u32::try_from(size).ok();
+        size.filter(|size| size.is_power_of_two())
     };
     let logical = fit(logical).ok_or_else(|| {
         format!(
             "{} says that a block has {logical} bytes",
-            block.whole_dir.join("queue/logical_block_size").display()
+            disk.dir.join("queue/logical_block_size").display()
         )
     })?;
     Ok((logical, fit(physical).unwrap_or(logical).max(logical)))
 }
 
-/// Which drive it is; a partition has the identifiers of its disk.
-pub(super) fn identity(block: &Block) -> Result<Identity, String> {
-    // A multipath map is the drive that its paths lead to.
-    let path = if is_multipath(block) {
-        block.slaves()?.into_iter().next()
-    } else {
-        None
-    };
-    let names = path.as_ref().unwrap_or(block);
-    let dir = &names.whole_dir;
-    let transport = transport(dir);
-    let slice = if block.is_partition() {
-        Some(Slice {
-            start: number(&block.dir, "start")?.saturating_mul(512),
-            length: block.size()?,
-            disk_size: block.whole()?.size()?,
-        })
-    } else {
-        None
-    };
-    let ids = Ids::read(dir, transport);
-    let nature = made::nature(names, transport, &ids)?;
-    Ok(Identity {
-        kind: match (block.is_partition(), transport) {
-            (true, _) => Kind::Partition,
-            (false, Transport::Loop) => Kind::Loop,
-            _ => Kind::Disk,
-        },
-        transport,
-        vendor: ids.vendor,
-        model: ids.model,
-        serial: ids.serial,
-        wwn: ids.wwn,
-        firmware: ids.firmware,
-        size: block.size()?,
-        logical_block: block_sizes(block)?.0,
-        slice,
-        backing: block
-            .loop_file()?
-            .map(|file| backing(dir, &file))
-            .transpose()?,
-        nature: Some(nature),
-    })
-}
-
-/// Whether it is a map of multipath-tools (libmultipath/devmapper.c,
-/// `UUID_PREFIX`), not one of its partitions.
-pub(super) fn is_multipath(block: &Block) -> bool {
-    attribute(&block.whole_dir, "dm/uuid").is_some_and(|uuid| uuid.starts_with("mpath-"))
-}
-
-fn backing(dir: &Path, file: &LoopFile) -> Result<Backing, String> {
+fn backing(disk: &Block, file: &LoopFile) -> Result<Backing, String> {
     Ok(Backing {
         path: path_to_text(&file.path),
         inode: match file.found {
             Some(Found::File(_, inode)) => inode,
             _ => 0,
         },
-        offset: number(dir, "loop/offset")?,
-        size_limit: number(dir, "loop/sizelimit")?,
+        offset: disk.number("loop/offset")?,
+        size_limit: disk.number("loop/sizelimit")?,
     })
 }
 
 /// By the names that the kernel's drivers give, which no user can change.
-fn transport(dir: &Path) -> Transport {
-    let name = base_name(dir);
+fn transport(disk: &Block) -> Transport {
+    let name = disk.name();
     let is = |prefix: &str| name.starts_with(prefix);
     if is("loop") {
         Transport::Loop
@@ -107,11 +169,11 @@ fn transport(dir: &Path) -> Transport {
         Transport::Mmc
     } else if is("vd") {
         Transport::Virtio
-    } else if on_usb(dir) {
+    } else if disk.is_on_usb() {
         Transport::Usb
     } else if is("sd") || is("sr") {
         // The SCSI name that libata gives to every ATA drive.
-        match attribute(dir, "device/vendor").as_deref() {
+        match disk.text("device/vendor").as_deref() {
             Some("ATA") => Transport::Sata,
             _ => Transport::Scsi,
         }
@@ -120,37 +182,22 @@ fn transport(dir: &Path) -> Transport {
     }
 }
 
-/// Whether a directory `usb1` lies above: a root hub.
-fn on_usb(dir: &Path) -> bool {
-    dir.components().any(|part| {
-        part.as_os_str()
-            .to_str()
-            .and_then(|part| part.strip_prefix("usb"))
-            .is_some_and(|bus| !bus.is_empty() && bus.bytes().all(|b| b.is_ascii_digit()))
-    })
-}
-
-/// The USB device above: the nearest directory with an `idVendor`.
-fn usb_device(dir: &Path) -> Option<&Path> {
-    dir.ancestors().find(|dir| dir.join("idVendor").exists())
-}
-
 #[derive(Default)]
-pub(super) struct Ids {
-    pub vendor: Option<String>,
-    pub model: Option<String>,
+struct Ids {
+    vendor: Option<String>,
+    model: Option<String>,
     serial: Option<String>,
     wwn: Option<String>,
     firmware: Option<String>,
 }
 
 impl Ids {
-    fn read(dir: &Path, transport: Transport) -> Self {
-        let get = |name: &str| attribute(dir, name);
+    fn of(disk: &Block, transport: Transport) -> Self {
+        let get = |name: &str| disk.text(name);
         match transport {
             Transport::Nvme => Self {
                 model: get("device/model"),
-                serial: nvme_serial(dir),
+                serial: nvme_serial(disk),
                 // Kernels that have no `wwid` have what it is made of, the best
                 // first, with separators.
                 wwn: get("wwid").or_else(|| {
@@ -160,7 +207,7 @@ impl Ids {
                 firmware: get("device/firmware_rev"),
                 vendor: None,
             },
-            Transport::Mmc => Self::of_card(dir),
+            Transport::Mmc => Self::of_card(disk),
             Transport::Virtio => Self {
                 serial: get("serial"),
                 ..Self::default()
@@ -175,18 +222,35 @@ impl Ids {
                 ..Self::default()
             },
             Transport::Loop | Transport::File => Self::default(),
-            Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => {
-                let usb_serial = (transport == Transport::Usb)
-                    .then(|| attribute(usb_device(dir)?, "serial"))
-                    .flatten();
-                Self {
-                    vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
-                    model: get("device/model"),
-                    serial: better(usb_serial, scsi_serial(dir)),
-                    wwn: get("device/wwid").or_else(|| vpd::name(dir)),
-                    firmware: get("device/rev"),
-                }
-            }
+            Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => Self {
+                vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
+                model: get("device/model"),
+                serial: better(get("usb/serial"), vpd::page(disk, 0x80).and_then(clean)),
+                wwn: get("device/wwid").or_else(|| vpd::name(disk)),
+                firmware: get("device/rev"),
+            },
+        }
+    }
+
+    /// A card. The boot areas of an eMMC, `mmcblk0boot0`, are disks of their
+    /// own; they have its identifiers with their name at the end.
+    fn of_card(disk: &Block) -> Self {
+        let name = disk.name();
+        let area = name
+            .strip_prefix("mmcblk")
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+            .filter(|area| !area.is_empty());
+        let get = |name: &str| disk.text(&format!("device/{name}"));
+        let own = |id: Option<String>| match area {
+            Some(area) => id.map(|id| format!("{id}-{area}")),
+            None => id,
+        };
+        Self {
+            model: get("name"),
+            serial: own(get("serial")),
+            wwn: own(get("cid")),
+            firmware: get("fwrev"),
+            vendor: None,
         }
     }
 }
@@ -202,55 +266,18 @@ fn better(first: Option<String>, second: Option<String>) -> Option<String> {
     }
 }
 
-impl Ids {
-    /// A card. The boot areas of an eMMC, `mmcblk0boot0`, are disks of their own
-    /// and lie below its directory; they have its identifiers with their name
-    /// at the end.
-    fn of_card(dir: &Path) -> Self {
-        let name = base_name(dir);
-        let area = name
-            .strip_prefix("mmcblk")
-            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()))
-            .filter(|area| !area.is_empty());
-        let card = if area.is_some() && !dir.join("device/cid").exists() {
-            dir.join("device/device")
-        } else {
-            dir.join("device")
-        };
-        let get = |name: &str| attribute(&card, name);
-        let own = |id: Option<String>| match area {
-            Some(area) => id.map(|id| format!("{id}-{area}")),
-            None => id,
-        };
-        Self {
-            model: get("name"),
-            serial: own(get("serial")),
-            wwn: own(get("cid")),
-            firmware: get("fwrev"),
-            vendor: None,
-        }
-    }
-}
-
 /// The serial is that of the whole drive; a second namespace of it is another
 /// disk and gets its number at the end.
-fn nvme_serial(dir: &Path) -> Option<String> {
-    let serial = attribute(dir, "device/serial")?;
-    match attribute(dir, "nsid") {
+fn nvme_serial(disk: &Block) -> Option<String> {
+    let serial = disk.text("device/serial")?;
+    match disk.text("nsid") {
         Some(nsid) if nsid != "1" => Some(format!("{serial}-n{nsid}")),
         _ => Some(serial),
     }
 }
 
-fn scsi_serial(dir: &Path) -> Option<String> {
-    clean(&vpd::page(dir, 0x80)?)
-}
-
 /// What the bits are kept on.
-pub(super) fn medium(block: &Block, identity: &Identity) -> Medium {
-    let dir = &block.whole_dir;
-    let transport = identity.transport;
-    let yes = |name: &str| attribute(dir, name).map(|text| text == "1");
+pub(super) fn medium(disk: &Block, identity: &Identity) -> Medium {
     match identity.nature() {
         Nature::File => return Medium::File,
         // The host says "rotational" whatever it keeps the bits on, and the
@@ -261,79 +288,29 @@ pub(super) fn medium(block: &Block, identity: &Identity) -> Medium {
         | Nature::Memory { .. } => return Medium::Unknown,
         Nature::Drive | Nature::Namespace { .. } | Nature::Unknown => {}
     }
-    match transport {
-        // So do sticks on USB, which unlike disks are removable.
-        Transport::Usb if yes("removable") == Some(true) => Medium::Flash,
-        _ => match yes("queue/rotational") {
-            Some(true) => Medium::Rotational,
-            Some(false) => Medium::Flash,
-            None => Medium::Unknown,
-        },
+    // So say sticks on USB, which unlike disks are removable.
+    if identity.transport.traits().removable_is_flash && disk.says_yes("removable") {
+        return Medium::Flash;
+    }
+    match disk.text("queue/rotational").as_deref() {
+        Some("1") => Medium::Rotational,
+        Some(_) => Medium::Flash,
+        None => Medium::Unknown,
     }
 }
 
-/// Whether the kernel believes in a volatile write cache.
-pub(super) fn write_back(block: &Block) -> Option<bool> {
-    match attribute(&block.whole_dir, "queue/write_cache")?.as_str() {
+/// Whether the kernel believes in a volatile write cache of a disk.
+pub(super) fn write_back(disk: &Block) -> Option<bool> {
+    match disk.text("queue/write_cache")?.as_str() {
         "write back" => Some(true),
         "write through" => Some(false),
         _ => None,
     }
 }
 
-/// The kernel's count of disks seen, of the whole disk.
-pub(super) fn diskseq(block: &Block) -> Option<u64> {
-    number(&block.whole_dir, "diskseq").ok()
-}
-
-impl Host {
-    /// Where the drive sits: the most exact place that sysfs knows.
-    pub(super) fn slot(&self, block: &Block, transport: Transport) -> Option<String> {
-        let dir = &block.whole_dir;
-        if let Some(slot) = enclosure_slot(dir) {
-            return Some(slot);
-        }
-        match transport {
-            Transport::Usb => usb_device(dir).map(base_name),
-            Transport::Sata => dir
-                .iter()
-                .filter_map(|part| part.to_str())
-                .find(|part| {
-                    part.strip_prefix("ata")
-                        .is_some_and(|port| port.parse::<u32>().is_ok())
-                })
-                .map(str::to_string),
-            Transport::Nvme => self.pci_slot(dir),
-            _ => None,
-        }
-    }
-
-    /// The number printed at the slot, else the address on the bus.
-    fn pci_slot(&self, dir: &Path) -> Option<String> {
-        let device = dir.join("device").canonicalize().ok()?;
-        let address = device
-            .iter()
-            .filter_map(|part| part.to_str())
-            .rfind(|part| is_pci_address(part))?;
-        let slots = list(&self.sys.join("bus/pci/slots")).unwrap_or_default();
-        let of_slot = |slot: &PathBuf| {
-            attribute(slot, "address").is_some_and(|prefix| {
-                address
-                    .strip_prefix(&prefix)
-                    .is_some_and(|rest| rest.starts_with('.'))
-            })
-        };
-        let slot = slots.iter().find(|slot| of_slot(slot));
-        Some(slot.map_or_else(|| address.to_string(), |slot| base_name(slot)))
-    }
-}
-
-/// `device/enclosure_device:SLOT`, from the kernel's enclosure services.
-fn enclosure_slot(dir: &Path) -> Option<String> {
-    list(&dir.join("device")).ok()?.iter().find_map(|path| {
-        let name = base_name(path);
-        clean(name.strip_prefix("enclosure_device:")?.as_bytes())
-    })
+/// The kernel's count of disks seen.
+pub(super) fn diskseq(disk: &Block) -> Option<u64> {
+    disk.number("diskseq").ok()
 }
 
 /// `0000:3d:00.0`.

@@ -8,11 +8,12 @@ use std::path::Path;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::below::{Layers, nearest_existing};
+use super::block::Block;
 use super::drive;
 use super::host::Host;
 use super::mounts::Entry;
-use super::sysfs::{Block, Found, attribute, base_name};
-use crate::drive::DevId;
+use super::storage::Storage;
+use super::sysfs::{Found, attribute};
 
 /// Deeper than any real stack of overlays and loop devices.
 const DEEPEST: usize = 8;
@@ -46,7 +47,6 @@ pub struct Keeping {
 impl Keeping {
     /// On a disk that keeps its promises, for tests.
     #[cfg(test)]
-    #[must_use]
     pub fn on_disk() -> Self {
         Self {
             durability: Durability::Kept,
@@ -57,38 +57,33 @@ impl Keeping {
 
 impl Host {
     /// How a directory, or what will become its parent, is kept.
-    #[must_use]
-    pub fn keeping(&self, dir: &Path) -> Keeping {
+    pub(crate) fn keeping(&self, dir: &Path) -> Keeping {
+        let storage = Storage::read(self);
         Keeping {
-            durability: self.durability(dir),
-            unflushed: self.unflushed(dir),
+            durability: storage.promised(dir, 0),
+            unflushed: storage.unflushed(dir),
         }
-    }
-
-    /// What is promised of a directory, or of what will become its parent.
-    #[must_use]
-    pub fn durability(&self, dir: &Path) -> Durability {
-        self.promised(dir, 0)
     }
 
     /// Whether files in a directory, or in what will become its parent, have to
     /// be written in place: that is so whatever lies below the file system.
-    #[must_use]
-    pub fn needs_slots(&self, dir: &Path) -> bool {
-        let mut dir = dir.to_path_buf();
+    pub(crate) fn needs_slots(&self, dir: &Path) -> bool {
+        let (storage, mut dir) = (Storage::read(self), dir.to_path_buf());
         for _ in 0..DEEPEST {
             let there = nearest_existing(&dir).ok();
-            let Some(entry) = there.and_then(|there| self.mount_over(&there)) else {
+            let Some(entry) = there.and_then(|there| storage.mount_over(&there)) else {
                 return false;
             };
-            match upper(&entry) {
+            match upper(entry) {
                 Ok(upper) if entry.kind == "overlay" => dir = upper,
-                _ => return matches!(of_mount(&entry, None), Durability::BySlots(_)),
+                _ => return matches!(of_mount(entry, None), Durability::BySlots(_)),
             }
         }
         false
     }
+}
 
+impl Storage {
     fn promised(&self, dir: &Path, depth: usize) -> Durability {
         if depth > DEEPEST {
             return Durability::Unknown("it lies on too many layers".into());
@@ -104,7 +99,7 @@ impl Host {
             return Durability::Unknown("it is on no mount that can be seen".into());
         };
         if entry.kind == "overlay" {
-            return match upper(&entry) {
+            return match upper(entry) {
                 // Of what lies out of sight a path means something else here.
                 Ok(upper) if upper.metadata().is_ok() => self.promised(&upper, depth + 1),
                 Ok(upper) => Durability::Unknown(format!(
@@ -114,7 +109,7 @@ impl Host {
                 Err(why) => Durability::Unknown(why.into()),
             };
         }
-        match of_mount(&entry, self.has_journal(&entry)) {
+        match of_mount(entry, self.has_journal(entry)) {
             kept @ (Durability::Kept | Durability::BySlots(_)) => {
                 self.below_keeps(&there, depth).unwrap_or(kept)
             }
@@ -129,7 +124,7 @@ impl Host {
             if name.starts_with("zram") || is_ram(&name) {
                 return Some(Durability::Memory);
             }
-            if let Ok(Some(file)) = block.loop_file()
+            if let Ok(Some(file)) = self.devices().and_then(|devices| devices.file(block))
                 && matches!(file.found, Some(Found::File(..)))
             {
                 match self.promised(&file.path, depth + 1) {
@@ -143,7 +138,7 @@ impl Host {
     }
 
     /// The devices that a path lies on; none where they cannot be told.
-    fn blocks_under(&self, path: &Path) -> Vec<Block> {
+    fn blocks_under(&self, path: &Path) -> Vec<&Block> {
         let mut drives = BTreeSet::new();
         match self.drives_under(path, Layers::Upper, &mut drives, 0) {
             Ok(()) => drives
@@ -162,8 +157,9 @@ impl Host {
         let mut names: Vec<String> = self
             .blocks_under(&there)
             .iter()
-            .filter(|block| drive::write_back(block) == Some(false))
-            .map(|block| base_name(&block.whole_dir))
+            .filter_map(|block| self.devices().ok()?.whole(block).ok())
+            .filter(|disk| drive::write_back(disk) == Some(false))
+            .map(Block::name)
             .collect();
         names.dedup();
         names
@@ -172,22 +168,18 @@ impl Host {
     /// Whether a file system of the ext family writes to a journal; `None` where
     /// nothing tells. Its type does not: ext4 without one is ext4.
     fn has_journal(&self, entry: &Entry) -> Option<bool> {
-        let name = self.name_of(entry.dev)?;
+        let name = self.block(entry.dev).ok()??.name();
         // The number of the journal's thread, or `<none>`; since Linux 5.1.
-        if let Some(task) = attribute(&self.sys.join("fs/ext4").join(&name), "journal_task") {
+        if let Some(task) = attribute(&self.host.sys.join("fs/ext4").join(&name), "journal_task") {
             return Some(task != "<none>");
         }
         // All options as they are, not only those that were asked for; how data
         // is journaled only where there is a journal.
         let options =
-            std::fs::read_to_string(self.proc.join("fs/ext4").join(&name).join("options"));
+            std::fs::read_to_string(self.host.proc.join("fs/ext4").join(&name).join("options"));
         options
             .ok()
             .map(|text| text.lines().any(|line| line.starts_with("data=")))
-    }
-
-    fn name_of(&self, dev: DevId) -> Option<String> {
-        self.block(dev).ok()?.map(|block| block.name())
     }
 }
 

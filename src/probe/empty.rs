@@ -1,7 +1,7 @@
 //! Why a device that is there tells no capacity: all its data may still be on
 //! it.
 
-use super::sysfs::{Block, attribute, base_name};
+use super::block::Block;
 use crate::drive::{NoCapacity, Problem};
 
 /// Why there is nothing of this device that could be wiped.
@@ -12,10 +12,10 @@ pub(super) fn problem(block: &Block) -> Problem {
 /// `None` of what software makes and what has nothing behind it: a loop device
 /// without a file, memory that is not set up, a server that is not connected.
 pub(super) fn why(block: &Block) -> Option<NoCapacity> {
-    let name = base_name(&block.whole_dir);
+    let name = block.name();
     let is = |prefix: &str| name.starts_with(prefix);
     let node = format!("/dev/{}", block.name().replace('!', "/"));
-    let removable = attribute(&block.whole_dir, "removable").as_deref() == Some("1");
+    let removable = block.says_yes("removable");
     Some(if block.is_partition() {
         return None;
     } else if is("sr") || is("fd") || removable && (is("sd") || is("mmcblk")) {

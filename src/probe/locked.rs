@@ -21,8 +21,7 @@ impl Host {
     /// Whether a run holds the lock of a drive or an image; `None` where that
     /// cannot be seen. A shared lock of our own asks for it, for a moment: a run
     /// that begins then waits for longer.
-    #[must_use]
-    pub fn is_locked(&self, path: &Path) -> Option<bool> {
+    pub(crate) fn is_locked(&self, path: &Path) -> Option<bool> {
         let (sender, receiver) = mpsc::channel();
         let (host, path) = (self.clone(), path.to_path_buf());
         thread::Builder::new()
@@ -37,8 +36,7 @@ impl Host {
     /// The process that holds the lock of a wipe on a device or image: what
     /// `/proc/locks` says; `None` where there is none, or it is of another PID
     /// namespace.
-    #[must_use]
-    pub fn lock_holder(&self, path: &Path) -> Option<u32> {
+    pub(crate) fn lock_holder(&self, path: &Path) -> Option<u32> {
         let meta = std::fs::metadata(self.locked(path)?).ok()?;
         let dev = meta.dev();
         let node = format!("{:02x}:{:02x}:{}", major(dev), minor(dev), meta.ino());

@@ -1,90 +1,65 @@
 //! Loop devices over a target: the kernel's exclusive access knows of none.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
-
-use super::host::Host;
+use super::block::Block;
+use super::devices::Devices;
 use super::stack::Stack;
-use super::sysfs::{Block, Found, number};
+use super::sysfs::Found;
 
-/// A loop device, the kernel's name for the file behind it, and what is there
-/// now.
-pub(super) type Behind = (Block, PathBuf, Option<Found>);
-
-impl Host {
-    /// Every loop device with a file behind it: its name for that file, and
-    /// what is there now.
-    fn loops(&self) -> Result<Arc<Vec<Behind>>, String> {
-        let read = || {
-            let mut loops = Vec::new();
-            for block in self.blocks()?.iter().filter(|block| !block.is_partition()) {
-                if let Some(file) = block.loop_file()? {
-                    loops.push((block.clone(), file.path, file.found));
-                }
-            }
-            Ok(loops)
-        };
-        self.once(|seen| &seen.loops, read)
+/// Loop devices over an image of `size` bytes. One whose file cannot be found, as
+/// it was deleted or lies in another mount namespace, may be over another name of
+/// the image: sysfs shows no inode, so its size has to tell. `disguised`: whether
+/// the image has another inode where the loop device may see it, as on an overlay
+/// the file in the layer below has.
+pub(super) fn over_image(
+    devices: &Devices,
+    image: Found,
+    size: u64,
+    disguised: bool,
+) -> Result<Vec<String>, String> {
+    let (mut over, mut unknown) = (Vec::new(), None);
+    for (block, file) in devices.loops()? {
+        if file.found == Some(image) {
+            over.push(devices.shown(block));
+        } else if (file.found.is_none() || disguised) && could_be_over(block, size)? {
+            unknown = Some(hidden(&file.path, &devices.shown(block)));
+        }
     }
+    certain_first(over, unknown)
+}
 
-    /// Loop devices over an image. One whose file cannot be found, as it was
-    /// deleted or lies in another mount namespace, may be over another name of
-    /// the image: sysfs shows no inode, so its size has to tell.
-    pub(super) fn loops_over_image(
-        &self,
-        path: &Path,
-        size: u64,
-        file: Found,
-    ) -> Result<Vec<String>, String> {
-        // On an overlay a file has another inode than in the layer below, where
-        // the loop device may see it.
-        let disguised = statfs(path).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
-        let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()?.iter() {
-            if *found == Some(file) {
-                over.push(self.shown(block));
-            } else if (found.is_none() || disguised) && could_be_over(block, size)? {
-                unknown = Some(hidden(path, &self.shown(block)));
+/// Loop devices over a device, or over a file that keeps its bytes: the kernel's
+/// exclusive access knows of neither.
+pub(super) fn over_block(devices: &Devices, stack: &Stack) -> Result<Vec<String>, String> {
+    let is_over = |found: Option<Found>| {
+        let mut base = stack.base.iter();
+        base.any(|block| found == Some(Found::Block(block.dev)))
+    };
+    let (mut over, mut unknown) = (Vec::new(), None);
+    for (block, file) in devices.loops()? {
+        // The target itself, or what it lies over.
+        if stack.below.iter().any(|(below, _)| below.dir == block.dir) {
+            continue;
+        }
+        let mut is_twin = false;
+        for (below, own) in &stack.below {
+            match file.found {
+                Some(_) if own.found.is_some() => is_twin |= own.found == file.found,
+                // One of the two cannot be found: the other may be another name
+                // of the same file.
+                _ if own.path == file.path => is_twin = true,
+                _ if block.size()? == below.size()? => {
+                    unknown = Some(hidden(&file.path, &devices.shown(block)));
+                }
+                _ => {}
             }
         }
-        certain_first(over, unknown)
-    }
-
-    /// Loop devices over this device, or over a file that keeps its bytes: the
-    /// kernel's exclusive access knows of neither.
-    pub(super) fn loops_over_block(&self, stack: &Stack) -> Result<Vec<String>, String> {
-        let is_over = |found: Option<Found>| {
-            let over = |block: &Block| found == Some(Found::Block(block.dev));
-            stack.base.iter().any(over)
-        };
-        let (mut over, mut unknown) = (Vec::new(), None);
-        for (block, path, found) in self.loops()?.iter() {
-            // The target itself, or what it lies over.
-            if stack.below.iter().any(|below| below.dir == block.dir) {
-                continue;
-            }
-            let mut is_twin = false;
-            for below in &stack.below {
-                let own = &below.file;
-                match found {
-                    Some(_) if own.found.is_some() => is_twin |= own.found == *found,
-                    // One of the two cannot be found: the other may be another
-                    // name of the same file.
-                    _ if own.path == *path => is_twin = true,
-                    _ if block.size()? == below.size => {
-                        unknown = Some(hidden(path, &self.shown(block)));
-                    }
-                    _ => {}
-                }
-            }
-            if is_twin || is_over(*found) {
-                over.push(self.shown(block));
-            }
+        if is_twin || is_over(file.found) {
+            over.push(devices.shown(block));
         }
-        certain_first(over, unknown)
     }
+    certain_first(over, unknown)
 }
 
 /// What is certain says more than what cannot be told.
@@ -105,14 +80,10 @@ fn hidden(file: &Path, by: &str) -> String {
 
 /// Whether a loop device has the size that one over a file of `size` bytes has.
 fn could_be_over(block: &Block, size: u64) -> Result<bool, String> {
-    let attributes = block.dir.join("loop");
-    let both = number(&attributes, "offset")
-        .and_then(|offset| Ok((offset, number(&attributes, "sizelimit")?)));
-    let (offset, limit) = match both {
-        // It was detached while we looked.
-        Err(_) if !attributes.exists() => return Ok(false),
-        both => both?,
-    };
+    let (offset, limit) = (
+        block.number("loop/offset")?,
+        block.number("loop/sizelimit")?,
+    );
     let rest = size.saturating_sub(offset);
     let shown = if limit == 0 { rest } else { rest.min(limit) };
     Ok(shown > 0 && block.size()? == shown / 512 * 512)

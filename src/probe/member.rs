@@ -108,9 +108,6 @@ fn volume_group(file: &File) -> Option<String> {
 
 /// The pool that a device belongs to by its first label; `None` without one.
 /// `OpenZFS`, `include/sys/vdev_impl.h`: name-value pairs at 16 KiB, in XDR.
-///
-/// # Errors
-/// When it cannot be read.
 pub(super) fn zfs_label(path: &Path) -> io::Result<Option<ZfsLabel>> {
     const LABEL: u64 = 16 * 1024;
     let mut pairs = vec![0; 112 * 1024];

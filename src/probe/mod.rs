@@ -4,17 +4,22 @@
 //! nothing here writes.
 
 mod alive;
+mod asked;
 mod below;
 mod beside;
+mod block;
 mod computer;
 mod content;
 mod denied;
+mod devices;
 mod disks;
 mod drive;
 mod durability;
 mod empty;
 mod foundation;
+mod ground;
 mod host;
+mod image;
 mod locked;
 mod loops;
 mod made;
@@ -24,7 +29,10 @@ mod pools;
 mod processes;
 mod snapshot;
 mod stack;
+mod storage;
+mod swaps;
 mod sysfs;
+mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unseen;
@@ -36,5 +44,6 @@ pub use denied::Denial;
 pub use disks::{Disk, Place};
 pub use durability::{Durability, Keeping};
 pub use host::Host;
+pub use snapshot::Snapshot;
 #[cfg(test)]
 pub(crate) use tests::{Machine, id};

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::host::Host;
-use super::sysfs::{Found, cannot_read, find};
+use super::sysfs::cannot_read;
 use crate::drive::DevId;
+
+/// File systems over several devices whose own number is anonymous: mountinfo
+/// names one member.
+const POOLED: [&str; 2] = ["btrfs", "bcachefs"];
 
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Entry {
     pub kind: String,
     /// What is mounted: a node, or a name that the file system understands.
     pub source: PathBuf,
+    /// The devices that it is on besides `dev`, as far as its source names some.
+    pub sources: Vec<DevId>,
     /// The options of this mount: `rw,nodev`.
     flags: Vec<u8>,
     /// The options of the file system, still escaped.
@@ -32,6 +36,30 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether its source is one of several devices, maybe.
+    pub(super) fn is_pooled(&self) -> bool {
+        POOLED.contains(&self.kind.as_str())
+    }
+
+    /// Whether somebody else serves it: another machine, or a program.
+    pub(super) fn is_remote(&self) -> bool {
+        const KINDS: [&str; 8] = ["nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre"];
+        // "fuseblk" is over a block device of this machine.
+        self.kind != "fuseblk" && KINDS.iter().any(|kind| self.kind.starts_with(kind))
+    }
+
+    /// Where a path below the mount point lies within the file system, without
+    /// a slash before it.
+    pub(super) fn path_inside(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.point).ok()?;
+        let root = self.root.strip_prefix("/").unwrap_or(&self.root);
+        // Joining nothing would add a slash.
+        Some(match below.as_os_str().as_bytes() {
+            [] => root.to_path_buf(),
+            _ => root.join(below),
+        })
+    }
+
     /// Whether this mount, not its file system, has an option.
     pub(super) fn is_mounted_with(&self, option: &str) -> bool {
         lists(&self.flags, option)
@@ -147,34 +175,18 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
         point,
         kind: String::from_utf8_lossy(fields.next()?).into_owned(),
         source: unescape(fields.next()?),
+        sources: Vec::new(),
         flags,
         options: fields.next().unwrap_or_default().to_vec(),
     })
 }
 
-impl Host {
-    /// Everything that is mounted in our namespace, the oldest first.
-    pub(super) fn mounts(&self) -> Result<Arc<Vec<Entry>>, String> {
-        let read = || {
-            let path = self.proc.join("self/mountinfo");
-            let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
-            parse(&text, &path)
-        };
-        self.once(|seen| &seen.mounts, read)
-    }
-
-    /// The device that a program serves a file system from (FUSE): its number
-    /// is anonymous, and its source the node. Nothing outside of `/dev` is asked
-    /// for, as that may lie on a server that does not answer.
-    pub(super) fn served_from(&self, entry: &Entry) -> Option<DevId> {
-        if entry.dev.major != 0 || !entry.source.starts_with(&self.dev) {
-            return None;
-        }
-        match find(&entry.source) {
-            Ok(Found::Block(dev)) => Some(dev),
-            _ => self.device_of_node(&entry.source),
-        }
-    }
+/// Everything that is mounted in the namespace of a process, by its directory;
+/// the oldest first.
+pub(super) fn read(process: &Path) -> Result<Vec<Entry>, String> {
+    let path = process.join("mountinfo");
+    let text = std::fs::read(&path).map_err(|error| cannot_read(&path, &error))?;
+    parse(&text, &path)
 }
 
 /// The mounts that a mountinfo file names.
@@ -276,6 +288,7 @@ mod tests {
             point: point.into(),
             kind: kind.into(),
             source: PathBuf::new(),
+            sources: Vec::new(),
             flags: Vec::new(),
             options: Vec::new(),
         };

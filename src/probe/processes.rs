@@ -3,21 +3,20 @@
 //!
 //! Of the processes of others an ordinary user may see neither. That must not
 //! stop every run of one, so both are left out: for a block device the kernel's
-//! exclusive access, which `usage` asks for, knows the mounts of every
-//! namespace.
+//! exclusive access, which is asked for too, knows the mounts of every namespace.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
 use nix::libc::{EINVAL, ENOENT, ESRCH, O_ACCMODE, O_RDONLY};
 
-use super::host::Host;
 use super::mounts::{Entry, parse};
-use super::sysfs::{Found, cannot_read, find, list};
-use crate::drive::{Opener, Process};
+use super::storage::{Storage, find_sources};
+use super::sysfs::{Found, base_name, cannot_read, find, list, listed};
+use crate::drive::Process;
 
 /// The mounts of a namespace that is not ours.
 #[derive(Debug)]
@@ -26,6 +25,27 @@ pub(super) struct Elsewhere {
     pub process: Process,
     /// The oldest first.
     pub mounts: Vec<Entry>,
+}
+
+/// A block device or a file that another process holds open for writing.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// By whom.
+    pub process: Process,
+    /// What it is.
+    pub found: Found,
+    /// The last part of the path that the kernel names it by.
+    pub name: String,
+}
+
+/// What processes but ours hold open for writing.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Block devices, and the files that were asked for; the oldest process
+    /// first.
+    pub written: Vec<Written>,
+    /// Whether the open files of some process may not be looked at.
+    pub denied: bool,
 }
 
 /// A process and its directory.
@@ -41,155 +61,118 @@ fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-impl Host {
-    fn processes(&self) -> Result<Vec<Running>, String> {
-        let all = list(&self.proc).map_err(|error| cannot_read(&self.proc, &error))?;
-        let mut running: Vec<Running> = all
-            .into_iter()
-            .filter_map(|dir| Some((dir.file_name()?.to_str()?.parse().ok()?, dir)))
-            .collect();
-        // Of several the oldest is named, which is likely to be the one to end.
-        running.sort();
-        Ok(running)
-    }
+/// All processes that can be seen. Of several the oldest is named, which is
+/// likely to be the one to end.
+pub(super) fn running(proc: &Path) -> Result<Vec<Running>, String> {
+    let number = |dir: PathBuf| Some((dir.file_name()?.to_str()?.parse().ok()?, dir));
+    let mut running: Vec<Running> = listed(proc)?.into_iter().filter_map(number).collect();
+    running.sort();
+    Ok(running)
+}
 
-    /// What is mounted in every mount namespace but ours, as far as it may be
-    /// seen.
-    pub(super) fn mounts_elsewhere(&self) -> Result<Arc<Vec<Elsewhere>>, String> {
-        self.once(|seen| &seen.elsewhere, || self.read_mounts_elsewhere())
-    }
-
-    fn read_mounts_elsewhere(&self) -> Result<Vec<Elsewhere>, String> {
-        let namespace = |dir: &Path| std::fs::read_link(dir.join("ns/mnt")).ok();
-        let mut seen: BTreeSet<PathBuf> = namespace(&self.proc.join("self")).into_iter().collect();
-        let mut elsewhere = Vec::new();
-        for (pid, dir) in self.processes()? {
-            let own = namespace(&dir);
-            if own.as_ref().is_some_and(|own| seen.contains(own)) {
-                continue;
-            }
-            let path = dir.join("mountinfo");
-            match std::fs::read(&path) {
-                Ok(text) => elsewhere.push(Elsewhere {
-                    process: named(pid, &dir),
-                    mounts: parse(&text, &path)?,
-                }),
-                Err(error) if has_gone(&error) || is_denied(&error) => continue,
-                Err(error) => return Err(cannot_read(&path, &error)),
-            }
-            seen.extend(own);
+/// What is mounted in every mount namespace but ours, as far as it may be seen.
+pub(super) fn mounts(storage: &Storage, running: &[Running]) -> Result<Vec<Elsewhere>, String> {
+    let namespace = |dir: &Path| std::fs::read_link(dir.join("ns/mnt")).ok();
+    let own = storage.host.proc.join("self");
+    let mut seen: BTreeSet<PathBuf> = namespace(&own).into_iter().collect();
+    let mut elsewhere = Vec::new();
+    for (pid, dir) in running {
+        let own = namespace(dir);
+        if own.as_ref().is_some_and(|own| seen.contains(own)) {
+            continue;
         }
-        Ok(elsewhere)
-    }
-
-    /// What other processes hold open for writing, as far as it may be seen.
-    pub(super) fn open_elsewhere(&self) -> Result<Arc<Open>, String> {
-        self.once(|seen| &seen.open, || self.read_open_elsewhere())
-    }
-
-    fn read_open_elsewhere(&self) -> Result<Open, String> {
-        let own = std::fs::read_link(self.proc.join("self"))
-            .ok()
-            .and_then(|link| link.to_str()?.parse().ok())
-            .unwrap_or_else(std::process::id);
-        let mut open = Open::default();
-        for (pid, dir) in self.processes()? {
-            let links = match list(&dir.join("fd")) {
-                Ok(links) => links,
-                // Gone, or not ours to see.
-                Err(error) => {
-                    open.denied |= is_denied(&error);
-                    continue;
+        let path = dir.join("mountinfo");
+        match std::fs::read(&path) {
+            Ok(text) => {
+                let mut mounts = parse(&text, &path)?;
+                if let Ok(devices) = storage.devices() {
+                    find_sources(devices, &mut mounts);
                 }
-            };
-            if pid != own {
-                let written = links.into_iter().filter_map(|link| written(&dir, link));
-                open.processes.push((pid, dir.clone(), written.collect()));
-            }
-        }
-        Ok(open)
-    }
-
-    /// Other processes that hold something open for writing that `target` gives
-    /// a name to: it sees what the link of an open file says, and what it is.
-    /// Files on the mounts in `remote` are left out.
-    pub(super) fn openers(
-        &self,
-        remote: &BTreeSet<u64>,
-        target: impl Fn(&Path, Found) -> Option<String>,
-    ) -> Result<Vec<Opener>, String> {
-        let mut openers = Vec::new();
-        for (pid, dir, written) in &self.open_elsewhere()?.processes {
-            let asked = written.iter().filter(|file| !remote.contains(&file.mount));
-            let held = asked.filter_map(|file| target(&file.says, file.found()?));
-            if let Some(name) = held.take(1).next() {
-                openers.push(Opener {
-                    name,
+                elsewhere.push(Elsewhere {
                     process: named(*pid, dir),
+                    mounts,
                 });
             }
+            Err(error) if has_gone(&error) || is_denied(&error) => continue,
+            Err(error) => return Err(cannot_read(&path, &error)),
         }
-        Ok(openers)
+        seen.extend(own);
     }
+    Ok(elsewhere)
 }
 
-/// What processes but ours hold open for writing.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    /// Each with its number and its directory.
-    processes: Vec<(u32, PathBuf, Vec<Written>)>,
-    /// Whether the open files of some process may not be looked at.
-    pub denied: bool,
+/// What is looked for among what processes hold open.
+pub(super) struct Sought<'a> {
+    /// Mounts whose server may never answer: nothing is asked of a file there.
+    /// None of them has block devices.
+    pub silent: &'a BTreeSet<u64>,
+    /// The files that count, besides all block devices.
+    pub files: &'a BTreeSet<Found>,
 }
 
-/// A file that a process holds open for writing.
-#[derive(Debug)]
-struct Written {
-    /// The path that the kernel names it by.
-    says: PathBuf,
-    /// The link that leads to it.
-    link: PathBuf,
-    mount: u64,
-    found: OnceLock<Option<Found>>,
-}
-
-impl Written {
-    /// What it is. To ask for it on a server that does not answer would hang.
-    fn found(&self) -> Option<Found> {
-        *self.found.get_or_init(|| find(&self.link).ok())
+/// What other processes hold open for writing, as far as it may be seen.
+pub(super) fn open(storage: &Storage, running: &[Running], sought: &Sought<'_>) -> Open {
+    let own = std::fs::read_link(storage.host.proc.join("self"))
+        .ok()
+        .and_then(|link| link.to_str()?.parse().ok())
+        .unwrap_or_else(std::process::id);
+    let mut open = Open::default();
+    for (pid, dir) in running {
+        let links = match list(&dir.join("fd")) {
+            Ok(links) => links,
+            // Gone, or not ours to see.
+            Err(error) => {
+                open.denied |= is_denied(&error);
+                continue;
+            }
+        };
+        if *pid == own {
+            continue;
+        }
+        let mut process = None;
+        for (found, name) in links
+            .iter()
+            .filter_map(|link| written(storage, dir, link, sought))
+        {
+            let process = process.get_or_insert_with(|| named(*pid, dir)).clone();
+            open.written.push(Written {
+                process,
+                found,
+                name,
+            });
+        }
     }
+    open
 }
 
-/// What a link of `/proc/PID/fd` leads to, where that is held for writing.
-fn written(process: &Path, link: PathBuf) -> Option<Written> {
-    let says = std::fs::read_link(&link).ok()?;
+/// What a link of `/proc/PID/fd` leads to, where that is held for writing and
+/// sought.
+fn written(
+    storage: &Storage,
+    process: &Path,
+    link: &Path,
+    sought: &Sought<'_>,
+) -> Option<(Found, String)> {
+    /// Of the link itself: whether it is open for writing, `proc_pid_fd(5)`.
+    const WRITABLE: u32 = 0o200;
+    let says = std::fs::read_link(link).ok()?;
     // Pipes and sockets have no path.
-    if !says.is_absolute() {
+    if !says.is_absolute() || link.symlink_metadata().ok()?.mode() & WRITABLE == 0 {
         return None;
     }
-    let info = info(process, &link).filter(|info| info.writes)?;
-    Some(Written {
-        says,
-        link,
-        mount: info.mount,
-        found: OnceLock::new(),
-    })
-}
-
-/// The mounts whose server may never answer; to ask for a file there could
-/// hang. None of them has block devices.
-pub(super) fn remote<'a>(mounts: impl Iterator<Item = &'a Entry>) -> BTreeSet<u64> {
-    mounts
-        .filter(|entry| is_remote(entry))
-        .map(|entry| entry.id)
-        .collect()
-}
-
-/// Whether somebody else serves a mount: another machine, or a program.
-pub(super) fn is_remote(entry: &Entry) -> bool {
-    const KINDS: [&str; 8] = ["nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "lustre"];
-    // "fuseblk" is over a block device of this machine.
-    entry.kind != "fuseblk" && KINDS.iter().any(|kind| entry.kind.starts_with(kind))
+    // Where every server answers, its mount needs not be known before.
+    let info = || info(process, link).filter(|info| info.writes);
+    if !sought.silent.is_empty() && sought.silent.contains(&info()?.mount) {
+        return None;
+    }
+    let found = match find(link).ok()? {
+        found @ Found::File(..) if sought.files.contains(&found) => found,
+        // A node that lies out of sight, too.
+        Found::File(..) => Found::Block(storage.devices().ok()?.of_node(&says)?.dev),
+        found @ Found::Block(_) => found,
+    };
+    info()?;
+    Some((found, base_name(&says)))
 }
 
 /// What `fdinfo` says of an open file.

@@ -3,68 +3,138 @@
 //! to ask again for each disk takes time that grows with disks x processes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
 
+use super::below::{Layers, nearest_existing};
+use super::devices::Devices;
+use super::ground::Grounds;
 use super::host::Host;
-use super::loops::Behind;
 use super::mounts::Entry;
-use super::pools::Pool;
-use super::processes::{Elsewhere, Open};
-use super::sysfs::{Block, Disk};
-use crate::drive::DevId;
+use super::pools::{self, ZfsPool};
+use super::processes::{self, Elsewhere, Open, Sought};
+use super::storage::Storage;
+use super::swaps::{self, Swap};
+use super::sysfs::Found;
+use crate::drive::{DevId, Unseen};
 
-/// What was read, or why it could not be.
-type Once<T> = OnceLock<Result<Arc<T>, String>>;
-
-/// What is of the machine and not of one disk. Each fact is read when it is
-/// first asked for, and not again.
-#[derive(Debug, Default)]
-pub(super) struct Snapshot {
-    /// Every block device.
-    pub blocks: Once<Vec<Block>>,
-    /// The whole disks that have a node, each with what it is.
-    pub disks: Once<Vec<Disk>>,
-    /// Loop devices, and what is behind them.
-    pub loops: Once<Vec<Behind>>,
-    /// Drives that file systems are spread over.
-    pub pools: Once<Vec<Pool>>,
-    /// What is mounted in our namespace.
-    pub mounts: Once<Vec<Entry>>,
-    /// What is mounted in others.
-    pub elsewhere: Once<Vec<Elsewhere>>,
-    /// Active swap: path, and whether it is a file.
-    pub swaps: Once<Vec<(PathBuf, bool)>>,
-    /// What processes hold open for writing.
-    pub open: Once<Open>,
+/// All that is of the machine and not of one drive, as it was when it was taken.
+/// To be dropped when the decision is made.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Block devices, what we see mounted, and pools.
+    pub(super) storage: Storage,
+    /// What the files behind loop devices lie on.
+    pub(super) grounds: Grounds,
+    /// What is mounted in other namespaces.
+    pub(super) elsewhere: Result<Vec<Elsewhere>, String>,
+    /// What other processes hold open for writing.
+    pub(super) open: Result<Open, String>,
+    /// Why some of them may stay unseen.
+    pub(super) unseen: Option<Unseen>,
+    /// Active swap.
+    pub(super) swaps: Result<Vec<Swap>, String>,
+    /// ZFS pools that are imported.
+    pub(super) zfs: Result<Vec<ZfsPool>, String>,
     /// The drives that the running system lies on.
-    pub root: Once<BTreeSet<DevId>>,
+    pub(super) root: Result<BTreeSet<DevId>, String>,
     /// Those that the running program lies on, and its path.
-    pub program: Once<(BTreeSet<DevId>, PathBuf)>,
+    pub(super) program: Result<(BTreeSet<DevId>, PathBuf), String>,
+    /// Those that the state directory lies on.
+    pub(super) state: Result<BTreeSet<DevId>, String>,
 }
 
-impl Host {
-    /// The same machine as it is now: what is read of it holds for all that is
-    /// asked of this one. To be dropped when the decision is made.
-    #[must_use]
-    pub fn at_once(&self) -> Self {
-        let seen = self.seen.clone().or_else(|| Some(Arc::default()));
+impl Snapshot {
+    /// Reads all of it. `state_dir`: where state is kept or will be.
+    pub fn take(host: &Host, state_dir: &Path) -> Self {
+        Self::take_for(host, state_dir, None)
+    }
+
+    /// The same for a target that is a file, whose file system has just answered.
+    pub(super) fn take_for(host: &Host, state_dir: &Path, image: Option<Found>) -> Self {
+        let storage = Storage::read(host);
+        let running = processes::running(&host.proc);
+        let running = running.as_ref().map_err(String::clone);
+        let elsewhere = running
+            .clone()
+            .and_then(|running| processes::mounts(&storage, running));
+        let files = files_of_loops(&storage).chain(image).collect();
+        let open = silent_mounts(&storage, &elsewhere, image).and_then(|silent| {
+            let sought = Sought {
+                silent: &silent,
+                files: &files,
+            };
+            Ok(processes::open(&storage, running?, &sought))
+        });
+        let denied = open.as_ref().is_ok_and(|open| open.denied);
         Self {
-            seen,
-            ..self.clone()
+            grounds: Grounds::read(&storage),
+            unseen: host.unseen(denied),
+            swaps: swaps::read(&storage),
+            zfs: pools::read_zfs(host),
+            root: of_root(&storage),
+            program: of_program(&storage),
+            state: of_state(&storage, state_dir),
+            elsewhere,
+            open,
+            storage,
         }
     }
 
-    /// A fact of the snapshot; read anew where there is none.
-    pub(super) fn once<T>(
-        &self,
-        fact: impl Fn(&Snapshot) -> &Once<T>,
-        read: impl FnOnce() -> Result<T, String>,
-    ) -> Result<Arc<T>, String> {
-        let read = || read().map(Arc::new);
-        match &self.seen {
-            Some(seen) => fact(seen).get_or_init(read).clone(),
-            None => read(),
-        }
+    /// What is mounted in our namespace and in others.
+    pub(super) fn mounted(&self) -> Result<(&[Entry], &[Elsewhere]), String> {
+        let here = self.storage.mounts()?;
+        let elsewhere = self.elsewhere.as_deref().map_err(String::clone)?;
+        Ok((here, elsewhere))
     }
+}
+
+fn files_of_loops(storage: &Storage) -> impl Iterator<Item = Found> {
+    let devices = storage.devices().into_iter();
+    let blocks = devices.flat_map(Devices::iter);
+    blocks.filter_map(|block| block.file.as_ref().ok()?.as_ref()?.found)
+}
+
+/// The mounts whose server may never answer: to ask for a file there could hang.
+/// That of `image` does.
+fn silent_mounts(
+    storage: &Storage,
+    elsewhere: &Result<Vec<Elsewhere>, String>,
+    image: Option<Found>,
+) -> Result<BTreeSet<u64>, String> {
+    let answers = match image {
+        Some(Found::File(dev, _)) => Some(DevId::from_raw(dev)),
+        Some(Found::Block(_)) | None => None,
+    };
+    let elsewhere = elsewhere.as_ref().map_err(String::clone)?.iter();
+    let elsewhere = elsewhere.flat_map(|other| &other.mounts);
+    let all = storage.mounts()?.iter().chain(elsewhere);
+    let silent = all.filter(|entry| entry.is_remote() && Some(entry.dev) != answers);
+    Ok(silent.map(|entry| entry.id).collect())
+}
+
+fn of_root(storage: &Storage) -> Result<BTreeSet<DevId>, String> {
+    let mut drives = BTreeSet::new();
+    storage
+        .drives_of_root(&mut drives)
+        .map_err(|why| format!("cannot tell whether the running system lies on it ({why})"))?;
+    Ok(drives)
+}
+
+fn of_program(storage: &Storage) -> Result<(BTreeSet<DevId>, PathBuf), String> {
+    let mut drives = BTreeSet::new();
+    let program = storage
+        .drives_of_program(&mut drives)
+        .map_err(|why| format!("cannot tell whether the running program lies on it ({why})"))?;
+    Ok((drives, program))
+}
+
+fn of_state(storage: &Storage, state_dir: &Path) -> Result<BTreeSet<DevId>, String> {
+    let mut drives = BTreeSet::new();
+    nearest_existing(state_dir)
+        .and_then(|there| storage.drives_under(&there, Layers::Upper, &mut drives, 0))
+        .map_err(|why| {
+            let dir = state_dir.display();
+            format!("cannot tell whether the state directory {dir} lies on it ({why})")
+        })?;
+    Ok(drives)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::sysfs::Block;
+use super::devices::Devices;
 use super::*;
 use crate::drive::{
     Backing, DevId, Device, Fact, Holder, Identity, Kind, Medium, Nature, NoCapacity, Node,
@@ -39,7 +39,6 @@ impl Machine {
             sys: root.join("sys"),
             proc: root.join("proc"),
             dev: root.join("dev"),
-            seen: None,
         };
         for path in [
             "sys/dev/block",
@@ -201,9 +200,8 @@ impl Machine {
     }
 
     fn number(&self, name: &str) -> DevId {
-        Block::at(&self.host.sys.join("class/block").join(name))
-            .unwrap()
-            .dev
+        let devices = Devices::read(&self.host).unwrap();
+        devices.of_name(name).unwrap().dev
     }
 
     pub(crate) fn look(&self, name: &str) -> Device {

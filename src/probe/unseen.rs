@@ -4,7 +4,6 @@
 use std::io;
 
 use super::host::Host;
-use super::mounts::Entry;
 use crate::drive::Unseen;
 
 /// The inode of the first PID namespace: `PID_NS_INIT_INO`, include/uapi/linux/
@@ -16,7 +15,8 @@ const LOOK_AT_OTHERS: u32 = 19;
 
 impl Host {
     /// Why processes may stay unseen; `None` where all of them can be looked at.
-    pub(super) fn unseen(&self) -> Option<Unseen> {
+    /// `denied`: whether some may not be.
+    pub(super) fn unseen(&self, denied: bool) -> Option<Unseen> {
         let space = |of: &str| self.proc.join(of).join("ns/pid").read_link();
         let is_first = |of: &str| space(of).is_ok_and(|space| space.as_os_str() == FIRST);
         if let Ok(own) = space("self") {
@@ -29,9 +29,7 @@ impl Host {
                 return Some(Unseen::Hidden);
             }
         }
-        let is_denied_any = || self.open_elsewhere().is_ok_and(|open| open.denied);
-        let denied = !self.has_capability(LOOK_AT_OTHERS) || is_denied_any();
-        denied.then_some(Unseen::Denied)
+        (denied || !self.has_capability(LOOK_AT_OTHERS)).then_some(Unseen::Denied)
     }
 
     /// Whether this process has a capability, in proc(5)'s `CapEff`.
@@ -42,17 +40,6 @@ impl Host {
             .find_map(|line| line.strip_prefix("CapEff:"))
             .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
         has.is_none_or(|mask| mask >> number & 1 == 1)
-    }
-
-    /// Whether `/proc` is mounted with `subset=pid`, and so has no other files.
-    pub(super) fn shows_processes_only(&self) -> bool {
-        let is_it = |entry: &Entry| {
-            entry.point == self.proc
-                && entry.kind == "proc"
-                && entry.has_option(|option| option == b"subset=pid")
-        };
-        self.mounts()
-            .is_ok_and(|mounts| mounts.iter().rev().any(is_it))
     }
 }
 

@@ -1,20 +1,17 @@
 //! What a SCSI drive says of itself in its pages of vital product data, as the
 //! kernel keeps them in sysfs.
 
-use std::path::Path;
-
-use super::host::Host;
-use super::sysfs::attribute;
+use super::block::Block;
 
 /// The payload of a page: SPC-4, 7.8.1.
-pub(super) fn page(dir: &Path, code: u8) -> Option<Vec<u8>> {
-    let page = std::fs::read(dir.join(format!("device/vpd_pg{code:02x}"))).ok()?;
+pub(super) fn page(disk: &Block, code: u8) -> Option<&[u8]> {
+    let page = disk.bytes(&format!("device/vpd_pg{code:02x}"))?;
     let (header, payload) = page.split_at_checked(4)?;
     if header[1] != code {
         return None;
     }
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    Some(payload[..length.min(payload.len())].to_vec())
+    Some(&payload[..length.min(payload.len())])
 }
 
 /// What a name of page 83h is of.
@@ -39,9 +36,8 @@ const NAA: u8 = 3;
 const RELATIVE_PORT: u8 = 4;
 
 /// All names in page 83h (SPC-4, 7.8.6); none where it ends within one.
-fn designators(dir: &Path) -> Vec<Designator> {
-    let page = page(dir, 0x83).unwrap_or_default();
-    let (mut rest, mut all) = (page.as_slice(), Vec::new());
+fn designators(disk: &Block) -> Vec<Designator> {
+    let (mut rest, mut all) = (page(disk, 0x83).unwrap_or_default(), Vec::new());
     while let Some((header, tail)) = rest.split_at_checked(4) {
         let Some((id, tail)) = tail.split_at_checked(usize::from(header[3])) else {
             return Vec::new();
@@ -62,8 +58,8 @@ fn designators(dir: &Path) -> Vec<Designator> {
 
 /// The world-wide name of the logical unit, in the form of the `wwid`
 /// attribute, which older kernels lack.
-pub(super) fn name(dir: &Path) -> Option<String> {
-    let all = designators(dir);
+pub(super) fn name(disk: &Block) -> Option<String> {
+    let all = designators(disk);
     let of_kind = |kind: u8| {
         all.iter()
             .find(|one| one.of == Of::Unit && one.kind == kind && !one.id.is_empty())
@@ -85,28 +81,14 @@ fn relative_port(all: &[Designator]) -> Option<u16> {
     Some(u16::from_be_bytes([id[0], id[1]])).filter(|port| *port != 0)
 }
 
-impl Host {
-    /// Whether two disks say themselves that they are two ports of one drive:
-    /// the same names of the logical unit and the same serial, and different
-    /// numbers of the port in its own count. A copied name does not do that:
-    /// each of two drives is asked through its first port. ATA drives have one
-    /// port and do not count.
-    #[must_use]
-    pub fn are_two_ports(&self, one: &Path, other: &Path) -> bool {
-        let dir = |node: &Path| {
-            let block = self.block(self.device_of_node(node)?).ok().flatten()?;
-            Some(block.whole_dir)
-        };
-        dir(one)
-            .zip(dir(other))
-            .is_some_and(|(one, other)| are_two_ports(&one, &other))
-    }
-}
-
-fn are_two_ports(one: &Path, other: &Path) -> bool {
-    let is_ata = |dir: &Path| {
-        attribute(dir, "device/vendor").is_none_or(|vendor| vendor == "ATA")
-            || page(dir, 0x89).is_some()
+/// Whether two disks say themselves that they are two ports of one drive: the
+/// same names of the logical unit and the same serial, and different numbers of
+/// the port in its own count. A copied name does not do that: each of two drives
+/// is asked through its first port. ATA drives have one port and do not count.
+pub(super) fn are_two_ports(one: &Block, other: &Block) -> bool {
+    let is_ata = |disk: &Block| {
+        let vendor = disk.text("device/vendor");
+        vendor.is_none_or(|vendor| vendor == "ATA") || page(disk, 0x89).is_some()
     };
     if is_ata(one) || is_ata(other) {
         return false;

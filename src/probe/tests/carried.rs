@@ -96,7 +96,7 @@ fn what_is_promised_of_the_state_is_known() {
         machine.mounts(&format!(
             "1 0 {major}:{minor} / / rw - {kind} x {options}\n"
         ));
-        machine.host.durability(&state.join("not/yet"))
+        machine.host.keeping(&state.join("not/yet")).durability
     };
     let why = |durability: Durability| match durability {
         Durability::Unknown(why) => why,
@@ -118,7 +118,10 @@ fn what_is_promised_of_the_state_is_known() {
     }
     assert_eq!(promised("ramfs", "rw"), Durability::Memory);
     let in_memory = Path::new("/dev/shm/rw");
-    assert_eq!(machine.host.durability(in_memory), Durability::Memory);
+    assert_eq!(
+        machine.host.keeping(in_memory).durability,
+        Durability::Memory
+    );
     // A layer must be there: another place of its name is none.
     let layer = tempfile::tempdir_in("/dev/shm").unwrap();
     assert_eq!(promised("overlay", &over(layer.path())), Durability::Memory);
@@ -138,7 +141,7 @@ fn the_promise_of_ext4_is_that_of_its_journal_and_of_the_disk_below() {
     ));
     machine.disk("sda", dev);
     let host = &machine.host;
-    let promised = || host.durability(&state);
+    let promised = || host.keeping(&state).durability;
     let set = |path: PathBuf, text: &str| Machine::write(&path, text);
     assert!(matches!(promised(), Durability::Unknown(_)));
     let options = host.proc.join("fs/ext4/sda/options");

@@ -1,6 +1,41 @@
 //! By what a device is used.
 
 use super::*;
+use crate::probe::stack::Stack;
+use crate::probe::usage;
+
+#[test]
+fn what_a_device_is_used_by_is_told_by_the_snapshot_alone() {
+    let machine = Machine::usual();
+    machine.mapped("dm-0", 0, "vg0-home", "LVM-1");
+    machine.hold("sda2", "dm-0");
+    let file = machine.file("image");
+    machine.looped("loop0", id(207, 0), file.to_str().unwrap());
+    machine.mounts_besides_root("2 1 20252:0 / /home rw - ext4 /dev/mapper/vg0-home rw\n");
+    machine.swaps("/dev/sda1 partition\t1\t0\t-2\n");
+    let qemu = machine.process(77, "qemu", "1");
+    Machine::opens(&qemu, "3", &machine.host.dev.join("sda"), "0100002");
+    Machine::opens(&qemu, "4", &file, "0100002");
+    let snapshot = Snapshot::take(&machine.host, Path::new("/proc"));
+    let uses = || {
+        ["sda", "sda1", "sdaa", "loop0"].map(|name| {
+            let devices = snapshot.storage.devices().unwrap();
+            let block = devices.of_name(name).unwrap();
+            let stack = Stack::of(devices, block);
+            usage::of_block(block, stack.as_ref(), &snapshot)
+        })
+    };
+    let before = uses();
+    std::fs::remove_dir_all(machine.host.dev.parent().unwrap()).unwrap();
+    assert_eq!(uses(), before);
+    let [disk, partition, other, looped] = before;
+    assert_eq!(known(disk.mounts)[0].point, Path::new("/home"));
+    assert_eq!(known(disk.holders)[0].by, "dm-0 (vg0-home)");
+    assert_eq!(known(partition.swaps), ["/dev/sda1"]);
+    assert_eq!(known(partition.openers)[0].name, "sda");
+    assert_eq!(known(other.openers), []);
+    assert_eq!(known(looped.openers)[0].name, "image");
+}
 
 #[test]
 fn an_idle_disk_is_used_by_nothing() {
