@@ -53,8 +53,8 @@ mod writer;
 pub mod inside {
     pub use crate::drive::Tuning;
     pub use crate::drive::{Comparison, Identity, Kind, Transport};
-    pub use crate::drive::{Device, Fact, Medium, Mount, Node, Problem};
-    pub use crate::drive::{Refusal, check};
+    pub use crate::drive::{Device, Fact, Medium, Mount, NoTarget, Node};
+    pub use crate::drive::{InUse, check};
     pub use crate::engine::{Control, End, Engine, MAX_INTERVAL, Presence, Settings, Target};
     pub use crate::engine::{Event, Observer};
     pub use crate::engine::{Journal, State, differing};

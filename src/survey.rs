@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
-use crate::probe::{Disk, Host, Place, Snapshot};
+use crate::probe::{Disk, Host, Snapshot, Whereabouts};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
 use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, Row, Unfinished, list};
@@ -158,7 +158,7 @@ fn unfinished(
         let running =
             is_running(host, &checkpoint, &place).unwrap_or_else(|| on.is_some_and(is_busy));
         let pid = match &place {
-            Place::Here(path) if running => host.lock_holder(path),
+            Whereabouts::Here(path) if running => host.lock_holder(path),
             _ => None,
         };
         found.push(Unfinished {
@@ -175,14 +175,14 @@ fn unfinished(
 }
 
 /// Whether the last run of a wipe is under way; `None` where that cannot be seen.
-fn is_running(host: &Host, checkpoint: &Checkpoint, place: &Place) -> Option<bool> {
+fn is_running(host: &Host, checkpoint: &Checkpoint, place: &Whereabouts) -> Option<bool> {
     if checkpoint.runs().last().is_none_or(|run| run.end.is_some()) {
         return Some(false);
     }
     let paths = match place {
-        Place::Here(path) => std::slice::from_ref(path),
-        Place::AnyOf(paths) => paths,
-        Place::Absent => return Some(false),
+        Whereabouts::Here(path) => std::slice::from_ref(path),
+        Whereabouts::AnyOf(paths) => paths,
+        Whereabouts::Absent => return Some(false),
     };
     let locked = paths.iter().filter_map(|path| host.is_locked(path));
     locked.reduce(|any, this| any || this)
@@ -195,8 +195,8 @@ fn is_busy(disk: &Disk) -> bool {
 
 /// The kernel name of what is there, where that is this disk or a partition of
 /// it.
-fn part(disk: &Disk, place: &Place) -> Option<String> {
-    let Place::Here(path) = place else {
+fn part(disk: &Disk, place: &Whereabouts) -> Option<String> {
+    let Whereabouts::Here(path) = place else {
         return None;
     };
     let name = path.file_name()?.to_string_lossy();

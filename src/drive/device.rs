@@ -134,7 +134,7 @@ pub enum Unseen {
 
 /// What was found on a device or one of its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub struct Signature {
     /// The kernel name, such as `sdb1`; of an image its file name.
     pub name: String,
     /// Bytes.
@@ -238,14 +238,14 @@ pub struct Device {
     /// flushes; `None` where it does not say.
     pub write_back: Option<bool>,
     /// What is on it: first itself, then its partitions.
-    pub contents: Vec<Content>,
+    pub contents: Vec<Signature>,
     /// Whether and by what it is used.
     pub usage: Usage,
 }
 
 /// Why a path is not a target.
 #[derive(Debug)]
-pub enum Problem {
+pub enum NoTarget {
     /// Nothing is there.
     Missing,
     /// It may not be looked at or opened.
@@ -271,7 +271,7 @@ pub struct Attached {
     pub identity: Identity,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for NoTarget {
     /// Fact and remedy, without the path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -287,9 +287,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for NoTarget {}
 
-impl Problem {
+impl NoTarget {
     #[must_use]
     /// What an error of opening it says.
     pub fn of(path: &Path, error: &io::Error) -> Self {
@@ -327,7 +327,7 @@ pub fn sharing_id<'a>(
 pub mod example {
     use super::super::identity::{Identity, Kind};
     use super::super::transport::Transport;
-    use super::{Content as Found, DevId, Device, Fact, Medium, Node, Usage};
+    use super::{DevId, Device, Fact, Medium, Node, Signature, Usage};
 
     /// Bytes of the disk.
     pub const SIZE: u64 = 18_000_207_937_536;
@@ -370,14 +370,14 @@ pub mod example {
             slot: Some("0:7".into()),
             write_back: Some(true),
             contents: vec![
-                Found {
+                Signature {
                     name: "sdb".into(),
                     size: SIZE,
                     what: Some("GPT"),
                     label: None,
                     group: None,
                 },
-                Found {
+                Signature {
                     name: "sdb1".into(),
                     size: SIZE - 4096,
                     what: Some("ext4"),

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::device::{Carried, Device, Fact, Mount, Node, Usage};
-use super::in_use::{Refusal, Under};
+use super::in_use::{InUse, Under};
 use super::transport::Attaches;
 
 /// A device with nothing against wiping it, at the time its facts were read.
@@ -26,7 +26,7 @@ impl Cleared {
 ///
 /// # Errors
 /// One or more refusals.
-pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
+pub fn check(device: Device) -> Result<Cleared, Vec<InUse>> {
     let refusals = refusals(&device);
     if refusals.is_empty() {
         Ok(Cleared(device))
@@ -37,11 +37,10 @@ pub fn check(device: Device) -> Result<Cleared, Vec<Refusal>> {
 
 /// Whether a device may be read in peace: as [`check`], but one that may not be
 /// written is welcome. What comes of it is never opened for writing.
-pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
+pub fn check_to_read(device: Device) -> Result<Device, Vec<InUse>> {
     let mut refusals = refusals(&device);
     // Who else writes matters to what is written.
-    refusals
-        .retain(|refusal| !matches!(refusal, Refusal::ReadOnly { .. } | Refusal::Unseen { .. }));
+    refusals.retain(|refusal| !matches!(refusal, InUse::ReadOnly { .. } | InUse::Unseen { .. }));
     if refusals.is_empty() {
         Ok(device)
     } else {
@@ -51,68 +50,68 @@ pub fn check_to_read(device: Device) -> Result<Device, Vec<Refusal>> {
 
 /// Whether refusals may be fewer in a moment: other processes hold the device
 /// open, perhaps only to look at it. What else is against it is then told alone.
-pub fn may_pass(refusals: &[Refusal]) -> bool {
+pub fn may_pass(refusals: &[InUse]) -> bool {
     refusals
         .iter()
-        .any(|refusal| matches!(refusal, Refusal::Open(_)))
+        .any(|refusal| matches!(refusal, InUse::Open(_)))
 }
 
-fn refusals(device: &Device) -> Vec<Refusal> {
+fn refusals(device: &Device) -> Vec<InUse> {
     let usage = &device.usage;
     let mut found = Vec::new();
     let mut unread = Vec::new();
     let mut mounts = listed(&usage.mounts, &mut unread, |mount| {
-        Refusal::Mounted(mount.clone())
+        InUse::Mounted(mount.clone())
     });
     // Nothing else helps while the running system is on it.
     mounts.sort_by_key(|refusal| !is_root(refusal));
     found.append(&mut mounts);
     found.extend(listed(&usage.swaps, &mut unread, |path| {
-        Refusal::Swap(path.clone())
+        InUse::Swap(path.clone())
     }));
     found.extend(listed(&usage.holders, &mut unread, |holder| {
-        Refusal::Held(holder.clone())
+        InUse::Held(holder.clone())
     }));
     let under = under(device);
     let busy = flagged(&usage.busy, &mut unread) && found.is_empty();
-    found.extend(listed(&usage.loops, &mut unread, |by| Refusal::Looped {
+    found.extend(listed(&usage.loops, &mut unread, |by| InUse::Looped {
         by: by.clone(),
         under,
     }));
     found.extend(listed(&usage.openers, &mut unread, |opener| {
-        Refusal::Open(opener.clone())
+        InUse::Open(opener.clone())
     }));
     found.extend(carried(usage, &found, &mut unread));
     if flagged(&usage.carries_state, &mut unread) {
         let image = under == Under::File;
-        found.push(Refusal::CarriesState { image });
+        found.push(InUse::CarriesState { image });
     }
     found.extend(listed(&usage.caches, &mut unread, |cache| {
-        Refusal::Cached(cache.clone())
+        InUse::Cached(cache.clone())
     }));
     // What was found is told; only that nothing could be found stops the run.
     let _ = known(&usage.leftovers, &mut unread);
     if let (Some(why), Node::Block { .. }, false) = (usage.unseen, &device.node, device.named) {
         let has_serial = device.identity.serial.is_some();
-        found.push(Refusal::Unseen { why, has_serial });
+        found.push(InUse::Unseen { why, has_serial });
     }
     if let Some(inside) = known(&usage.extended, &mut unread).flatten() {
-        found.push(Refusal::Extended(inside));
+        found.push(InUse::Extended(inside));
     }
     if flagged(&usage.host_managed, &mut unread) {
-        found.push(Refusal::HostManaged);
+        found.push(InUse::HostManaged);
     }
     if flagged(&usage.read_only, &mut unread) {
         let image = under == Under::File;
         let at = usage.lies_at.clone();
-        found.push(Refusal::ReadOnly { image, at });
+        found.push(InUse::ReadOnly { image, at });
     }
     if busy {
-        found.push(Refusal::Busy);
+        found.push(InUse::Busy);
     }
     // One unreadable file may hide several facts.
     for why in unread {
-        let refusal = Refusal::Unreadable(why);
+        let refusal = InUse::Unreadable(why);
         if !found.contains(&refusal) {
             found.push(refusal);
         }
@@ -122,20 +121,20 @@ fn refusals(device: &Device) -> Vec<Refusal> {
 
 /// What of the running system is there; the most telling only, and nothing that
 /// its mount has told.
-fn carried(usage: &Usage, found: &[Refusal], unread: &mut Vec<String>) -> Option<Refusal> {
+fn carried(usage: &Usage, found: &[InUse], unread: &mut Vec<String>) -> Option<InUse> {
     let carries = known(&usage.carries, unread).unwrap_or_default();
     let told = found.iter().any(is_root);
     carries
         .into_iter()
         .min_by_key(|carried| *carried != Carried::System)
         .filter(|_| !told)
-        .map(Refusal::Carries)
+        .map(InUse::Carries)
 }
 
-fn is_root(refusal: &Refusal) -> bool {
+fn is_root(refusal: &InUse) -> bool {
     matches!(
         refusal,
-        Refusal::Mounted(Mount { point, by: None, .. }) if point == Path::new("/")
+        InUse::Mounted(Mount { point, by: None, .. }) if point == Path::new("/")
     )
 }
 
@@ -152,8 +151,8 @@ fn under(device: &Device) -> Under {
 fn listed<T>(
     fact: &Fact<Vec<T>>,
     unread: &mut Vec<String>,
-    refusal: impl Fn(&T) -> Refusal,
-) -> Vec<Refusal> {
+    refusal: impl Fn(&T) -> InUse,
+) -> Vec<InUse> {
     match fact {
         Fact::Known(things) => things.iter().map(refusal).collect(),
         Fact::Unknown(why) => {

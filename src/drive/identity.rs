@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::nature::Nature;
-pub use super::path_text::{path_from_text, path_to_text};
 use super::signs::Signs;
 use super::transport::{Identifiers, Transport};
 

@@ -22,7 +22,7 @@ pub enum Under {
 /// Why a device must not be wiped. Shown as `fact; remedy`, in one line without
 /// control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum InUse {
     /// It, or something on it, is mounted.
     Mounted(Mount),
     /// It, or something on it, is active swap: kernel name or path.
@@ -71,7 +71,7 @@ pub enum Refusal {
     Unreadable(String),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mounted(mount) => mounted(f, mount),
@@ -172,7 +172,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for InUse {}
 
 fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
     let name = visible(&mount.name);

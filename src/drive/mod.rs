@@ -5,7 +5,7 @@ mod file_facts;
 pub mod file_kind;
 mod finding;
 pub mod guard;
-pub mod identity;
+mod identity;
 mod in_use;
 mod medium;
 mod nature;
@@ -19,21 +19,20 @@ mod warning;
 #[cfg(test)]
 pub use device::example;
 pub use device::{
-    Attached, Cache, CacheState, Carried, Content, DevId, Device, Fact, Holder, Mount, Node,
-    Opener, Problem, Process, Unseen, Usage, sharing_id,
+    Attached, Cache, CacheState, Carried, DevId, Device, Fact, Holder, Mount, NoTarget, Node,
+    Opener, Process, Signature, Unseen, Usage, sharing_id,
 };
 pub use file_facts::FileFacts;
 pub use finding::{Finding, Findings};
 pub use guard::Cleared;
 #[cfg(not(wipeit_alone))]
 pub use guard::check;
-pub use identity::{
-    Backing, Comparison, Identity, Kind, Slice, is_junk, path_from_text, path_to_text,
-};
-pub use in_use::{Refusal, Under};
+pub use identity::{Backing, Comparison, Identity, Kind, Slice, is_junk};
+pub use in_use::{InUse, Under};
 pub use medium::Medium;
 pub use nature::Nature;
 pub use no_capacity::NoCapacity;
+pub use path_text::{path_from_text, path_to_text};
 pub use signs::Signs;
 pub use transport::Transport;
 pub use tuning::Tuning;

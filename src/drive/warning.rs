@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::device::{Content, Device, Fact, Node, Unseen};
+use super::device::{Device, Fact, Node, Signature, Unseen};
 use super::file_kind::{is_no_disk, is_virtual_disk};
 use super::finding::Finding;
 use super::in_use::{unseen, visible};
@@ -16,7 +16,7 @@ pub enum Warning {
     Member {
         /// Kernel name, or file name of an image.
         name: String,
-        /// The format, as in [`Content::what`].
+        /// The format, as in [`Signature::what`].
         what: &'static str,
         /// The name of what it is part of.
         group: Option<String>,
@@ -121,7 +121,7 @@ fn left(device: &Device) -> impl Iterator<Item = Warning> {
 }
 
 /// Whether it is active, which is a refusal.
-fn is_held(device: &Device, content: &Content) -> bool {
+fn is_held(device: &Device, content: &Signature) -> bool {
     let usage = &device.usage;
     let held = match &usage.holders {
         Fact::Known(holders) => holders.iter().any(|holder| holder.name == content.name),
@@ -134,7 +134,7 @@ fn is_held(device: &Device, content: &Content) -> bool {
     held || mounted
 }
 
-fn member(content: &Content) -> Option<Warning> {
+fn member(content: &Signature) -> Option<Warning> {
     let what = content.what?;
     let group = match what {
         // On one device it is a file system like any other.

@@ -12,7 +12,7 @@ use super::block::Block;
 use super::devices::Devices;
 use super::snapshot::Snapshot;
 use super::stack::Stack;
-use super::{content, member, usage};
+use super::{member, signature, usage};
 use crate::drive::{Fact, Holder, Usage};
 use crate::probe::sysfs::cannot_read;
 use crate::text::reason;
@@ -125,6 +125,6 @@ fn extended(devices: &Devices, target: &Block) -> Result<Option<Vec<String>>, St
     }
     let node = devices.node(disk);
     let is_extended =
-        content::is_extended(&node, own).map_err(|error| cannot_read(&node, &error))?;
+        signature::is_extended(&node, own).map_err(|error| cannot_read(&node, &error))?;
     Ok(is_extended.then_some(logical))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::block::Block;
 use super::mounts::{Entry, mount_of};
 use super::storage::Storage;
-use super::sysfs::{Found, cannot_read};
+use super::sysfs::{FileId, cannot_read};
 use crate::drive::DevId;
 use crate::text::reason;
 
@@ -158,7 +158,7 @@ impl Storage {
             return Ok(());
         };
         match file.found {
-            Some(Found::Block(dev)) => match devices.block(dev) {
+            Some(FileId::Block(dev)) => match devices.block(dev) {
                 Some(below) => self.descend(below, layers, drives, depth + 1),
                 None => Ok(()),
             },

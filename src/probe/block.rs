@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use super::sysfs::{Found, base_name, cannot_read, canonical, clean, list, listed};
+use super::sysfs::{FileId, base_name, cannot_read, canonical, clean, list, listed};
 use crate::drive::{DevId, Identity};
 
 /// What is read in a device's own directory, of what is there.
@@ -44,7 +44,7 @@ pub(super) struct LoopFile {
     /// As the kernel names it, maybe with ` (deleted)`.
     pub path: PathBuf,
     /// What is there now; `None` when it was deleted or lies out of sight.
-    pub found: Option<Found>,
+    pub found: Option<FileId>,
 }
 
 /// A block device: a whole one or a partition.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::block::{Block, LoopFile};
 use super::host::Host;
-use super::sysfs::{Found, attribute, base_name, find, list, listed};
+use super::sysfs::{FileId, attribute, base_name, find, list, listed};
 use crate::drive::DevId;
 
 /// All block devices.
@@ -121,8 +121,8 @@ impl Devices {
     pub(super) fn below_loop(&self, block: &Block) -> Result<Option<&Block>, String> {
         let found = self.file(block)?.and_then(|file| file.found);
         Ok(match found {
-            Some(Found::Block(dev)) => self.block(dev),
-            Some(Found::File(..)) | None => None,
+            Some(FileId::Block(dev)) => self.block(dev),
+            Some(FileId::File(..)) | None => None,
         })
     }
 
@@ -162,7 +162,7 @@ impl Devices {
             return None;
         }
         match find(path) {
-            Ok(Found::Block(dev)) => Some(dev),
+            Ok(FileId::Block(dev)) => Some(dev),
             _ => Some(self.of_name(path.file_name()?.to_str()?)?.dev),
         }
     }
@@ -210,7 +210,7 @@ fn find_files(blocks: &mut [Block]) {
 }
 
 /// A thread that looks for files, one after the other.
-struct Finder(Sender<PathBuf>, Receiver<Option<Found>>);
+struct Finder(Sender<PathBuf>, Receiver<Option<FileId>>);
 
 impl Finder {
     fn start() -> Option<Self> {
@@ -224,7 +224,7 @@ impl Finder {
         thread.spawn(look).ok().map(|_| Self(ask, told))
     }
 
-    fn ask(&self, path: &Path) -> Result<Option<Found>, RecvTimeoutError> {
+    fn ask(&self, path: &Path) -> Result<Option<FileId>, RecvTimeoutError> {
         // Of one that has ended nothing comes.
         let _ = self.0.send(path.to_path_buf());
         self.1.recv_timeout(PATIENCE)

@@ -17,7 +17,7 @@ use super::denied::Denial;
 use super::devices::Devices;
 use super::snapshot::Snapshot;
 use super::target::block_facts;
-use super::{drive, empty};
+use super::{drive, no_capacity};
 use crate::drive::{Device, Fact, Identity, Medium, NoCapacity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same
@@ -52,7 +52,7 @@ pub struct Disk {
 
 /// Where the drive of an unfinished wipe is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Whereabouts {
     /// Here.
     Here(PathBuf),
     /// It is not attached.
@@ -142,7 +142,7 @@ fn outline(devices: &Devices, block: &Block) -> Disk {
         path: devices.node(block),
         name: block.name(),
         size: block.size().unwrap_or(0),
-        no_capacity: empty::why(block).filter(|_| block.size() == Ok(0)),
+        no_capacity: no_capacity::why(block).filter(|_| block.size() == Ok(0)),
         medium: known.map_or(Medium::Unknown, |id| drive::medium(block, id)),
         slot: devices.slot(block, known.map_or(Transport::Other, |id| id.transport)),
         identity,
@@ -219,7 +219,7 @@ fn is_listed(block: &Block) -> bool {
     };
     // A drive without a size cannot be wiped as it is, unless a medium is put
     // into it or a file behind it.
-    let why = || empty::why(block).filter(|why| *why != NoCapacity::NoMedium);
+    let why = || no_capacity::why(block).filter(|why| *why != NoCapacity::NoMedium);
     !block.is_partition()
         && !left_out.into_iter().any(is)
         && !block.says_yes("hidden")

@@ -3,8 +3,8 @@
 
 use super::block::{Block, LoopFile};
 use super::devices::Devices;
-use super::sysfs::{Found, base_name, clean};
-use super::{made, vpd};
+use super::sysfs::{FileId, base_name, clean};
+use super::{nature, vpd};
 use crate::drive::{
     Attached, Backing, Identity, Kind, Medium, Nature, Signs, Slice, Transport, is_junk,
     path_to_text,
@@ -42,7 +42,7 @@ impl Devices {
             model: ids.model.as_deref(),
             ..Signs::default()
         };
-        let nature = made::nature(self, names, &signs)?;
+        let nature = nature::nature(self, names, &signs)?;
         let file = self.file(block)?;
         Ok(Identity {
             kind: match (block.is_partition(), transport) {
@@ -144,7 +144,7 @@ fn backing(disk: &Block, file: &LoopFile) -> Result<Backing, String> {
     Ok(Backing {
         path: path_to_text(&file.path),
         inode: match file.found {
-            Some(Found::File(_, inode)) => inode,
+            Some(FileId::File(_, inode)) => inode,
             _ => 0,
         },
         offset: disk.number("loop/offset")?,

@@ -13,7 +13,7 @@ use super::drive;
 use super::host::Host;
 use super::mounts::Entry;
 use super::storage::Storage;
-use super::sysfs::{Found, attribute};
+use super::sysfs::{FileId, attribute};
 
 /// Deeper than any real stack of overlays and loop devices.
 const DEEPEST: usize = 8;
@@ -125,7 +125,7 @@ impl Storage {
                 return Some(Durability::Memory);
             }
             if let Ok(Some(file)) = self.devices().and_then(|devices| devices.file(block))
-                && matches!(file.found, Some(Found::File(..)))
+                && matches!(file.found, Some(FileId::File(..)))
             {
                 match self.promised(&file.path, depth + 1) {
                     // Nothing about the file but its content changes.

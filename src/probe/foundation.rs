@@ -8,7 +8,7 @@
 use super::block::Block;
 use super::devices::Devices;
 use super::ground::{Ground, Grounds};
-use super::sysfs::Found;
+use super::sysfs::FileId;
 use crate::drive::{Cache, CacheState, Finding};
 
 /// Deeper than any real stack.
@@ -66,11 +66,11 @@ impl<'a> Foundation<'a> {
             self.put(slave, depth + 1)?;
         }
         match file.map(|file| (file.found, &file.path)) {
-            Some((Some(Found::Block(dev)), _)) => match self.devices.block(dev) {
+            Some((Some(FileId::Block(dev)), _)) => match self.devices.block(dev) {
                 Some(below) => self.put(below, depth + 1),
                 None => Ok(()),
             },
-            Some((Some(Found::File(..)), path)) => match self.grounds.of(path) {
+            Some((Some(FileId::File(..)), path)) => match self.grounds.of(path) {
                 Some(file) => self.put_file(file, depth + 1),
                 None => Ok(()),
             },

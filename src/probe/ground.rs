@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::devices::Devices;
 use super::mounts::{Entry, mount_of};
 use super::storage::Storage;
-use super::sysfs::Found;
+use super::sysfs::FileId;
 use crate::drive::{DevId, Finding};
 
 /// Deeper than any real stack.
@@ -43,7 +43,7 @@ impl Grounds {
     pub(super) fn read(storage: &Storage) -> Self {
         let loops = storage.devices().and_then(Devices::loops);
         let files = loops.unwrap_or_default().into_iter().map(|(_, file)| file);
-        let files = files.filter(|file| matches!(file.found, Some(Found::File(..))));
+        let files = files.filter(|file| matches!(file.found, Some(FileId::File(..))));
         let ground = |path: &PathBuf| Some((path.clone(), Ground::of(storage, path)?));
         Self(files.filter_map(|file| ground(&file.path)).collect())
     }

@@ -11,23 +11,23 @@ use super::foundation::Foundation;
 use super::ground::Ground;
 use super::snapshot::Snapshot;
 use super::swaps::SwapOn;
-use super::sysfs::{Found, base_name, cannot_read, canonical};
+use super::sysfs::{FileId, base_name, cannot_read, canonical};
 use super::usage::resting_on;
-use super::{content, loops};
+use super::{loops, signature};
 use crate::drive::{
-    Backing, Device, Fact, Identity, Kind, Medium, Nature, Node, Opener, Problem, Transport, Usage,
-    path_to_text,
+    Backing, Device, Fact, Identity, Kind, Medium, Nature, NoTarget, Node, Opener, Transport,
+    Usage, path_to_text,
 };
 use crate::text::reason;
 
 /// A file as a target; what uses it is not looked at.
-pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, Problem> {
+pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, NoTarget> {
     let size = metadata.len();
     if size == 0 {
-        return Err(Problem::Empty);
+        return Err(NoTarget::Empty);
     }
-    File::open(path).map_err(|error| Problem::of(path, &error))?;
-    let real = canonical(path).map_err(Problem::Unreadable)?;
+    File::open(path).map_err(|error| NoTarget::of(path, &error))?;
+    let real = canonical(path).map_err(NoTarget::Unreadable)?;
     let name = base_name(&real);
     Ok(Device {
         path: path.to_path_buf(),
@@ -61,7 +61,7 @@ pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, Problem
         medium: Medium::File,
         slot: None,
         write_back: None,
-        contents: vec![content::of(name.clone(), path, size)],
+        contents: vec![signature::of(name.clone(), path, size)],
         usage: Usage::not_looked_at(),
         name,
     })
@@ -71,7 +71,7 @@ pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, Problem
 pub(super) fn usage(
     path: &Path,
     size: u64,
-    file: Found,
+    file: FileId,
     machine: &Snapshot,
     state_dir: &Path,
 ) -> Usage {
@@ -117,14 +117,14 @@ pub(super) fn usage(
 }
 
 /// Swap files that are this file.
-fn swaps(file: Found, machine: &Snapshot) -> Result<Vec<String>, String> {
+fn swaps(file: FileId, machine: &Snapshot) -> Result<Vec<String>, String> {
     let swaps = machine.swaps.as_ref().map_err(String::clone)?.iter();
     let own = swaps.filter(|swap| matches!(swap.on, SwapOn::File(Some(on)) if on == file));
     Ok(own.map(|swap| swap.path.clone()).collect())
 }
 
 /// Processes that hold the file open for writing, each once.
-fn openers(path: &Path, file: Found, machine: &Snapshot) -> Result<Vec<Opener>, String> {
+fn openers(path: &Path, file: FileId, machine: &Snapshot) -> Result<Vec<Opener>, String> {
     let open = machine.open.as_ref().map_err(String::clone)?;
     let own = open.written.iter().filter(|written| written.found == file);
     let mut openers: Vec<Opener> = own

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::block::Block;
 use super::devices::Devices;
 use super::stack::Stack;
-use super::sysfs::Found;
+use super::sysfs::FileId;
 
 /// Loop devices over an image of `size` bytes. One whose file cannot be found, as
 /// it was deleted or lies in another mount namespace, may be over another name of
@@ -14,7 +14,7 @@ use super::sysfs::Found;
 /// the file in the layer below has.
 pub(super) fn over_image(
     devices: &Devices,
-    image: Found,
+    image: FileId,
     size: u64,
     disguised: bool,
 ) -> Result<Vec<String>, String> {
@@ -32,9 +32,9 @@ pub(super) fn over_image(
 /// Loop devices over a device, or over a file that keeps its bytes: the kernel's
 /// exclusive access knows of neither.
 pub(super) fn over_block(devices: &Devices, stack: &Stack) -> Result<Vec<String>, String> {
-    let is_over = |found: Option<Found>| {
+    let is_over = |found: Option<FileId>| {
         let mut base = stack.base.iter();
-        base.any(|block| found == Some(Found::Block(block.dev)))
+        base.any(|block| found == Some(FileId::Block(block.dev)))
     };
     let (mut over, mut unknown) = (Vec::new(), None);
     for (block, file) in devices.loops()? {

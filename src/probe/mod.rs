@@ -3,30 +3,30 @@
 //! Nothing here decides whether a device may be wiped (that is `guard`), and
 //! nothing here writes.
 
-mod alive;
 mod asked;
 mod below;
 mod beside;
 mod block;
 mod computer;
-mod content;
 mod denied;
 mod devices;
 mod disks;
 mod drive;
 mod durability;
-mod empty;
 mod foundation;
+mod gone;
 mod ground;
 mod host;
 mod image;
 mod locked;
 mod loops;
-mod made;
 mod member;
 mod mounts;
+mod nature;
+mod no_capacity;
 mod pools;
 mod processes;
+mod signature;
 mod snapshot;
 mod stack;
 mod storage;
@@ -41,7 +41,7 @@ mod vpd;
 
 pub use computer::Computer;
 pub use denied::Denial;
-pub use disks::{Disk, Place};
+pub use disks::{Disk, Whereabouts};
 pub use durability::{Durability, Keeping};
 pub use host::Host;
 pub use snapshot::Snapshot;

@@ -15,7 +15,7 @@ use nix::libc::{EINVAL, ENOENT, ESRCH, O_ACCMODE, O_RDONLY};
 
 use super::mounts::{Entry, parse};
 use super::storage::{Storage, find_sources};
-use super::sysfs::{Found, base_name, cannot_read, find, list, listed};
+use super::sysfs::{FileId, base_name, cannot_read, find, list, listed};
 use crate::drive::Process;
 
 /// The mounts of a namespace that is not ours.
@@ -33,7 +33,7 @@ pub(super) struct Written {
     /// By whom.
     pub process: Process,
     /// What it is.
-    pub found: Found,
+    pub found: FileId,
     /// The last part of the path that the kernel names it by.
     pub name: String,
 }
@@ -107,7 +107,7 @@ pub(super) struct Sought<'a> {
     /// None of them has block devices.
     pub silent: &'a BTreeSet<u64>,
     /// The files that count, besides all block devices.
-    pub files: &'a BTreeSet<Found>,
+    pub files: &'a BTreeSet<FileId>,
 }
 
 /// What other processes hold open for writing, as far as it may be seen.
@@ -152,7 +152,7 @@ fn written(
     process: &Path,
     link: &Path,
     sought: &Sought<'_>,
-) -> Option<(Found, String)> {
+) -> Option<(FileId, String)> {
     /// Of the link itself: whether it is open for writing, `proc_pid_fd(5)`.
     const WRITABLE: u32 = 0o200;
     let says = std::fs::read_link(link).ok()?;
@@ -166,10 +166,10 @@ fn written(
         return None;
     }
     let found = match find(link).ok()? {
-        found @ Found::File(..) if sought.files.contains(&found) => found,
+        found @ FileId::File(..) if sought.files.contains(&found) => found,
         // A node that lies out of sight, too.
-        Found::File(..) => Found::Block(storage.devices().ok()?.of_node(&says)?.dev),
-        found @ Found::Block(_) => found,
+        FileId::File(..) => FileId::Block(storage.devices().ok()?.of_node(&says)?.dev),
+        found @ FileId::Block(_) => found,
     };
     info()?;
     Some((found, base_name(&says)))

@@ -14,7 +14,7 @@ use super::pools::{self, ZfsPool};
 use super::processes::{self, Elsewhere, Open, Sought};
 use super::storage::Storage;
 use super::swaps::{self, Swap};
-use super::sysfs::Found;
+use super::sysfs::FileId;
 use crate::drive::{DevId, Unseen};
 
 /// All that is of the machine and not of one drive, as it was when it was taken.
@@ -50,7 +50,7 @@ impl Snapshot {
     }
 
     /// The same for a target that is a file, whose file system has just answered.
-    pub(super) fn take_for(host: &Host, state_dir: &Path, image: Option<Found>) -> Self {
+    pub(super) fn take_for(host: &Host, state_dir: &Path, image: Option<FileId>) -> Self {
         let storage = Storage::read(host);
         let running = processes::running(&host.proc);
         let running = running.as_ref().map_err(String::clone);
@@ -88,7 +88,7 @@ impl Snapshot {
     }
 }
 
-fn files_of_loops(storage: &Storage) -> impl Iterator<Item = Found> {
+fn files_of_loops(storage: &Storage) -> impl Iterator<Item = FileId> {
     let devices = storage.devices().into_iter();
     let blocks = devices.flat_map(Devices::iter);
     blocks.filter_map(|block| block.file.as_ref().ok()?.as_ref()?.found)
@@ -99,11 +99,11 @@ fn files_of_loops(storage: &Storage) -> impl Iterator<Item = Found> {
 fn silent_mounts(
     storage: &Storage,
     elsewhere: &Result<Vec<Elsewhere>, String>,
-    image: Option<Found>,
+    image: Option<FileId>,
 ) -> Result<BTreeSet<u64>, String> {
     let answers = match image {
-        Some(Found::File(dev, _)) => Some(DevId::from_raw(dev)),
-        Some(Found::Block(_)) | None => None,
+        Some(FileId::File(dev, _)) => Some(DevId::from_raw(dev)),
+        Some(FileId::Block(_)) | None => None,
     };
     let elsewhere = elsewhere.as_ref().map_err(String::clone)?.iter();
     let elsewhere = elsewhere.flat_map(|other| &other.mounts);

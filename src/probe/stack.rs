@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::block::{Block, LoopFile};
 use super::devices::Devices;
-use super::sysfs::Found;
+use super::sysfs::FileId;
 use crate::drive::{DevId, Holder};
 
 /// A target, what else are the same bytes, and everything that is built on
@@ -111,7 +111,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Whether something is, by its name, a file that keeps the target's bytes.
-    pub(super) fn is_kept_in(&self, found: Found) -> bool {
+    pub(super) fn is_kept_in(&self, found: FileId) -> bool {
         let mut files = self.below.iter();
         files.any(|(_, file)| file.found == Some(found))
     }

@@ -9,7 +9,7 @@ use super::devices::Devices;
 use super::host::Host;
 use super::mounts::{self, Entry, mount_of};
 use super::pools::{self, Pool};
-use super::sysfs::{Found, find};
+use super::sysfs::{FileId, find};
 use crate::drive::DevId;
 
 /// Block devices, mounts and pools, or why they could not be read.
@@ -101,7 +101,7 @@ pub(super) fn find_sources(devices: &Devices, mounts: &mut [Entry]) {
             let anonymous = entry.dev.major == 0 && devices.is_node(&entry.source);
             let node = anonymous.then_some(&entry.source)?;
             match find(node) {
-                Ok(Found::Block(dev)) => Some(vec![dev]),
+                Ok(FileId::Block(dev)) => Some(vec![dev]),
                 _ => Some(vec![devices.of_node(node)?.dev]),
             }
         };

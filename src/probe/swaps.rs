@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::mounts::{Entry, unescape};
 use super::storage::Storage;
-use super::sysfs::{Found, cannot_read, find};
+use super::sysfs::{FileId, cannot_read, find};
 use crate::drive::DevId;
 
 /// An active swap.
@@ -24,7 +24,7 @@ pub(super) enum SwapOn {
     Device(Option<DevId>),
     /// A file; `None` where it lies out of sight. That is left to the kernel,
     /// which lets nobody write to an active swap file.
-    File(Option<Found>),
+    File(Option<FileId>),
 }
 
 /// All that is active swap.

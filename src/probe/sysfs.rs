@@ -11,7 +11,7 @@ use crate::text::reason;
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Found {
+pub(super) enum FileId {
     /// A file: `st_dev` and inode.
     File(u64, u64),
     /// A block device.
@@ -74,12 +74,12 @@ pub(super) fn base_name(path: &Path) -> String {
 }
 
 /// What a path leads to.
-pub(super) fn find(path: &Path) -> io::Result<Found> {
+pub(super) fn find(path: &Path) -> io::Result<FileId> {
     let metadata = std::fs::metadata(path)?;
     Ok(if metadata.file_type().is_block_device() {
-        Found::Block(DevId::from_raw(metadata.rdev()))
+        FileId::Block(DevId::from_raw(metadata.rdev()))
     } else {
-        Found::File(metadata.dev(), metadata.ino())
+        FileId::File(metadata.dev(), metadata.ino())
     })
 }
 

@@ -12,9 +12,9 @@ use super::ground::{Ground, Grounds};
 use super::host::Host;
 use super::snapshot::Snapshot;
 use super::storage::Storage;
-use super::sysfs::{Found, cannot_read};
-use super::{content, drive, empty, image};
-use crate::drive::{Cache, DevId, Device, Fact, Node, Problem, Usage};
+use super::sysfs::{FileId, cannot_read};
+use super::{drive, image, no_capacity, signature};
+use crate::drive::{Cache, DevId, Device, Fact, NoTarget, Node, Usage};
 
 impl Host {
     /// All facts about a target. Reads only.
@@ -22,38 +22,38 @@ impl Host {
     /// # Errors
     /// When the path is not a block device or a regular file with bytes in it,
     /// or may not be read.
-    pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, Problem> {
+    pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, NoTarget> {
         self.look(path, Some(state_dir))
     }
 
     /// Which target it is, but nothing of what uses it: for that counts as
     /// unknown, which is never harmless. Reads only.
-    pub(crate) fn glance(&self, path: &Path) -> Result<Device, Problem> {
+    pub(crate) fn glance(&self, path: &Path) -> Result<Device, NoTarget> {
         self.look(path, None)
     }
 
     /// `state_dir`: where state is kept, if what uses the target is looked at.
-    fn look(&self, path: &Path, state_dir: Option<&Path>) -> Result<Device, Problem> {
-        let metadata = std::fs::metadata(path).map_err(|error| Problem::of(path, &error))?;
+    fn look(&self, path: &Path, state_dir: Option<&Path>) -> Result<Device, NoTarget> {
+        let metadata = std::fs::metadata(path).map_err(|error| NoTarget::of(path, &error))?;
         let kind = metadata.file_type();
         if kind.is_block_device() {
             self.block_target(path, DevId::from_raw(metadata.rdev()), state_dir)
         } else if kind.is_file() {
             let mut device = image::device(path, &metadata)?;
             if let Some(state_dir) = state_dir {
-                let file = Found::File(metadata.dev(), metadata.ino());
+                let file = FileId::File(metadata.dev(), metadata.ino());
                 let machine = Snapshot::take_for(self, state_dir, Some(file));
                 device.usage = image::usage(path, device.size, file, &machine, state_dir);
             }
             Ok(device)
         } else if kind.is_dir() {
-            Err(Problem::NotATarget("a directory"))
+            Err(NoTarget::NotATarget("a directory"))
         } else if kind.is_char_device() {
-            Err(Problem::NotATarget("a character device"))
+            Err(NoTarget::NotATarget("a character device"))
         } else if kind.is_fifo() {
-            Err(Problem::NotATarget("a pipe"))
+            Err(NoTarget::NotATarget("a pipe"))
         } else {
-            Err(Problem::NotATarget("a socket"))
+            Err(NoTarget::NotATarget("a socket"))
         }
     }
 
@@ -63,29 +63,29 @@ impl Host {
         path: &Path,
         dev: DevId,
         state_dir: Option<&Path>,
-    ) -> Result<Device, Problem> {
+    ) -> Result<Device, NoTarget> {
         let machine = state_dir.map(|state_dir| Snapshot::take(self, state_dir));
         let read = match machine {
             Some(_) => None,
-            None => Some(Devices::read(self).map_err(Problem::Unreadable)?),
+            None => Some(Devices::read(self).map_err(NoTarget::Unreadable)?),
         };
         let devices = match (&machine, &read) {
-            (Some(machine), _) => machine.storage.devices().map_err(Problem::Unreadable)?,
+            (Some(machine), _) => machine.storage.devices().map_err(NoTarget::Unreadable)?,
             (None, Some(devices)) => devices,
-            (None, None) => return Err(Problem::Missing),
+            (None, None) => return Err(NoTarget::Missing),
         };
-        let block = devices.block(dev).ok_or(Problem::Missing)?;
-        if block.size().map_err(Problem::Unreadable)? == 0 {
-            return Err(empty::problem(block));
+        let block = devices.block(dev).ok_or(NoTarget::Missing)?;
+        if block.size().map_err(NoTarget::Unreadable)? == 0 {
+            return Err(no_capacity::problem(block));
         }
         match File::open(path) {
             // What is busy or broken stands in the facts.
-            Err(error) if !matches!(Problem::of(path, &error), Problem::Unreadable(_)) => {
-                return Err(Problem::of(path, &error));
+            Err(error) if !matches!(NoTarget::of(path, &error), NoTarget::Unreadable(_)) => {
+                return Err(NoTarget::of(path, &error));
             }
             _ => {}
         }
-        let mut device = block_facts(devices, path, block).map_err(Problem::Unreadable)?;
+        let mut device = block_facts(devices, path, block).map_err(NoTarget::Unreadable)?;
         if let Some(machine) = &machine {
             device.usage = usage_of_block(Some(path), block, machine);
         }
@@ -153,7 +153,7 @@ impl Host {
         inode: u64,
         state_dir: &Path,
     ) -> Usage {
-        let file = Found::File(dev, inode);
+        let file = FileId::File(dev, inode);
         let machine = Snapshot::take_for(self, state_dir, Some(file));
         image::usage(path, device.size, file, &machine, state_dir)
     }
@@ -201,10 +201,10 @@ pub(super) fn block_facts(devices: &Devices, path: &Path, block: &Block) -> Resu
     let (logical_block, physical_block) = drive::block_sizes(disk)?;
     let identity = devices.identity(block)?;
     let size = block.size()?;
-    let mut contents = vec![content::of(block.name(), path, size)];
+    let mut contents = vec![signature::of(block.name(), path, size)];
     for partition in devices.partitions(block)? {
         let node = devices.node(partition);
-        contents.push(content::of(partition.name(), &node, partition.size()?));
+        contents.push(signature::of(partition.name(), &node, partition.size()?));
     }
     Ok(Device {
         path: path.to_path_buf(),

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use super::devices::Devices;
 use super::*;
 use crate::drive::{
-    Backing, DevId, Device, Fact, Holder, Identity, Kind, Medium, Nature, NoCapacity, Node,
-    Problem, Transport, Unseen, Usage, guard, path_to_text, sharing_id,
+    Backing, DevId, Device, Fact, Holder, Identity, Kind, Medium, Nature, NoCapacity, NoTarget,
+    Node, Transport, Unseen, Usage, guard, path_to_text, sharing_id,
 };
 use crate::text::reason;
 

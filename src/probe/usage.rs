@@ -9,7 +9,7 @@ use super::mounts::Entry;
 use super::snapshot::Snapshot;
 use super::stack::Stack;
 use super::swaps::SwapOn;
-use super::sysfs::Found;
+use super::sysfs::FileId;
 use crate::drive::{Carried, Fact, Holder, Mount, Opener, Usage};
 
 impl<T> From<Result<T, String>> for Fact<T> {
@@ -144,9 +144,9 @@ fn openers(stack: &Stack, machine: &Snapshot) -> Result<Vec<Opener>, String> {
     let open = machine.open.as_ref().map_err(String::clone)?;
     let mut openers: Vec<Opener> = Vec::new();
     for file in &open.written {
-        let of_base = |found: Found| {
+        let of_base = |found: FileId| {
             let mut base = stack.base.iter();
-            let block = base.find(|block| found == Found::Block(block.dev))?;
+            let block = base.find(|block| found == FileId::Block(block.dev))?;
             stack.name_of(block.dev)
         };
         let name = if stack.is_kept_in(file.found) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Unusable;
-use crate::drive::{Problem, Refusal as InUse};
+use crate::drive::{InUse, NoTarget};
 use crate::engine::no_threads;
 use crate::probe::Denial;
 use crate::text::{clean, reason, shown};
@@ -19,7 +19,7 @@ pub enum Cause {
     InUse(Vec<InUse>),
     /// It is no target.
     #[error("{0}")]
-    Problem(Problem),
+    Problem(NoTarget),
     /// Nothing has this name; this has one like it.
     #[error("no such file")]
     Meant(PathBuf),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
 
-use crate::drive::{self, Content as Found, Device, Fact, Kind, Medium, Nature, Node};
+use crate::drive::{self, Device, Fact, Kind, Medium, Nature, Node, Signature};
 use crate::plan::{Content, Phase, Plan, Step, Verify};
 use crate::probe::{Durability, Keeping};
 use crate::progress::Checkpoint;
@@ -259,7 +259,7 @@ fn content_lines(device: &Device) -> Vec<String> {
     }
 }
 
-fn partition(found: &Found) -> String {
+fn partition(found: &Signature) -> String {
     let what = found.what.map_or(String::new(), |what| format!(" {what}"));
     format!(
         "{} {}{what}{}",
@@ -269,7 +269,7 @@ fn partition(found: &Found) -> String {
     )
 }
 
-fn label(found: &Found) -> String {
+fn label(found: &Signature) -> String {
     found
         .label
         .as_ref()
@@ -599,7 +599,7 @@ mod tests {
         }]);
         let part = device.contents[1].clone();
         for i in 0..40 {
-            device.contents.push(Found {
+            device.contents.push(Signature {
                 name: format!("sdb{i}"),
                 label: Some("a\nb\u{202e}".into()),
                 ..part.clone()

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::drive::{
-    Backing, Carried, Content, Device, Identity, Kind, Nature, Refusal, Under, guard, path_to_text,
+    Backing, Carried, Device, Identity, InUse, Kind, Nature, Signature, Under, guard, path_to_text,
 };
 use crate::plan::Phase;
-use crate::probe::{Disk, Place};
+use crate::probe::{Disk, Whereabouts};
 use crate::progress::{Checkpoint, Run};
 use crate::text::{about, broken, clean, cut, padded, shell_word, size, visible, width};
 
@@ -36,7 +36,7 @@ pub struct Unfinished {
     /// What it says.
     pub checkpoint: Checkpoint,
     /// Where its drive is.
-    pub place: Place,
+    pub place: Whereabouts,
     /// Where its drive sits, if it is attached.
     pub slot: Option<String>,
     /// Whether it is running now.
@@ -144,36 +144,36 @@ fn is_system(point: &Path) -> bool {
 }
 
 /// The short words for refusals.
-fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str, String) {
+fn refused(disk: &Disk, refusals: &[InUse], unfinished: bool) -> (&'static str, String) {
     let mut words: Vec<String> = disk.held.clone();
     let mut unread = Vec::new();
     let (mut system, mut read_only) = (false, false);
     for refusal in refusals {
         let word = match refusal {
-            Refusal::Mounted(mount) => {
+            InUse::Mounted(mount) => {
                 system |= is_system(&mount.point);
                 format!("at {}", visible(mount.point.as_os_str().as_bytes()))
             }
-            Refusal::Swap(_) => "swap".into(),
+            InUse::Swap(_) => "swap".into(),
             // These stand in `held` with better names.
-            Refusal::Held(_) if !disk.held.is_empty() => continue,
-            Refusal::Held(holder) => format!("held by {}", holder.by),
-            Refusal::Looped { by, under } => match under {
+            InUse::Held(_) if !disk.held.is_empty() => continue,
+            InUse::Held(holder) => format!("held by {}", holder.by),
+            InUse::Looped { by, under } => match under {
                 Under::SameFile => format!("same file as {by}"),
                 Under::File | Under::Device => format!("under {by}"),
             },
             // Whoever holds it exclusively also has it open.
-            Refusal::Open(_) if refusals.contains(&Refusal::Busy) => continue,
-            Refusal::Open(opener) => format!("open by {}", clean(&opener.process.name)),
-            Refusal::Carries(Carried::System) => {
+            InUse::Open(_) if refusals.contains(&InUse::Busy) => continue,
+            InUse::Open(opener) => format!("open by {}", clean(&opener.process.name)),
+            InUse::Carries(Carried::System) => {
                 system = true;
                 "system disk".into()
             }
-            Refusal::Carries(Carried::Program(_)) => "carries wipeit".into(),
-            Refusal::CarriesState { .. } => "wipeit's state".into(),
-            Refusal::Extended(_) => "extended partition".into(),
-            Refusal::Cached(_) => "write-back cache".into(),
-            Refusal::Unseen { .. } => {
+            InUse::Carries(Carried::Program(_)) => "carries wipeit".into(),
+            InUse::CarriesState { .. } => "wipeit's state".into(),
+            InUse::Extended(_) => "extended partition".into(),
+            InUse::Cached(_) => "write-back cache".into(),
+            InUse::Unseen { .. } => {
                 unread.push(if disk.denied.is_some() {
                     "no permission".into()
                 } else {
@@ -181,14 +181,14 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
                 });
                 continue;
             }
-            Refusal::HostManaged => "host-managed zones".into(),
-            Refusal::ReadOnly { .. } => {
+            InUse::HostManaged => "host-managed zones".into(),
+            InUse::ReadOnly { .. } => {
                 read_only = true;
                 "read-only".into()
             }
-            Refusal::Busy if unfinished => "in use, unfinished".into(),
-            Refusal::Busy => "in use".into(),
-            Refusal::Unreadable(why) => {
+            InUse::Busy if unfinished => "in use, unfinished".into(),
+            InUse::Busy => "in use".into(),
+            InUse::Unreadable(why) => {
                 unread.push(if disk.denied.is_some() {
                     "no permission".into()
                 } else {
@@ -216,7 +216,7 @@ fn refused(disk: &Disk, refusals: &[Refusal], unfinished: bool) -> (&'static str
 /// What is on a device, as `vfat, ext4 "backup"`; the partition table only where
 /// nothing is known to be in it.
 fn contents(device: &Device) -> Option<String> {
-    let text = |content: &Content| {
+    let text = |content: &Signature| {
         let label = content
             .label
             .as_ref()
@@ -283,8 +283,8 @@ impl Listing {
                 let command = wipe.command();
                 let indent = " ".repeat(INDENT);
                 let how = match wipe.place {
-                    Place::Absent => "continue, once it is attached",
-                    Place::Here(_) | Place::AnyOf(_) => "continue",
+                    Whereabouts::Absent => "continue, once it is attached",
+                    Whereabouts::Here(_) | Whereabouts::AnyOf(_) => "continue",
                 };
                 lines.extend(command.map(|it| format!("{indent}{how}: {it}")));
             }
@@ -383,12 +383,12 @@ impl Unfinished {
             return None;
         }
         Some(match &self.place {
-            Place::Here(path) => {
+            Whereabouts::Here(path) => {
                 let path = shell_word(path.as_os_str().as_bytes());
                 format!("{} {path}", self.resume)
             }
-            Place::AnyOf(_) => format!("{} DEVICE", self.resume),
-            Place::Absent => self.resume.clone(),
+            Whereabouts::AnyOf(_) => format!("{} DEVICE", self.resume),
+            Whereabouts::Absent => self.resume.clone(),
         })
     }
 
@@ -411,9 +411,9 @@ impl Unfinished {
         };
         let shown = |path: &PathBuf| visible(path.as_os_str().as_bytes());
         let place = match &self.place {
-            Place::Here(path) => format!("now {}", shown(path)),
-            Place::Absent => "not attached".into(),
-            Place::AnyOf(several) => {
+            Whereabouts::Here(path) => format!("now {}", shown(path)),
+            Whereabouts::Absent => "not attached".into(),
+            Whereabouts::AnyOf(several) => {
                 let names: Vec<String> = several.iter().map(shown).collect();
                 format!("one of {}", names.join(", "))
             }
@@ -609,14 +609,14 @@ impl Unfinished {
         let checkpoint = &self.checkpoint;
         let last = checkpoint.runs().last();
         let devices = match &self.place {
-            Place::Here(path) => vec![path_to_text(path)],
-            Place::AnyOf(paths) => paths.iter().map(|path| path_to_text(path)).collect(),
-            Place::Absent => Vec::new(),
+            Whereabouts::Here(path) => vec![path_to_text(path)],
+            Whereabouts::AnyOf(paths) => paths.iter().map(|path| path_to_text(path)).collect(),
+            Whereabouts::Absent => Vec::new(),
         };
         UnfinishedJson {
             file: path_to_text(&self.file),
             last_device: checkpoint.device(),
-            attached: matches!(self.place, Place::Here(_)),
+            attached: matches!(self.place, Whereabouts::Here(_)),
             devices,
             serial: checkpoint.device_id().serial.as_deref(),
             model: checkpoint.device_id().model.as_deref(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
 use super::open::Opened;
-use crate::drive::{Finding, Mount, Node, Process, Refusal, guard, identity};
+use crate::drive::{Finding, InUse, Mount, Node, Process, guard, path_to_text};
 use crate::engine::{End, Ended, Event, Journal, Observer, Target};
 use crate::outcome::Signal;
 use crate::plan::Phase;
@@ -112,7 +112,7 @@ impl After<'_> {
         let now = self.host.used_now(device, &fd, self.state_dir)?;
         let mut refusals = guard::check(now).err().unwrap_or_default();
         // No use of it, and nothing that passes by itself.
-        refusals.retain(|refusal| !matches!(refusal, Refusal::Cached(_) | Refusal::Unseen { .. }));
+        refusals.retain(|refusal| !matches!(refusal, InUse::Cached(_) | InUse::Unseen { .. }));
         Ok(refusals.first().map(|refusal| Since(refusal).to_string()))
     }
 
@@ -121,7 +121,7 @@ impl After<'_> {
     fn held_back(&self) -> Result<(), String> {
         let caches = self.host.caches(self.opened.device())?;
         match caches.into_iter().next() {
-            Some(cache) => Err(Refusal::Cached(cache).to_string()),
+            Some(cache) => Err(InUse::Cached(cache).to_string()),
             None => Ok(()),
         }
     }
@@ -150,8 +150,8 @@ impl After<'_> {
             }
             Err(error) if is_missing(&error) => {
                 saver.change(|checkpoint| {
-                    let path = identity::path_to_text(&device.path);
-                    let now = now.as_deref().map(identity::path_to_text);
+                    let path = path_to_text(&device.path);
+                    let now = now.as_deref().map(path_to_text);
                     checkpoint.note(Finding::PathGone { path, now });
                 });
                 Ok(())
@@ -176,15 +176,15 @@ fn is_missing(error: &std::io::Error) -> bool {
 }
 
 /// What a refusal says of a target that nothing used before.
-struct Since<'a>(&'a Refusal);
+struct Since<'a>(&'a InUse);
 
 impl fmt::Display for Since<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let visible = |text: &str| text::visible(text.as_bytes());
         match self.0 {
-            Refusal::Open(opener) => write!(f, "{} has it open", who(&opener.process)),
-            Refusal::Looped { by, .. } => write!(f, "{} uses the same bytes", visible(by)),
-            Refusal::Mounted(Mount { name, point, by }) => {
+            InUse::Open(opener) => write!(f, "{} has it open", who(&opener.process)),
+            InUse::Looped { by, .. } => write!(f, "{} uses the same bytes", visible(by)),
+            InUse::Mounted(Mount { name, point, by }) => {
                 let point = text::visible(point.as_os_str().as_bytes());
                 write!(f, "{} is mounted at {point}", visible(name))?;
                 match by {
@@ -194,8 +194,8 @@ impl fmt::Display for Since<'_> {
                     None => Ok(()),
                 }
             }
-            Refusal::Swap(path) => write!(f, "{} is swap", visible(path)),
-            Refusal::Held(holder) => {
+            InUse::Swap(path) => write!(f, "{} is swap", visible(path)),
+            InUse::Held(holder) => {
                 write!(
                     f,
                     "{} is held by {}",
@@ -203,7 +203,7 @@ impl fmt::Display for Since<'_> {
                     visible(&holder.by)
                 )
             }
-            Refusal::Unreadable(why) => {
+            InUse::Unreadable(why) => {
                 write!(f, "nobody can tell whether it is in use ({})", visible(why))
             }
             other => write!(f, "it may be in use ({other})"),

@@ -9,7 +9,7 @@ use super::kin;
 use super::open::Opened;
 use super::resume::{Known, Rival, Unfinished};
 use crate::cli::{Mode, Request};
-use crate::drive::{Attached, Device, Fact, Tuning, identity};
+use crate::drive::{Attached, Device, Fact, Tuning, path_to_text};
 use crate::engine::{Proof, State};
 use crate::plan::{Content, Draw, Key, Phase, Plan, ReadBack, Scheme, Verify, Wish};
 use crate::probe::Host;
@@ -433,7 +433,7 @@ impl Job {
             }))
         };
         let mut checkpoint = checkpoint.resumed(Beginning {
-            device: identity::path_to_text(&device.path),
+            device: path_to_text(&device.path),
             identity: &device.identity,
             plan: &self.plan,
             scheme: self.scheme.as_ref(),

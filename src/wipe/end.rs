@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::delivery::{self, Delivered, Delivery};
-use crate::drive::{Device, identity};
+use crate::drive::{Device, path_from_text};
 use crate::engine::{End, Ended, Event, Observer as _, State};
 use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
@@ -143,9 +143,7 @@ impl Closing<'_> {
                 String::new()
             };
             let wanted = saver.checkpoint().report().path.as_deref();
-            let wanted = wanted
-                .and_then(identity::path_from_text)
-                .unwrap_or_default();
+            let wanted = wanted.and_then(path_from_text).unwrap_or_default();
             let text = format!("the report could not be written: {why}{kept}");
             all.push((wanted, text));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use super::kin::Kin;
-use crate::drive::{Comparison, Device, Identity, Problem, Refusal, guard};
+use crate::drive::{Comparison, Device, Identity, InUse, NoTarget, guard};
 use crate::probe::Host;
 use crate::refusal::Cause;
 use crate::writer::{self, Lock, LockError, OpenError, Writer};
@@ -119,11 +119,11 @@ fn locked<T>(
     path: &Path,
     state_dir: &Path,
     serials: &[String],
-    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    check: impl Fn(Device) -> Result<T, Vec<InUse>>,
 ) -> Result<(Instant, T, (Lock, Kin)), Cause> {
     let refused = |problem| match problem {
-        Problem::Missing => meant(host, path).map_or(Cause::Problem(problem), Cause::Meant),
-        Problem::Denied(errno) => Cause::Denied(host.denial(path, errno)),
+        NoTarget::Missing => meant(host, path).map_or(Cause::Problem(problem), Cause::Meant),
+        NoTarget::Denied(errno) => Cause::Denied(host.denial(path, errno)),
         problem => Cause::Problem(problem),
     };
     // Before the guard, which would call another run's drive merely in use.
@@ -151,7 +151,7 @@ fn meant(host: &Host, path: &Path) -> Option<PathBuf> {
 /// and their kind do so for moments.
 fn clear<T>(
     facts: impl Fn() -> Result<Device, Cause>,
-    check: impl Fn(Device) -> Result<T, Vec<Refusal>>,
+    check: impl Fn(Device) -> Result<T, Vec<InUse>>,
 ) -> Result<(Instant, T), Cause> {
     let deadline = Instant::now() + OPENER_PATIENCE;
     loop {

@@ -8,9 +8,11 @@ use nix::unistd::User;
 use super::kin::{self, Which};
 use super::open::Opened;
 use super::peek::{Peek, draw};
-use crate::drive::{Attached, Comparison, Device, Identity, Kind, Transport, identity};
+use crate::drive::{
+    Attached, Comparison, Device, Identity, Kind, Transport, path_from_text, path_to_text,
+};
 use crate::engine::{self, Proof, Target};
-use crate::probe::{Host, Place};
+use crate::probe::{Host, Whereabouts};
 use crate::progress::{Checkpoint, LoadError, Pending, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
 use crate::text::{clean, reason, shown, size};
@@ -97,7 +99,7 @@ pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
         };
         let comparison = opened.compare(checkpoint.device_id());
         if let Comparison::Different(field) = comparison {
-            if checkpoint.device() == identity::path_to_text(&device.path) {
+            if checkpoint.device() == path_to_text(&device.path) {
                 known.left_out.push(format!(
                     "{}: is of another drive (its {field} differs); it is left as it is",
                     shown(&path)
@@ -204,7 +206,7 @@ fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
 /// behind the one at hand is there.
 fn in_its_place(recorded: &Identity, now: &Identity) -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt;
-    let path = |identity: &Identity| identity::path_from_text(&identity.backing.as_ref()?.path);
+    let path = |identity: &Identity| path_from_text(&identity.backing.as_ref()?.path);
     let (was, is) = (path(recorded)?, path(now)?);
     let there = match std::fs::metadata(&was) {
         Ok(there) => there,
@@ -241,7 +243,7 @@ fn may_be(begun: &Unfinished, device: &Device) -> Option<Cause> {
     if in_its_place(recorded, &device.identity).is_some() {
         return None;
     }
-    let was = identity::path_from_text(&recorded.backing.as_ref()?.path)?;
+    let was = path_from_text(&recorded.backing.as_ref()?.path)?;
     let file = begun.file.clone();
     Some(Cause::MayBeMoved { was, file, why })
 }
@@ -318,11 +320,11 @@ fn place(
     checkpoint: &Checkpoint,
 ) -> Result<PathBuf, String> {
     match find(host, state, here, checkpoint) {
-        Place::Here(path) => Ok(path),
-        Place::Absent => {
+        Whereabouts::Here(path) => Ok(path),
+        Whereabouts::Absent => {
             let wanted = checkpoint.device_id();
             if let Some(file) = &wanted.backing {
-                let path = identity::path_from_text(&file.path);
+                let path = path_from_text(&file.path);
                 return Err(format!(
                     "is of {} ({}), which is not there any more, or is another file now; if it \
                      was moved or is attached elsewhere, name it: --resume TARGET",
@@ -335,7 +337,7 @@ fn place(
                 whose(checkpoint)
             ))
         }
-        Place::AnyOf(several) => {
+        Whereabouts::AnyOf(several) => {
             let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
             let remedy = match kin::which(host, &several, checkpoint) {
                 Which::One(path) => return Ok(path),
@@ -370,18 +372,23 @@ fn whose(checkpoint: &Checkpoint) -> String {
 
 /// Where the drive of a checkpoint is now, by its identity; its content is not
 /// looked at. `here`: what is attached.
-pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Checkpoint) -> Place {
+pub fn find(
+    host: &Host,
+    state: &StateDir,
+    here: &[Attached],
+    checkpoint: &Checkpoint,
+) -> Whereabouts {
     let wanted = checkpoint.device_id();
     if wanted.kind == Kind::Image {
         let backing = wanted.backing.as_ref();
-        let path = backing.and_then(|backing| identity::path_from_text(&backing.path));
+        let path = backing.and_then(|backing| path_from_text(&backing.path));
         return path
             .filter(|path| {
                 let device = host.device(path, state.root());
                 let comparison = device.map(|device| device.identity.compare(wanted));
                 matches!(comparison, Ok(Comparison::Same | Comparison::Unprovable))
             })
-            .map_or(Place::Absent, Place::Here);
+            .map_or(Whereabouts::Absent, Whereabouts::Here);
     }
     let with = |comparison: &Comparison| -> Vec<PathBuf> {
         here.iter()
@@ -392,11 +399,11 @@ pub fn find(host: &Host, state: &StateDir, here: &[Attached], checkpoint: &Check
     let with = |comparison| host.topmost(with(comparison));
     let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
     match (same.len(), maybe.len()) {
-        (1, _) => Place::Here(same.remove(0)),
-        (0, 1) => Place::Here(maybe.remove(0)),
-        (0, 0) => Place::Absent,
-        (0, _) => Place::AnyOf(maybe),
-        _ => Place::AnyOf(same),
+        (1, _) => Whereabouts::Here(same.remove(0)),
+        (0, 1) => Whereabouts::Here(maybe.remove(0)),
+        (0, 0) => Whereabouts::Absent,
+        (0, _) => Whereabouts::AnyOf(maybe),
+        _ => Whereabouts::AnyOf(same),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use crate::drive::{Device, Node, identity};
+use crate::drive::{Device, Node, path_from_text};
 
 /// How long somebody else may hold a lock: udev does now and then, for moments.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -52,9 +52,8 @@ pub fn lock(device: &Device, others: &[PathBuf]) -> Result<Lock, LockError> {
                 .backing
                 .as_ref()
                 .filter(|backing| backing.inode != 0);
-            let file = backing.and_then(|backing| {
-                Some((identity::path_from_text(&backing.path)?, backing.inode))
-            });
+            let file =
+                backing.and_then(|backing| Some((path_from_text(&backing.path)?, backing.inode)));
             // A backing file that is deleted has no name to lock it by; the
             // guard refuses what may be another name of it.
             paths.extend(file.map(|(path, inode)| (path, Some(inode))));

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 use wipeit::inside::{
-    Comparison, Device, Fact, Host, Kind, Medium, Mount, Node, Problem, Refusal, Transport, check,
+    Comparison, Device, Fact, Host, InUse, Kind, Medium, Mount, NoTarget, Node, Transport, check,
 };
 
 use crate::support::device::Loop;
@@ -246,7 +246,7 @@ fn a_lazily_unmounted_disk_is_busy() {
     std::mem::forget(mounted);
     let device = disk.look();
     assert_eq!(device.usage.mounts, Fact::Known(vec![]));
-    assert_eq!(check(device).unwrap_err(), [Refusal::Busy]);
+    assert_eq!(check(device).unwrap_err(), [InUse::Busy]);
     drop(kept);
 }
 
@@ -334,7 +334,7 @@ fn a_read_only_loop_device_is_refused() {
     let disk = Loop::with(&image(&dir, "disk", MIB), &["-r"]);
     assert!(matches!(
         check(disk.look()).unwrap_err()[..],
-        [Refusal::ReadOnly {
+        [InUse::ReadOnly {
             image: false,
             at: None
         }]
@@ -353,7 +353,7 @@ fn the_drive_of_the_state_directory_is_refused() {
         let refusals = check(device).unwrap_err();
         let said = refusals
             .iter()
-            .any(|it| matches!(it, Refusal::CarriesState { .. }));
+            .any(|it| matches!(it, InUse::CarriesState { .. }));
         assert_eq!(carries, Fact::Known(said));
         said
     };
@@ -377,7 +377,7 @@ fn a_loop_device_over_less_than_a_sector_has_no_bytes() {
     let disk = Loop::with(&file, &[]);
     assert!(matches!(
         Host::real().device(disk.path(), Path::new("/proc")),
-        Err(Problem::Empty)
+        Err(NoTarget::Empty)
     ));
     // The file itself has its 511 bytes, but a loop device has it.
     assert_eq!(look(&file).size, 511);

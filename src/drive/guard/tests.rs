@@ -163,7 +163,7 @@ fn each_new_use_is_a_refusal_with_its_remedy() {
 
 #[test]
 fn openers_may_pass_in_a_moment_whatever_else_there_is() {
-    let opener = Refusal::Open(Opener {
+    let opener = InUse::Open(Opener {
         name: "sdb".into(),
         process: Process {
             pid: 1,
@@ -171,8 +171,8 @@ fn openers_may_pass_in_a_moment_whatever_else_there_is() {
         },
     });
     assert!(may_pass(std::slice::from_ref(&opener)));
-    assert!(may_pass(&[opener, Refusal::CarriesState { image: false }]));
-    assert!(!may_pass(&[Refusal::CarriesState { image: false }]));
+    assert!(may_pass(&[opener, InUse::CarriesState { image: false }]));
+    assert!(!may_pass(&[InUse::CarriesState { image: false }]));
 }
 
 #[test]
@@ -345,12 +345,12 @@ fn the_most_specific_comes_first() {
         matches!(
             refusals[..],
             [
-                Refusal::Mounted(_),
-                Refusal::Swap(_),
-                Refusal::Held(_),
-                Refusal::Looped { .. },
-                Refusal::CarriesState { image: false },
-                Refusal::ReadOnly { .. },
+                InUse::Mounted(_),
+                InUse::Swap(_),
+                InUse::Held(_),
+                InUse::Looped { .. },
+                InUse::CarriesState { image: false },
+                InUse::ReadOnly { .. },
             ]
         ),
         "{refusals:?}"

@@ -47,11 +47,11 @@ fn checkpoint() -> Checkpoint {
     checkpoint
 }
 
-fn unfinished(place: Place) -> Unfinished {
+fn unfinished(place: Whereabouts) -> Unfinished {
     Unfinished {
         file: "/var/lib/wipeit/pending/a.json".into(),
         checkpoint: checkpoint(),
-        slot: matches!(place, Place::Here(_)).then(|| "0:7".into()),
+        slot: matches!(place, Whereabouts::Here(_)).then(|| "0:7".into()),
         place,
         running: false,
         pid: None,
@@ -61,7 +61,7 @@ fn unfinished(place: Place) -> Unfinished {
 
 fn listing(rows: Vec<Row>) -> Listing {
     Listing {
-        unfinished: vec![unfinished(Place::Here("/dev/sdb".into()))],
+        unfinished: vec![unfinished(Whereabouts::Here("/dev/sdb".into()))],
         disks: rows,
         notes: Vec::new(),
     }
@@ -138,7 +138,7 @@ fn no_name_from_outside_commands_a_terminal() {
     bad.facts.as_mut().unwrap().contents[1].label = Some(nasty.into());
     let mut rows = listing(vec![row(bad)]);
     let wipe = &mut rows.unfinished[0];
-    wipe.place = Place::Here(format!("/x/{nasty}").into());
+    wipe.place = Whereabouts::Here(format!("/x/{nasty}").into());
     wipe.slot = Some(nasty.into());
     wipe.checkpoint.device_id_mut().serial = Some(nasty.into());
     wipe.checkpoint.device_id_mut().model = Some(nasty.into());
@@ -163,17 +163,17 @@ fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
         let command = wipe.command().map(|it| format!("\n{it}"));
         wipe.lines(now()).join("\n") + &command.unwrap_or_default()
     };
-    let absent = unfinished(Place::Absent);
+    let absent = unfinished(Whereabouts::Absent);
     let all = text(&absent);
     assert!(all.contains("18.0 TB, not attached\n"), "{all}");
     assert!(all.ends_with("\nwipeit --resume"), "{all}");
-    let all = text(&unfinished(Place::AnyOf(vec![
+    let all = text(&unfinished(Whereabouts::AnyOf(vec![
         "/dev/sdb".into(),
         "/dev/sdc".into(),
     ])));
     assert!(all.contains("one of /dev/sdb, /dev/sdc"), "{all}");
     assert!(all.ends_with("--resume DEVICE"), "{all}");
-    let mut wipe = unfinished(Place::Here("/dev/a b".into()));
+    let mut wipe = unfinished(Whereabouts::Here("/dev/a b".into()));
     assert!(text(&wipe).ends_with("--resume '/dev/a b'"));
     wipe.checkpoint.runs_mut()[0].end = None;
     *wipe.checkpoint.timestamp_mut() = "2026-01-14T11:59:48Z".into();

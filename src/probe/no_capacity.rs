@@ -2,11 +2,11 @@
 //! it.
 
 use super::block::Block;
-use crate::drive::{NoCapacity, Problem};
+use crate::drive::{NoCapacity, NoTarget};
 
 /// Why there is nothing of this device that could be wiped.
-pub(super) fn problem(block: &Block) -> Problem {
-    why(block).map_or(Problem::Empty, Problem::NoCapacity)
+pub(super) fn problem(block: &Block) -> NoTarget {
+    why(block).map_or(NoTarget::Empty, NoTarget::NoCapacity)
 }
 
 /// `None` of what software makes and what has nothing behind it: a loop device

@@ -9,19 +9,19 @@ use std::path::Path;
 
 use super::member;
 use super::sysfs::clean;
-use crate::drive::{Content, file_kind};
+use crate::drive::{Signature, file_kind};
 
 /// Covers the btrfs superblock at 64 KiB, the farthest of the cheap ones.
 const HEAD: usize = 70 * 1024;
 
 /// A format and its label.
-type Found = (&'static str, Option<String>);
+type Format = (&'static str, Option<String>);
 
 /// What is on the device or image of this name and size at a path.
-pub(super) fn of(name: String, path: &Path, size: u64) -> Content {
+pub(super) fn of(name: String, path: &Path, size: u64) -> Signature {
     let (what, label) = look(path, size).unzip();
     let label = label.flatten();
-    Content {
+    Signature {
         name,
         size,
         group: what.and_then(|what| member::group(path, what, label.as_deref())),
@@ -32,7 +32,7 @@ pub(super) fn of(name: String, path: &Path, size: u64) -> Content {
 
 /// What is on the device or image at a path of `size` bytes; `None` when
 /// nothing known was found or it cannot be read.
-fn look(path: &Path, size: u64) -> Option<Found> {
+fn look(path: &Path, size: u64) -> Option<Format> {
     let file = File::open(path).ok()?;
     let head = read(&file, 0, HEAD);
     let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
@@ -98,7 +98,7 @@ const BCACHEFS: [u8; 16] = [
 
 /// Parts of something larger. They come first, since what is inside an array
 /// with its description at the end looks like a file system from here.
-fn member(head: &[u8]) -> Option<Found> {
+fn member(head: &[u8]) -> Option<Format> {
     // LUKS1 and LUKS2 on-disk format specifications: magic at 0; LUKS2 has a
     // label of 48 bytes at 24.
     if at(head, 0, 6) == b"LUKS\xba\xbe" {
@@ -127,7 +127,7 @@ fn member(head: &[u8]) -> Option<Found> {
 }
 
 /// Version 1.0 lies 8 to 12 KiB before the end, 0.90 64 to 128 KiB before it.
-fn array_at_end(file: &File, size: u64) -> Option<Found> {
+fn array_at_end(file: &File, size: u64) -> Option<Format> {
     let is_md = |start: Option<u64>, version: u32| {
         start.is_some_and(|start| {
             let block = read(file, start, 8);
@@ -142,14 +142,14 @@ fn array_at_end(file: &File, size: u64) -> Option<Found> {
 }
 
 /// UEFI specification, 5.3.2: in the second logical block.
-fn gpt(head: &[u8]) -> Option<Found> {
+fn gpt(head: &[u8]) -> Option<Format> {
     [512, 4096]
         .into_iter()
         .any(|block| at(head, block, 8) == b"EFI PART")
         .then_some(("GPT", None))
 }
 
-fn file_system(head: &[u8]) -> Option<Found> {
+fn file_system(head: &[u8]) -> Option<Format> {
     swap(head)
         .or_else(|| ext(head))
         .or_else(|| fat(head))
@@ -176,7 +176,7 @@ const SIMPLE: [(usize, &[u8], &str, usize, usize); 8] = [
     (32769, b"CD001", "iso9660", 32808, 32),
 ];
 
-fn simple(head: &[u8]) -> Option<Found> {
+fn simple(head: &[u8]) -> Option<Format> {
     SIMPLE
         .iter()
         .find(|(offset, magic, ..)| at(head, *offset, magic.len()) == *magic)
@@ -185,7 +185,7 @@ fn simple(head: &[u8]) -> Option<Found> {
 
 /// `include/linux/swap.h`: the magic ends the first page, whose size is the
 /// machine's; `volume_name` lies at 1052.
-fn swap(head: &[u8]) -> Option<Found> {
+fn swap(head: &[u8]) -> Option<Format> {
     [4096, 8192, 16384, 65536]
         .into_iter()
         .any(|page| matches!(at(head, page - 10, 10), b"SWAPSPACE2" | b"SWAP-SPACE"))
@@ -194,7 +194,7 @@ fn swap(head: &[u8]) -> Option<Found> {
 
 /// `Documentation/filesystems/ext4/super.rst`: superblock at 1 KiB. Which of
 /// the three it is shows in the features that the older ones do not know.
-fn ext(head: &[u8]) -> Option<Found> {
+fn ext(head: &[u8]) -> Option<Format> {
     const JOURNAL: u32 = 0x4;
     const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
     const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
@@ -215,7 +215,7 @@ fn ext(head: &[u8]) -> Option<Found> {
 
 /// Microsoft's FAT specification, 3.1: the names at 54 and 82 are only
 /// customary, so the geometry must make sense too.
-fn fat(head: &[u8]) -> Option<Found> {
+fn fat(head: &[u8]) -> Option<Format> {
     let sector = le16(head, 11);
     let cluster = *head.get(13)?;
     let makes_sense = at(head, 510, 2) == [0x55, 0xaa]
@@ -236,7 +236,7 @@ fn fat(head: &[u8]) -> Option<Found> {
 
 /// `OpenZFS`, `include/sys/vdev_impl.h`: label 0 has a ring of uberblocks at
 /// 128 KiB, each at a multiple of 1 KiB, in the byte order of its writer.
-fn zfs(file: &File) -> Option<Found> {
+fn zfs(file: &File) -> Option<Format> {
     const MAGIC: u64 = 0x00ba_b10c;
     let ring = read(file, 128 * 1024, 128 * 1024);
     ring.chunks_exact(1024)
@@ -249,7 +249,7 @@ fn zfs(file: &File) -> Option<Found> {
 
 /// UEFI specification, 5.2.1. The signature alone stands on every boot sector,
 /// so the table must make sense: it comes last.
-fn mbr(head: &[u8]) -> Option<Found> {
+fn mbr(head: &[u8]) -> Option<Format> {
     let entries = at(head, 446, 64).chunks_exact(16);
     let used = |entry: &&[u8]| entry[4] != 0;
     let makes_sense = |entry: &[u8]| {
@@ -295,13 +295,13 @@ mod tests {
         file
     }
 
-    fn found(size: u64, parts: &[(u64, &[u8])]) -> Option<Found> {
+    fn found(size: u64, parts: &[(u64, &[u8])]) -> Option<Format> {
         look(image(size, parts).path(), size)
     }
 
     const MIB: u64 = 1 << 20;
 
-    fn named(what: &'static str) -> Option<Found> {
+    fn named(what: &'static str) -> Option<Format> {
         Some(what).zip(Some(None))
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::block::Block;
 use super::devices::Devices;
-use super::sysfs::{Found, base_name};
+use super::sysfs::{FileId, base_name};
 use super::vpd;
 use crate::drive::{Nature, Signs};
 
@@ -22,7 +22,7 @@ pub(super) fn nature(devices: &Devices, disk: &Block, signs: &Signs<'_>) -> Resu
         channel: channel(&disk.dir),
         raid_level: raid_level.as_deref(),
         answers_as_drive: answers_as_drive(disk),
-        loops_over_device: matches!(file.and_then(|file| file.found), Some(Found::Block(_))),
+        loops_over_device: matches!(file.and_then(|file| file.found), Some(FileId::Block(_))),
         namespace: namespace(devices, disk),
         ..*signs
     }))
