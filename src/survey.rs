@@ -12,7 +12,7 @@ use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Snapshot, Whereabouts};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
 use crate::refusal::Unusable;
-use crate::screen::{self, Listing, Past, Row, Unfinished, list};
+use crate::screen::{self, Listing, Past, PendingWipe, Readiness, Row};
 use crate::text::{columns, reason, shown};
 use crate::wipe::{self, delivery, resume};
 
@@ -106,7 +106,7 @@ fn look(
         .map(|disk| {
             let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
             let past = past(&machine, &disk, &here, &records);
-            let state = list::state(&disk, begun.as_deref(), past.as_ref(), now);
+            let state = Readiness::of(&disk, begun.as_deref(), past.as_ref(), now);
             Row { disk, state }
         })
         .collect();
@@ -139,7 +139,7 @@ fn unfinished(
     disks: &[Disk],
     resume: &str,
     notes: &mut Vec<String>,
-) -> Vec<Unfinished> {
+) -> Vec<PendingWipe> {
     let pending = state.pending().unwrap_or_else(|error| {
         notes.push(unreadable(state, &error));
         Vec::new()
@@ -161,7 +161,7 @@ fn unfinished(
             Whereabouts::Here(path) if running => host.lock_holder(path),
             _ => None,
         };
-        found.push(Unfinished {
+        found.push(PendingWipe {
             slot: on.and_then(|disk| disk.slot.clone()),
             running,
             pid,

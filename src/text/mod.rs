@@ -10,4 +10,4 @@ pub use bounded::{Failure, Word};
 pub use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
 pub use escape::{clean, clean_words, is_one_line, octal, shell_word, shown, visible};
 pub use size::{KIB, MIB, grouped};
-pub use words::{about, clock, count, no_room, reason, span};
+pub use words::{about, ago, clock, count, no_room, reason, span};

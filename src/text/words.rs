@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use nix::errno::Errno;
 
 use super::size::grouped;
@@ -56,6 +56,19 @@ pub fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
         "%Y-%m-%d"
     };
     at.strftime(format).to_string()
+}
+
+/// How long ago, as `3 days ago`.
+pub fn ago(now: Timestamp, then: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(then.as_second());
+    match seconds {
+        // A clock that was set back knows nothing.
+        ..0 => "in the future".into(),
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 /// `1 pass`, `2 passes`.

@@ -1,7 +1,11 @@
+use jiff::Timestamp;
+
 use super::*;
 use crate::drive::Fact;
 use crate::drive::example::{SIZE as BYTES, disk as device};
 use crate::plan::{Content as Written, Pass, Plan, Verify};
+use crate::probe::{Disk, Whereabouts};
+use crate::progress::{Checkpoint, Run};
 
 fn now() -> Timestamp {
     "2026-01-14T12:00:00Z".parse().unwrap()
@@ -24,7 +28,7 @@ fn disk() -> Disk {
 }
 
 fn row(disk: Disk) -> Row {
-    let state = state(&disk, None, None, now());
+    let state = Readiness::of(&disk, None, None, now());
     Row { disk, state }
 }
 
@@ -47,8 +51,8 @@ fn checkpoint() -> Checkpoint {
     checkpoint
 }
 
-fn unfinished(place: Whereabouts) -> Unfinished {
-    Unfinished {
+fn unfinished(place: Whereabouts) -> PendingWipe {
+    PendingWipe {
         file: "/var/lib/wipeit/pending/a.json".into(),
         checkpoint: checkpoint(),
         slot: matches!(place, Whereabouts::Here(_)).then(|| "0:7".into()),
@@ -159,7 +163,7 @@ fn no_name_from_outside_commands_a_terminal() {
 
 #[test]
 fn every_place_and_end_of_an_unfinished_wipe_has_its_words() {
-    let text = |wipe: &Unfinished| {
+    let text = |wipe: &PendingWipe| {
         let command = wipe.command().map(|it| format!("\n{it}"));
         wipe.lines(now()).join("\n") + &command.unwrap_or_default()
     };
@@ -205,7 +209,7 @@ fn an_earlier_wipe_is_told_with_what_came_after_it() {
     };
     let mut disk = disk();
     let told = |disk: &Disk, name: Option<&str>, outcome: &str| {
-        let state = state(disk, name, Some(&past(outcome)), now());
+        let state = Readiness::of(disk, name, Some(&past(outcome)), now());
         format!("{}: {}", state.word, state.text)
     };
     assert_eq!(
@@ -238,13 +242,13 @@ fn what_a_user_may_not_read_is_unknown_but_what_is_seen_is_said() {
     disk.denied = Some(crate::probe::Denial::NotRoot);
     disk.facts.as_mut().unwrap().usage.busy =
         Fact::Unknown("cannot open /dev/sdb: permission denied".into());
-    let seen = state(&disk, None, None, now());
+    let seen = Readiness::of(&disk, None, None, now());
     assert_eq!(
         (seen.word, seen.text.as_str()),
         ("unknown", "unknown: no permission")
     );
     disk.facts.as_mut().unwrap().usage.swaps = Fact::Known(vec!["/dev/sdb1".into()]);
-    let seen = state(&disk, None, None, now());
+    let seen = Readiness::of(&disk, None, None, now());
     assert_eq!((seen.word, seen.text.as_str()), ("in-use", "swap"));
     assert_eq!(seen.reasons.len(), 2);
 }
