@@ -20,10 +20,10 @@ mod stdout;
 mod view;
 mod warnings;
 
-pub use card::{PassTimes, Proof};
+pub use card::{PassTimes, SameDrive};
 pub use display::{Display, StatusHandle};
 pub use face::{Face, Header, ProgressMode};
 pub use list::{Listing, Past, PendingWipe, Readiness, Row};
 pub use output::{message, say};
-pub use question::{Answer, Wanted};
+pub use question::{Answer, Expected};
 pub use stdout::{result, text};

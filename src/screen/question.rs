@@ -27,7 +27,7 @@ const LEAVING: [&str; 7] = ["", "n", "no", "q", "quit", "exit", "stop"];
 /// What has to be typed to start: the serial, or its end; the device's name or
 /// path only where there is no good serial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Expected {
     // as it is told: the shortest that will do; never empty
     shortest: String,
     // the serial, and those of the other disks in lower case
@@ -36,11 +36,10 @@ pub struct Wanted {
     names: Vec<String>,
 }
 
-impl Wanted {
+impl Expected {
     /// What has to be typed for `device`, among the `others` that are attached:
     /// an end of its serial of at least four characters that no other one's ends
     /// with.
-    #[must_use]
     pub fn of(device: &Device, others: &[Attached]) -> Self {
         let serial = device
             .identity
@@ -71,7 +70,6 @@ impl Wanted {
     }
 
     /// Whether this is what was wanted.
-    #[must_use]
     pub fn is(&self, typed: &str) -> bool {
         let typed = typed.trim();
         if !may_start(typed) {
@@ -128,11 +126,10 @@ fn is_shared(end: &str, others: &[String]) -> bool {
 
 /// The lines of the question: what is lost, which drive it is, and the prompt,
 /// which is not ended.
-#[must_use]
-pub fn question(device: &Device, wanted: &Wanted) -> [String; 3] {
+pub fn question(device: &Device, expected: &Expected) -> [String; 3] {
     let id = device.identity.nature().id_word();
-    let typed = &wanted.shortest;
-    let how = if wanted.serial.is_some() {
+    let typed = &expected.shortest;
+    let how = if expected.serial.is_some() {
         format!("the last {} characters of its {id}", typed.len())
     } else if clean(&device.name).trim() == typed {
         format!("its name, {typed},")
@@ -142,7 +139,7 @@ pub fn question(device: &Device, wanted: &Wanted) -> [String; 3] {
     let path = clean(&device.path.to_string_lossy());
     let model = device.identity.model.as_deref().map(str::trim);
     let model = model.filter(|model| !model.is_empty()).map(clean);
-    let end = match &wanted.serial {
+    let end = match &expected.serial {
         Some(_) => format!("{id} ends in {typed}"),
         None => format!("no {id} that tells it from others"),
     };
@@ -174,12 +171,12 @@ pub enum Answer {
 ///
 /// # Errors
 /// When the terminal can be opened but not used.
-pub fn ask(lines: &[String], wanted: &Wanted) -> io::Result<Answer> {
+pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
     let Some(mut tty) = terminal()? else {
         return Ok(Answer::NoTerminal);
     };
     let typed = put(&mut tty, lines)?;
-    Ok(if typed.is_some_and(|typed| wanted.is(&typed)) {
+    Ok(if typed.is_some_and(|typed| expected.is(&typed)) {
         Answer::Yes
     } else {
         Answer::No
@@ -188,7 +185,7 @@ pub fn ask(lines: &[String], wanted: &Wanted) -> io::Result<Answer> {
 
 /// What to do with a drive that has an unfinished wipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfinished {
+pub enum Continuation {
     /// Continue it.
     Continue,
     /// Forget it and start over; the card and its question follow.
@@ -204,9 +201,9 @@ pub enum Unfinished {
 ///
 /// # Errors
 /// When the terminal can be opened but not used.
-pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Unfinished> {
+pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Continuation> {
     let Some(mut tty) = terminal()? else {
-        return Ok(Unfinished::NoTerminal);
+        return Ok(Continuation::NoTerminal);
     };
     let typed = put(&mut tty, &unfinished_question(device, checkpoint))?;
     Ok(choice(typed.as_deref()))
@@ -236,12 +233,12 @@ fn unfinished_question(device: &Device, checkpoint: &Checkpoint) -> [String; 2] 
     ]
 }
 
-fn choice(typed: Option<&str>) -> Unfinished {
+fn choice(typed: Option<&str>) -> Continuation {
     let typed = typed.unwrap_or_default().trim().to_ascii_lowercase();
     match typed.as_str() {
-        "continue" | "c" => Unfinished::Continue,
-        "restart" | "start over" => Unfinished::StartOver,
-        _ => Unfinished::Leave,
+        "continue" | "c" => Continuation::Continue,
+        "restart" | "start over" => Continuation::StartOver,
+        _ => Continuation::Leave,
     }
 }
 
@@ -328,11 +325,11 @@ mod tests {
                 other("sdb1", "ZR5A1B2C", Kind::Partition),
             ]
         };
-        assert_eq!(Wanted::of(&disk(), &me()).shortest, "1B2C");
+        assert_eq!(Expected::of(&disk(), &me()).shortest, "1B2C");
         let with = |serial: &str| {
             let mut all = me();
             all.push(other("sdc", serial, Kind::Disk));
-            Wanted::of(&disk(), &all).shortest
+            Expected::of(&disk(), &all).shortest
         };
         assert_eq!(with("XXXX1B2C"), "A1B2C");
         assert_eq!(with("xxxxa1b2c "), "5A1B2C");
@@ -347,7 +344,7 @@ mod tests {
             let mut device = disk();
             device.identity.serial = Some(serial.into());
             device.name = name.into();
-            Wanted::of(&device, &[]).shortest
+            Expected::of(&device, &[]).shortest
         };
         assert_eq!(wanted("000000000000", "sdb"), "sdb");
         assert_eq!(wanted("A1B", "sdb"), "sdb");
@@ -362,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_question_says_what_is_to_be_typed() {
-        let by_serial = Wanted::of(&disk(), &[]);
+        let by_serial = Expected::of(&disk(), &[]);
         assert_eq!(
             question(&disk(), &by_serial),
             [
@@ -373,7 +370,7 @@ mod tests {
         );
         let mut nameless = disk();
         nameless.identity.serial = None;
-        let [_, drive, by_name] = question(&nameless, &Wanted::of(&nameless, &[]));
+        let [_, drive, by_name] = question(&nameless, &Expected::of(&nameless, &[]));
         assert_eq!(
             by_name,
             "Type its name, sdb, to start, anything else to leave: "
@@ -387,7 +384,7 @@ mod tests {
     #[test]
     fn the_serial_or_an_end_of_it_that_no_other_disk_shares_is_a_yes() {
         let others = [other("sdc", "XXXX1B2C", Kind::Disk)];
-        let wanted = Wanted::of(&disk(), &others);
+        let wanted = Expected::of(&disk(), &others);
         for yes in ["ZR5A1B2C", " zr5a1b2c\r", "A1B2C", "r5a1b2c"] {
             assert!(wanted.is(yes), "{yes:?}");
         }
@@ -399,12 +396,12 @@ mod tests {
         let mut device = disk();
         for serial in ["ABCDSTOP", "WXYZEXIT", "0123QUIT"] {
             device.identity.serial = Some(serial.into());
-            let wanted = Wanted::of(&device, &[]);
+            let wanted = Expected::of(&device, &[]);
             assert!(wanted.is(serial) && !wanted.is(&serial[4..]), "{serial}");
         }
         // By its name or path where there is no good serial.
         device.identity.serial = None;
-        let wanted = Wanted::of(&device, &[]);
+        let wanted = Expected::of(&device, &[]);
         assert!(wanted.is("sdb") && wanted.is("/dev/sdb") && !wanted.is("b"));
     }
 
@@ -423,12 +420,12 @@ mod tests {
     #[test]
     fn an_unfinished_wipe_is_continued_or_dropped_only_by_the_word() {
         for (typed, meant) in [
-            (Some("continue"), Unfinished::Continue),
-            (Some(" Restart "), Unfinished::StartOver),
-            (Some("start over"), Unfinished::StartOver),
-            (Some(""), Unfinished::Leave),
-            (Some("y"), Unfinished::Leave),
-            (None, Unfinished::Leave),
+            (Some("continue"), Continuation::Continue),
+            (Some(" Restart "), Continuation::StartOver),
+            (Some("start over"), Continuation::StartOver),
+            (Some(""), Continuation::Leave),
+            (Some("y"), Continuation::Leave),
+            (None, Continuation::Leave),
         ] {
             assert_eq!(choice(typed), meant, "{typed:?}");
         }
@@ -465,7 +462,7 @@ mod tests {
         let (mut user, mut tty) = pty();
         ok(user.write_all(b"1B2C\n"));
         let asked = std::thread::spawn(move || {
-            put(&mut tty, &question(&disk(), &Wanted::of(&disk(), &[]))).map(|typed| (typed, tty))
+            put(&mut tty, &question(&disk(), &Expected::of(&disk(), &[]))).map(|typed| (typed, tty))
         });
         let mut seen = String::new();
         let mut buffer = [0; 512];

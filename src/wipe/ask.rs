@@ -13,7 +13,7 @@ use crate::drive::{self, Attached, Device, Identity};
 use crate::engine::Proof;
 use crate::probe::Durability;
 use crate::refusal::Cause;
-use crate::screen::{self, Answer, Face, PassTimes, Proof as Shown, Wanted, card, question};
+use crate::screen::{self, Answer, Expected, Face, PassTimes, SameDrive, card, question};
 use crate::text::{field, no_room, reason, shown};
 
 /// Asks what becomes of an unfinished wipe where nobody said.
@@ -21,7 +21,7 @@ use crate::text::{field, no_room, reason, shown};
 /// # Errors
 /// It is left as it is, or nobody could be asked.
 pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<Mode, Cause> {
-    use question::Unfinished::{Continue, Leave, NoTerminal, StartOver};
+    use question::Continuation::{Continue, Leave, NoTerminal, StartOver};
     let silent = context.request.yes || context.request.dry_run;
     let answer = if silent {
         NoTerminal
@@ -161,13 +161,13 @@ impl Consent<'_> {
                 Proof::Differs(_) | Proof::TooLittle => 0,
             };
             let identifiers = device.identity.equal_identifiers(recorded).join(" and ");
-            let proof = Shown {
+            let proof = SameDrive {
                 identifiers,
                 samples,
             };
             let checkpoint = continued.checkpoint.clone();
             let checkpoint = checkpoint.entering(&job.plan, &job.state);
-            let mut lines = card::resume_card(&checkpoint, device, &proof, times, &now);
+            let mut lines = card::resumed(&checkpoint, device, &proof, times, &now);
             lines.extend(
                 moved(continued, device)
                     .iter()
@@ -177,7 +177,7 @@ impl Consent<'_> {
         } else {
             let root = self.context.state.root();
             let keeping = self.context.host.keeping(root);
-            let mut lines = card::card(device, &job.plan, times, &now, root, &keeping);
+            let mut lines = card::fresh(device, &job.plan, times, &now, root, &keeping);
             let forgotten = job.forgets.iter();
             lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
             lines
@@ -198,7 +198,7 @@ impl Consent<'_> {
     }
 
     fn ask(&self, device: &Device) -> Result<(), Cause> {
-        let wanted = Wanted::of(device, &self.context.host.attached());
+        let wanted = Expected::of(device, &self.context.host.attached());
         // What will be lost by name, right above the answer.
         let mut lines: Vec<String> = drive::losses(device)
             .iter()

@@ -1,15 +1,16 @@
 //! What is listed.
 
+use std::path::PathBuf;
+
 use super::readiness::Readiness;
 use crate::drive::{Identity, Nature};
 use crate::probe::{Disk, Whereabouts};
 use crate::progress::Checkpoint;
-use std::path::PathBuf;
 
 /// Everything that is listed.
 #[derive(Debug)]
 pub struct Listing {
-    /// PendingWipe wipes.
+    /// Unfinished wipes.
     pub unfinished: Vec<PendingWipe>,
     /// The disks of this machine.
     pub disks: Vec<Row>,

@@ -1,12 +1,14 @@
 //! The list for scripts.
 
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
 use super::entry::{Listing, PendingWipe, Row};
 use crate::drive::{Backing, path_to_text};
 use crate::plan::Phase;
 use crate::probe::Whereabouts;
-use jiff::Timestamp;
-use serde::Serialize;
-use std::fmt::Write as _;
 
 #[derive(Serialize)]
 struct Json<'a> {

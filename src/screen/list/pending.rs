@@ -1,16 +1,18 @@
 //! What is said of an unfinished wipe.
 
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::entry::PendingWipe;
 use crate::drive::Kind;
 use crate::plan::Phase;
 use crate::probe::Whereabouts;
 use crate::progress::Run;
 use crate::text::{about, ago, clean, shell_word, size, visible};
-use jiff::Timestamp;
-use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// Columns at the start of a line of a block, before its second and later
 /// lines.

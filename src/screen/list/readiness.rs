@@ -1,11 +1,13 @@
 //! Whether a disk can be wiped, or why not.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use crate::drive::{Carried, Device, InUse, Mount, Signature, Under, guard};
 use crate::probe::Disk;
 use crate::text::{ago, clean, visible};
-use jiff::Timestamp;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// The end of an earlier wipe of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

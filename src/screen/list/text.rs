@@ -1,12 +1,14 @@
 //! The list as text.
 
+use std::os::unix::ffi::OsStrExt;
+
+use jiff::Timestamp;
+
 use super::entry::{Listing, Row};
 use super::pending::INDENT;
 use crate::drive::Nature;
 use crate::probe::Whereabouts;
 use crate::text::{broken, clean, cut, padded, size, visible, width};
-use jiff::Timestamp;
-use std::os::unix::ffi::OsStrExt;
 
 const HEADER: [&str; 7] = ["DEVICE", "SIZE", "STATE", "KIND", "MODEL", "SERIAL", "SLOT"];
 
