@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::store::{StateDir, is_orphan};
-use super::{keys, slots};
+use super::{keys, slot, slots};
 
 /// Endings of hidden files of ours, which begin with the name of another.
 const ENDINGS: [&str; 2] = [".room", ".tmp"];
@@ -44,7 +44,7 @@ fn sweep(dir: &StateDir) {
             let path = entry.path();
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             if is_file && checkpoint_of(dir, &path).is_some_and(|file| is_nobodys(&path, &file)) {
-                let _ = slots::remove_one(&path);
+                let _ = slot::remove_one(&path);
             }
         }
     }

@@ -6,11 +6,14 @@ mod file;
 mod keys;
 mod leftover;
 pub mod lineage;
+mod name;
 mod place;
 mod ranges;
 mod room;
 mod saver;
+mod slot;
 mod slots;
+mod speeds;
 mod store;
 mod timekeeper;
 
@@ -20,7 +23,8 @@ pub use checkpoint::{
 };
 pub use file::open;
 pub use keys::digest;
+pub use name::{file_name, report_name};
 pub use place::{Files, Place};
-pub use saver::{Clock, Saver, file_name, report_name};
+pub use saver::Saver;
 pub use store::{LoadError, Pending, Record, Records, StateDir};
-pub use timekeeper::{Tally, Timekeeper};
+pub use timekeeper::{Clock, Tally, Timekeeper};

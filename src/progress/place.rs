@@ -7,7 +7,7 @@ use std::{fs, io};
 use nix::unistd::{AccessFlags, access};
 
 use super::file::{create_durably, replace_as};
-use super::slots;
+use super::slot;
 use crate::drive::{path_from_text, path_to_text};
 use crate::text::shown;
 
@@ -68,13 +68,11 @@ impl Place {
     }
 
     /// The place that a checkpoint names; `None` when it makes no sense.
-    #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::new(&path_from_text(text)?).ok()
     }
 
     /// As it is kept in a checkpoint.
-    #[must_use]
     pub fn to_text(&self) -> String {
         let text = path_to_text(&self.path);
         match self.form {
@@ -84,7 +82,6 @@ impl Place {
     }
 
     /// The folder that files are written to.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         match self.form {
             Form::Folder => &self.path,
@@ -160,13 +157,10 @@ impl Place {
     }
 
     /// Writes the report durably.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
         let html = |record: Option<&Path>| (files.html)(record).into_bytes();
         let write = if files.in_place {
-            slots::write_once
+            slot::write_once
         } else {
             replace_as
         };

@@ -21,7 +21,7 @@ use nix::sys::statvfs::statvfs;
 use super::checkpoint::Checkpoint;
 use super::file::sync_folder;
 use super::store::StateDir;
-use super::{keys, slots};
+use super::{keys, slot};
 use crate::plan::Plan;
 use crate::text::reason;
 
@@ -156,7 +156,7 @@ impl Room {
             return keep_in_slots(file, bytes);
         };
         is_free(&self.root, bytes - before)?;
-        slots::remove_one(&path)?;
+        slot::remove_one(&path)?;
         let grown = keep_in_slots(file, bytes);
         // What there was is had again, unless somebody was faster.
         if grown.is_err() && keep_in_slots(file, before).is_err() {
@@ -169,7 +169,7 @@ impl Room {
     pub fn free(&self, file: &Path) -> bool {
         let path = place(file);
         if self.in_slots {
-            return path.exists() && slots::remove_one(&path).is_ok();
+            return path.exists() && slot::remove_one(&path).is_ok();
         }
         fs::remove_file(path).is_ok()
     }
@@ -201,7 +201,6 @@ impl StateDir {
     /// Why no room could be kept here for the end of a wipe with this plan, of
     /// which a checkpoint may be there already, with its name; `None` where it
     /// could. Changes nothing.
-    #[must_use]
     pub fn no_room(&self, plan: &Plan, continued: Option<(&str, &Checkpoint)>) -> Option<String> {
         let (name, checkpoint) = continued.unzip();
         let json = checkpoint.and_then(|checkpoint| checkpoint.to_json().ok());

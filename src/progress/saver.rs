@@ -8,70 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::checkpoint::{Checkpoint, Sample};
+use super::checkpoint::Checkpoint;
 use super::file::{replace, sync_file, sync_folder};
 use super::keys;
 use super::leftover::{self, Beginning};
 use super::ranges;
 use super::room::{self, Room};
+use super::slot;
 use super::slots::{self, Slots};
+use super::speeds::Speeds;
 use super::store::{self, StateDir};
-use super::timekeeper::{self, Tally};
+use super::timekeeper::{self, Clock};
 use crate::engine::{Joined, Journal, State};
-use crate::plan::{Extent, Phase, Step};
+use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
-
-/// Speed samples of one step: enough for a plot, few enough to save often.
-const SAMPLES_PER_STEP: u64 = 200;
-/// A name for people: device, serial and run, of harmless characters.
-#[must_use]
-pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
-    let parts = [Some(device), serial, run_id.get(..8)];
-    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
-    format!("{}.json", parts.join("-"))
-}
-
-/// The name of a report among those of other drives, without its ending: the
-/// serial, or else the device, when the wipe began (`start`, RFC 3339), and the
-/// run, as drives without a serial are wiped at the same time.
-#[must_use]
-pub fn report_name(device: &str, serial: Option<&str>, start: &str, run_id: &str) -> String {
-    let serial = serial.map(str::trim).filter(|serial| !serial.is_empty());
-    let digits = |c: &char| c.is_ascii_digit() || *c == 'T';
-    let time: String = start.chars().filter(digits).take(15).collect();
-    let parts = [Some(serial.unwrap_or(device)), Some(&time), run_id.get(..8)];
-    let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
-    parts.join("-")
-}
-
-fn harmless(text: &str) -> String {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-    let text = text.trim_matches('.');
-    text.chars()
-        .take(40)
-        .map(|c| if harmless(c) { c } else { '_' })
-        .collect()
-}
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What time it is, from outside: RFC 3339 for people, and one that never goes
-/// backwards for speeds.
-pub trait Clock: Send {
-    /// RFC 3339 with the zone's offset.
-    fn stamp(&self) -> String;
-    /// Since some fixed moment, without the time in which the program was stopped
-    /// or the machine slept.
-    fn elapsed(&self) -> Duration;
-    /// What the run took.
-    fn tally(&self) -> Tally {
-        Tally {
-            work: self.elapsed(),
-            ..Tally::default()
-        }
-    }
 }
 
 /// Where the checkpoint on disk stands: the step and the bytes of it; none
@@ -81,7 +34,6 @@ pub struct Mark(Arc<Mutex<Option<(Step, u64)>>>);
 
 impl Mark {
     /// Where it stands now.
-    #[must_use]
     pub fn get(&self) -> Option<(Step, u64)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,7 +56,7 @@ pub struct Saver {
     // checkpoints of the same drive that this one replaces, once it is on disk
     supersedes: HashSet<PathBuf>,
     clock: Box<dyn Clock>,
-    last: Option<(Step, u64, Duration)>,
+    speeds: Speeds,
     // what else belongs into every checkpoint
     beside: Option<Beside>,
     // by how many milliseconds, and how often, the clock was set as far as that
@@ -143,7 +95,7 @@ impl Saver {
             checkpoint,
             supersedes,
             clock,
-            last: None,
+            speeds: Speeds::default(),
             beside: None,
             set: (0, 0),
             made: false,
@@ -157,7 +109,6 @@ impl Saver {
     }
 
     /// The checkpoint as it was saved last, or would have been.
-    #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -175,25 +126,21 @@ impl Saver {
     }
 
     /// Where it is saved while the wipe is unfinished.
-    #[must_use]
     pub fn pending_path(&self) -> PathBuf {
         self.dir.folder("pending").join(&self.name)
     }
 
     /// Where its record is kept afterwards.
-    #[must_use]
     pub fn report_path(&self) -> PathBuf {
         self.dir.folder("reports").join(&self.name)
     }
 
     /// Where the checkpoint on disk stands, as far as this run saved one.
-    #[must_use]
     pub fn mark(&self) -> Mark {
         self.mark.clone()
     }
 
     /// The checkpoint that is on disk now; `None` where none can be read.
-    #[must_use]
     pub fn on_disk(&self) -> Option<Checkpoint> {
         store::load(&self.pending_path()).ok()
     }
@@ -286,18 +233,12 @@ impl Saver {
 
     /// Keeps the page of a record. The checkpoint stays until it is removed: a
     /// crash in between leaves both, and a resume finishes this.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn keep_page(&self, page: &[u8]) -> io::Result<()> {
         self.keep(&self.report_path().with_extension("html"), page)
     }
 
     /// Keeps the record; after its page and its keys, as without it nothing is taken
     /// for finished.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
         self.keep_keys(record)?;
         // Best effort.
@@ -307,9 +248,6 @@ impl Saver {
 
     /// Makes a record durable that an earlier run of this wipe kept; `apart`: and
     /// its keys, which are not in it.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn confirm_record(&self, record: &[u8], apart: bool) -> io::Result<()> {
         if apart {
             self.keep_keys(record)?;
@@ -331,15 +269,12 @@ impl Saver {
         }
         if self.dir.in_slots {
             self.room.free(path);
-            return slots::write_once(path, bytes, 0o600);
+            return slot::write_once(path, bytes, 0o600);
         }
         room::fill(path, bytes).or_else(|_| replace(path, bytes))
     }
 
     /// Removes the checkpoint of a wipe whose record is kept.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn complete(&self) -> io::Result<()> {
         self.room.give_back();
         match slots::remove(&self.pending_path()) {
@@ -354,9 +289,6 @@ impl Saver {
     /// Removes the checkpoint that this process made. Legal only before the first
     /// write to the target was submitted: it says of nothing that it was done. A
     /// checkpoint that was there before this process stays.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub fn withdraw(&mut self) -> io::Result<()> {
         if !std::mem::take(&mut self.made) && !planted!("removed-later") {
             return Ok(());
@@ -415,57 +347,6 @@ impl Saver {
         }
         Ok(json.len() as u64)
     }
-
-    /// Adds a point to the plot of speed over position. Time between runs never
-    /// counts: every run begins with a save, which only sets the mark.
-    fn sample(&mut self, state: &State) {
-        let now = self.clock.elapsed();
-        let total = self.checkpoint.total_size();
-        let stretch = total / SAMPLES_PER_STEP;
-        let Some((step, from, since)) = self.last else {
-            self.last = Some((state.step, state.position, now));
-            return;
-        };
-        // The end of a step is saved as the start of the next one.
-        let ended = step != state.step && self.checkpoint.plan().after(step) == state.step;
-        let to = if ended { total } else { state.position };
-        let long_enough = if ended {
-            // The flush at the end of a short rest would look like a dip.
-            let samples = self.checkpoint.samples();
-            let first = !samples.iter().any(|sample| sample.step() == step);
-            first || to.saturating_sub(from) >= stretch / 4
-        } else {
-            step == state.step && to.saturating_sub(from) > stretch
-        };
-        if long_enough && let Some(speed) = self.speed(step, (from, to), now.saturating_sub(since))
-        {
-            let sample = Sample {
-                pass: step.pass + 1,
-                phase: step.phase,
-                offset: to,
-                speed,
-            };
-            self.checkpoint.add_sample(sample);
-            self.last = Some((step, to, now));
-        }
-        if step != state.step {
-            self.last = Some((state.step, state.position, now));
-        }
-    }
-
-    /// Bytes a second that were moved between two positions of a step; `None`
-    /// where none were.
-    fn speed(&self, step: Step, (from, to): (u64, u64), time: Duration) -> Option<u64> {
-        let range = Extent::between(from, to)?;
-        if step.phase == Phase::Complete {
-            return None;
-        }
-        // It skips what lies between samples.
-        let part = self.checkpoint.plan().part(step);
-        let bytes = part.bytes_in(range, self.checkpoint.total_size());
-        let speed = (u128::from(bytes) * 1_000_000).checked_div(time.as_micros())?;
-        Some(u64::try_from(speed).unwrap_or(u64::MAX))
-    }
 }
 
 impl Journal for Saver {
@@ -475,7 +356,8 @@ impl Journal for Saver {
     }
 
     fn save(&mut self, state: &State) -> Result<(), String> {
-        self.sample(state);
+        let now = self.clock.elapsed();
+        self.speeds.sample(&mut self.checkpoint, state, now);
         if state.step.phase == Phase::Complete && self.checkpoint.phase() != Phase::Complete {
             // Nobody has looked yet at what used it meanwhile; who does takes this
             // back before the run ends.
@@ -496,33 +378,10 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use super::super::checkpoint::Sample;
     use super::*;
     use crate::drive::example::disk;
     use crate::plan::{Content, Pass, Plan, Verify};
-
-    #[test]
-    fn names_are_harmless_whatever_the_device_is_called() {
-        let run = "0123456789abcdef";
-        assert_eq!(
-            file_name("sdb", Some("ZR5A"), run),
-            "sdb-ZR5A-01234567.json"
-        );
-        assert_eq!(file_name("../a b\n", None, run), "_a_b_-01234567.json");
-        assert!(file_name(&"x".repeat(500), Some(&"y".repeat(500)), run).len() < 120);
-    }
-
-    #[test]
-    fn reports_are_named_by_serial_and_time_and_never_alike() {
-        let (start, run) = ("2026-01-14T02:10:07.123+01:00", "0123456789abcdef");
-        assert_eq!(
-            report_name("sdb", Some(" ZR5A "), start, run),
-            "ZR5A-20260114T021007-01234567"
-        );
-        assert_eq!(
-            report_name("../x", Some(" "), start, run),
-            "_x-20260114T021007-01234567"
-        );
-    }
 
     /// A clock that is set from outside, in milliseconds.
     struct Watch(Arc<AtomicU64>);

@@ -116,7 +116,6 @@ impl StateDir {
     /// Where the state is kept unless asked otherwise: `/var/lib/wipeit` for
     /// root, else under `XDG_STATE_HOME` or `~/.local/state`; `None` without a
     /// home, which must be absolute: from another folder it would be another one.
-    #[must_use]
     pub fn default_root(
         is_root: bool,
         state_home: Option<PathBuf>,
@@ -132,7 +131,6 @@ impl StateDir {
     }
 
     /// The path.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }

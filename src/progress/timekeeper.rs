@@ -96,6 +96,23 @@ pub struct Tally {
     pub mark: Option<ClockMark>,
 }
 
+/// What time it is, from outside: RFC 3339 for people, and one that never goes
+/// backwards for speeds.
+pub trait Clock: Send {
+    /// RFC 3339 with the zone's offset.
+    fn stamp(&self) -> String;
+    /// Since some fixed moment, without the time in which the program was stopped
+    /// or the machine slept.
+    fn elapsed(&self) -> Duration;
+    /// What the run took.
+    fn tally(&self) -> Tally {
+        Tally {
+            work: self.elapsed(),
+            ..Tally::default()
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Times {
     begun: Duration,
@@ -210,19 +227,16 @@ impl Timekeeper {
     }
 
     /// Time that the run worked: it never goes backwards.
-    #[must_use]
     pub fn work(&self) -> Duration {
         self.0.looked(|times| times.tally.work)
     }
 
     /// How often the program was stopped or the machine slept.
-    #[must_use]
     pub fn pauses(&self) -> u64 {
         self.0.looked(|times| times.pauses)
     }
 
     /// All that is known.
-    #[must_use]
     pub fn tally(&self) -> Tally {
         self.0.looked(Times::tally)
     }

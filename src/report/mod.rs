@@ -4,11 +4,19 @@
 //! of NIST SP 800-88 for overwriting all user-addressable bytes; more is never
 //! claimed.
 
+mod closing;
+mod ending;
+mod found;
+mod line;
 pub mod page;
 mod plot;
 mod record;
-mod result;
+#[cfg(test)]
+mod tests;
 mod time;
+mod unfinished;
 
+pub use closing::details;
+pub use ending::{Ending, Saved};
+pub use line::{line, position, refused_line};
 pub use record::Record;
-pub use result::{Ending, Saved, details, line, position, refused_line};

@@ -35,7 +35,6 @@ pub struct Plot<'a> {
 }
 
 /// A round number that is at least `value`, and the steps to it.
-#[must_use]
 pub fn axis(value: u64) -> (u64, u64) {
     // Tenths of a power of ten, and steps that stay round.
     const ROUND: [(u64, u64); 9] = [
@@ -131,7 +130,6 @@ impl Plot<'_> {
     }
 
     /// The drawing.
-    #[must_use]
     pub fn svg(&self) -> Markup {
         let base = TOP + self.height;
         let (_, steps) = axis(self.greatest);

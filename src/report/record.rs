@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use serde::{Deserialize, Serialize};
 
-use super::result::{is_file, limits_of, method_word};
+use super::found::{is_file, limits_of, method_word};
 use super::time::Active;
 use crate::drive::{Device, Medium};
 use crate::outcome::Outcome;
@@ -13,13 +13,23 @@ use crate::probe::Computer;
 use crate::progress::{Checkpoint, LARGEST, RECORD_KIND, Unread, VERSION, json};
 use crate::text::bounded;
 
-/// A finished wipe. Its fields are those of its checkpoint, and these.
+/// A finished wipe. Its fields are those of its checkpoint, and those of its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
     /// The checkpoint at its end, without keys unless it was read from a file of
     /// wipeit 0.1.0.
     #[serde(flatten, serialize_with = "Checkpoint::serialize_fields")]
     pub checkpoint: Checkpoint,
+    /// How it ended.
+    #[serde(flatten)]
+    pub end: End,
+}
+
+/// What a record says besides. A file is read once for its checkpoint and once for
+/// this: taken together, all of it would be kept in memory first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct End {
     /// `WIPED`, `NOT-CLEAR` or `DIFFERS`.
     pub outcome: String,
     /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
@@ -48,27 +58,21 @@ pub struct Record {
     /// checked`, or `none` where it has none of them.
     pub hidden_areas: String,
     /// What overwriting does not reach.
+    #[serde(deserialize_with = "bounded::list::<_, _, 64>")]
     pub limits: Vec<String>,
-    /// What later versions say as well.
-    #[serde(flatten)]
-    pub later: Later,
-}
-
-/// Fields that nothing fills yet, so that a reader of this version passes them on.
-/// The owner's job and customer stand beside the asset, in `report`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Later {
+    // What follows nothing fills yet; a reader of this version passes it on. The
+    // owner's job and customer will stand beside the asset, in `report`.
     /// Of the drives that were wiped together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
     /// The machine as its firmware names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
     /// What the drive did to erase itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub erase: Option<serde_json::Value>,
     /// What the drive said of its health, before and after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<serde_json::Value>,
 }
 
@@ -90,36 +94,6 @@ struct Wire<'a> {
     version: u64,
     #[serde(flatten)]
     record: &'a Record,
-}
-
-/// The fields of a record that its checkpoint does not have. A file is read once
-/// for those and once for these: taken together, all of it would be kept in
-/// memory first.
-#[derive(Deserialize)]
-struct Rest {
-    outcome: String,
-    #[serde(default)]
-    method: String,
-    #[serde(default)]
-    medium: Medium,
-    #[serde(default)]
-    slot: Option<String>,
-    #[serde(default)]
-    write_back: Option<bool>,
-    #[serde(default)]
-    host: Computer,
-    #[serde(default)]
-    verification: Verification,
-    #[serde(default)]
-    active_seconds: u64,
-    #[serde(default)]
-    bad_bytes: u64,
-    #[serde(default)]
-    bad_bytes_at_most: Option<u64>,
-    #[serde(default)]
-    hidden_areas: String,
-    #[serde(default, deserialize_with = "bounded::list::<_, _, 64>")]
-    limits: Vec<String>,
 }
 
 /// What the read-back of the last pass shows.
@@ -157,7 +131,7 @@ impl Record {
             (Outcome::Wiped, word) => word.into(),
             (_, word) => format!("{word} NOT achieved"),
         };
-        Self {
+        let end = End {
             outcome: outcome.word().into(),
             method,
             medium,
@@ -178,9 +152,10 @@ impl Record {
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .collect(),
-            later: Later::default(),
-            checkpoint: checkpoint.clone().without_keys(),
-        }
+            ..End::default()
+        };
+        let checkpoint = checkpoint.clone().without_keys();
+        Self { checkpoint, end }
     }
 
     /// Its bytes.
@@ -208,35 +183,15 @@ impl Record {
     }
 
     /// Reads a record, in little memory however large the file is.
-    ///
-    /// # Errors
-    /// As for [`Checkpoint::read`].
     pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
         let checkpoint = Checkpoint::read_record(from)?;
-        let rest: Rest = bounded::read(from)?;
-        let later: Later = bounded::read(from)?;
-        Ok(Self {
-            checkpoint,
-            outcome: rest.outcome,
-            method: rest.method,
-            medium: rest.medium,
-            slot: rest.slot,
-            write_back: rest.write_back,
-            host: rest.host,
-            verification: rest.verification,
-            active_seconds: rest.active_seconds,
-            bad_bytes: rest.bad_bytes,
-            bad_bytes_at_most: rest.bad_bytes_at_most,
-            hidden_areas: rest.hidden_areas,
-            limits: rest.limits,
-            later,
-        })
+        let end = bounded::read(from)?;
+        Ok(Self { checkpoint, end })
     }
 
     /// Whether its target is a file of a file system, or a loop device over one.
-    #[must_use]
     pub fn is_file(&self) -> bool {
-        is_file(self.medium, self.checkpoint.device_id())
+        is_file(self.end.medium, self.checkpoint.device_id())
     }
 }
 

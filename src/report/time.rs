@@ -33,7 +33,6 @@ impl Took {
     }
 
     /// For people; `unknown` where nothing is known.
-    #[must_use]
     pub fn text(&self) -> String {
         match self.exact {
             true => span(self.work),
@@ -79,20 +78,17 @@ impl Active {
     }
 
     /// Whether `work` is all of it.
-    #[must_use]
     pub fn is_exact(&self) -> bool {
         self.killed == 0 && self.unknown == 0
     }
 
     /// The work, for people.
-    #[must_use]
     pub fn text(&self) -> String {
         let (work, exact) = (self.work, self.is_exact());
         Took { work, exact }.text()
     }
 
     /// What goes with it, each beginning with `; `.
-    #[must_use]
     pub fn notes(&self) -> String {
         // Writing to a string does not fail.
         let mut text = String::new();
@@ -112,7 +108,6 @@ impl Active {
     }
 
     /// How long the machine slept; empty where it did not.
-    #[must_use]
     pub fn asleep_text(&self) -> String {
         if self.asleep < Duration::from_secs(1) {
             return String::new();

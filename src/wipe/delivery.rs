@@ -322,7 +322,7 @@ fn is_same_end(before: &Record, now: &Record) -> bool {
     let alike = |a: Amount, b: Amount| a.least == b.least && !(a.is_exact() && b.is_exact());
     let (a, b) = (&before.checkpoint, &now.checkpoint);
     a.run_id() == b.run_id()
-        && before.outcome == now.outcome
+        && before.end.outcome == now.end.outcome
         && a.phase() == b.phase()
         && (a.bad() == b.bad() || alike(a.bad().amount(), b.bad().amount()))
         && (a.mismatches() == b.mismatches()

@@ -8,9 +8,6 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 /// The bytes of a file.
-///
-/// # Errors
-/// Never in practice: the data has no map with keys that are not text.
 pub fn to_bytes(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(1 << 14);
     value.serialize(&mut Serializer::with_formatter(

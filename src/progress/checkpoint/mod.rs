@@ -57,6 +57,7 @@
 
 #[cfg(test)]
 mod bounds;
+mod derived;
 pub mod json;
 mod lists;
 mod parts;

@@ -64,7 +64,6 @@ const ABSURD: Duration = Duration::from_secs(366 * 24 * 3600);
 impl Run {
     /// How long it worked, as far as that is known. wipeit 0.1.0 kept the wall
     /// clock's stamps alone.
-    #[must_use]
     pub fn work(&self) -> Option<Duration> {
         let known = self.work_ms.map(Duration::from_millis);
         known.or_else(|| {
@@ -96,7 +95,6 @@ pub struct Sample {
 
 impl Sample {
     /// The step that it is of.
-    #[must_use]
     pub fn step(&self) -> Step {
         Step {
             pass: self.pass.saturating_sub(1),

@@ -117,9 +117,6 @@ impl Checkpoint {
 
     /// Reads what a record says as a checkpoint does. Its keys are kept apart,
     /// unless it is of wipeit 0.1.0, whose records are checkpoints with more fields.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
     pub fn read_record(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
         let Head { kind, .. } = bounded::read(from)?;
         match kind.text() {

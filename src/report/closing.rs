@@ -1,0 +1,357 @@
+//! The closing lines on stderr: what it means, and what to do next.
+
+use std::time::Duration;
+
+use super::ending::{Ending, Saved};
+use super::found::{Found, LISTED, Weak, is_file, limits_of, method_word, saves_text};
+use super::time::Active;
+use super::unfinished::{unfinished, unfinished_check};
+use crate::drive::Kind;
+use crate::outcome::Outcome;
+use crate::plan::{Content, During, Extent, Phase, Verify};
+use crate::progress::Checkpoint;
+use crate::text::{count, field, shown, size, span};
+
+/// The lines on stderr that follow: what it means and what to do next.
+pub fn details(ending: &Ending<'_>) -> Vec<String> {
+    let mut lines = match ending.outcome {
+        Outcome::Wiped => wiped(ending),
+        Outcome::Checked => checked(ending),
+        Outcome::NotClear => not_clear(ending),
+        Outcome::Differs => differs(ending),
+        Outcome::Interrupted(_) | Outcome::Failed(_) if ending.check => unfinished_check(ending),
+        Outcome::Interrupted(_) | Outcome::Failed(_) => unfinished(ending),
+        Outcome::Nothing
+        | Outcome::Refused
+        | Outcome::Busy
+        | Outcome::Usage
+        | Outcome::Undelivered(_) => return Vec::new(),
+    };
+    lines.extend(reservations(ending));
+    lines
+}
+
+/// What weakens the guarantees of this wipe.
+fn reservations(ending: &Ending<'_>) -> Vec<String> {
+    let weak = Found::of(ending.checkpoint).weak(ending.write_back);
+    let lines = weak.iter().map(|weak| match weak {
+        Weak::Found(finding) => field("Note", &finding.to_string()),
+        Weak::Unflushed => field(
+            "Flush",
+            "the kernel takes this drive's cache for write-through and sent it no flush",
+        ),
+        Weak::Saves(failed) => field("Saves", &saves_text(*failed)),
+    });
+    lines.flatten().collect()
+}
+
+fn wiped(ending: &Ending<'_>) -> Vec<String> {
+    let mut lines = method(ending);
+    lines.extend(time(ending));
+    lines.extend(pull(ending, ""));
+    lines.extend(record(ending));
+    lines.extend(limits(ending));
+    lines
+}
+
+/// A wipe that was read back again.
+fn checked(ending: &Ending<'_>) -> Vec<String> {
+    let when = ending.checkpoint.timestamp();
+    let name = contents(ending.checkpoint);
+    let through = page_cache(ending.checkpoint);
+    let mut lines = field(
+        "Check",
+        &format!("every byte is what was written by the last pass ({name}), on {when}{through}"),
+    );
+    lines.extend(field("Time", &span(ending.active)));
+    lines.extend(record(ending));
+    lines.extend(limits(ending));
+    lines
+}
+
+fn method(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let part = checkpoint.device_id().nature().part();
+    let word = match (method_word(ending.medium, checkpoint.device_id()), part) {
+        ("Clear", Some(part)) => format!("Clear (overwrite) of {part} alone"),
+        ("Clear", None) => "Clear (overwrite)".into(),
+        (word, _) => word.into(),
+    };
+    let read_back = read_back(checkpoint);
+    let through = page_cache(checkpoint);
+    field(
+        "Method",
+        &format!(
+            "{word}: {}, {}, {read_back}{through}",
+            contents(checkpoint),
+            passes(checkpoint)
+        ),
+    )
+}
+
+/// What weakens a read-back that did not come from the drive for certain.
+fn page_cache(checkpoint: &Checkpoint) -> &'static str {
+    if Found::of(checkpoint).from_cache {
+        ", but through the page cache: the file system refuses direct I/O"
+    } else {
+        ""
+    }
+}
+
+/// What was read back of the last pass.
+fn read_back(checkpoint: &Checkpoint) -> String {
+    let found = Found::of(checkpoint);
+    match found.read_back {
+        Verify::None => "not read back".into(),
+        Verify::Full => "every byte read back".into(),
+        Verify::Sample { .. } => format!("samples read back: {} of it", found.share()),
+    }
+}
+
+fn passes(checkpoint: &Checkpoint) -> String {
+    count(checkpoint.plan().passes().len() as u64, "pass", "passes")
+}
+
+/// `random`, `pattern 55aa`; of several different passes that of each.
+fn contents(checkpoint: &Checkpoint) -> String {
+    let mut names: Vec<String> = checkpoint
+        .plan()
+        .passes()
+        .iter()
+        .map(|pass| match &pass.content {
+            Content::Pattern { pattern } => {
+                let digits = String::from(pattern.clone());
+                let more = if digits.len() > 16 { ".." } else { "" };
+                format!("pattern {digits:.16}{more}")
+            }
+            other => other.name().to_string(),
+        })
+        .collect();
+    names.dedup();
+    let names = names.join(", ");
+    match checkpoint.scheme() {
+        // Its passes would fill the screen; they stand in the record.
+        Some(scheme) => format!("scheme {scheme}"),
+        None => names,
+    }
+}
+
+/// Time over all runs. Where one was killed it is only a minimum, and no speed
+/// can be told.
+fn time(ending: &Ending<'_>) -> Vec<String> {
+    let runs = ending.checkpoint.runs();
+    let times = count(Active::of(runs).runs.max(1), "run", "runs");
+    let mut all = Active::default();
+    if let Some((now, earlier)) = runs.split_last() {
+        all = Active::of(earlier);
+        all.asleep += Duration::from_millis(now.asleep_ms);
+    }
+    all.work = all.work.saturating_add(ending.active);
+    let speed = if all.is_exact() {
+        speed(ending.checkpoint, all.work)
+    } else {
+        String::new()
+    };
+    let text = format!("{}{speed}; {times}{}", all.text(), all.notes());
+    field("Time", &text)
+}
+
+pub(super) fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
+    let plan = checkpoint.plan();
+    let moved = |step| u128::from(plan.step_bytes(step, checkpoint.total_size()));
+    let bytes: u128 = plan.steps().into_iter().map(moved).sum();
+    match (bytes * 1000).checked_div(time.as_millis()) {
+        // A speed over less than a second says nothing.
+        Some(speed) if time >= Duration::from_secs(1) => {
+            let speed = u64::try_from(speed).unwrap_or(u64::MAX);
+            let reads = plan.steps().iter().any(|step| step.phase == Phase::Verify);
+            let what = if reads {
+                "written and read back"
+            } else {
+                "written"
+            };
+            format!(" at {}/s, {what}", size::decimal(speed))
+        }
+        _ => String::new(),
+    }
+}
+
+/// How to find the drive, because the next thing its owner does is pull it.
+fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
+    let id = ending.checkpoint.device_id();
+    let nature = id.nature();
+    if id.kind != Kind::Disk || (!nature.can_be_pulled() && warning.is_empty()) {
+        return Vec::new();
+    }
+    if nature.is_volume() {
+        return field(
+            "Volume",
+            &format!("{}{warning}, nor its drives", ending.name),
+        );
+    }
+    let others = if nature.part().is_some() {
+        "; it has other namespaces, which were not touched"
+    } else {
+        ""
+    };
+    let slot = ending.slot.map(|slot| format!("in slot {slot}"));
+    let serial = id
+        .serial
+        .as_deref()
+        .map(str::trim)
+        .filter(|s| !s.is_empty());
+    let which = match (slot, serial) {
+        (Some(slot), Some(serial)) => format!("{slot}, serial {serial}"),
+        (Some(slot), None) => slot,
+        (None, Some(serial)) => format!("with serial {serial}"),
+        (None, None) => ending.name.into(),
+    };
+    field("Pull", &format!("the drive {which}{warning}{others}"))
+}
+
+fn record(ending: &Ending<'_>) -> Vec<String> {
+    if let (true, Some(file)) = (ending.check, ending.file) {
+        let text = format!("{} (of the wipe; a check leaves none)", shown(file));
+        return field("Record", &text);
+    }
+    let text = match (ending.file, ending.saved) {
+        (Some(file), Saved::All | Saved::ToFlush) => format!("{} (and .html)", shown(file)),
+        (_, Saved::Less) | (None, _) => "NOT saved in the state directory".into(),
+    };
+    let mut lines = field("Report", &text);
+    for file in ending.delivered {
+        lines.extend(field("", &shown(file)));
+    }
+    lines
+}
+
+fn limits(ending: &Ending<'_>) -> Vec<String> {
+    let [text, rest] = limits_of(ending.medium, ending.checkpoint.device_id());
+    let mut lines = field("Limits", &text);
+    if !rest.is_empty() {
+        lines.extend(field("", &rest));
+    }
+    lines
+}
+
+fn not_clear(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let mut lines = bad(checkpoint);
+    let differ = checkpoint.mismatches().amount().least;
+    let rest = match checkpoint.plan().verify() {
+        Verify::None => "everything else is written; not read back".into(),
+        Verify::Full => format!("everything else is written and read back, {differ} differ"),
+        Verify::Sample { .. } => format!(
+            "everything else is written; {}, {differ} differ",
+            read_back(checkpoint)
+        ),
+    };
+    if checkpoint.bad().amount().least < checkpoint.total_size() {
+        lines.extend(field("Rest", &rest));
+    }
+    lines.extend(pull(ending, "; do not reuse or sell"));
+    let next = if checkpoint.bad().is_empty() {
+        "wipe the whole drive that the old data is still on"
+    } else if is_file(ending.medium, checkpoint.device_id()) {
+        "look at the disk and the file system under it; they refused these bytes"
+    } else if checkpoint.device_id().nature().is_volume() {
+        "find which drive below it fails; let that sanitize itself, or destroy it"
+    } else {
+        "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
+    };
+    lines.extend(field("Next", next));
+    lines.extend(record(ending));
+    lines
+}
+
+/// The bad ranges: those that may hold old data, and those that were written
+/// but cannot be compared.
+fn bad(checkpoint: &Checkpoint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let found = Found::of(checkpoint);
+    for (total, during, what) in [
+        (found.unwritten, During::Write, "may hold old data"),
+        (
+            found.unread,
+            During::Read,
+            "written, but cannot be read back",
+        ),
+    ] {
+        let ranges = checkpoint.bad().ranges();
+        let ranges = ranges.iter().filter(|range| range.bad.during == during);
+        let ranges: Vec<Extent> = ranges.map(|range| range.extent).collect();
+        if !ranges.is_empty() {
+            let block = size::grouped(u64::from(checkpoint.device_id().logical_block));
+            let of = if total.amount.is_exact() {
+                format!(" of {block} bytes")
+            } else {
+                String::new()
+            };
+            let text = format!("{}{of} {what}", total.in_sectors());
+            lines.extend(listed("Bad", &text, &ranges));
+        }
+    }
+    lines
+}
+
+/// A heading with the number of ranges, and the first ranges: first and last
+/// byte.
+fn listed(label: &str, what: &str, ranges: &[Extent]) -> Vec<String> {
+    let number = count(ranges.len() as u64, "range", "ranges");
+    let mut lines = field(label, &format!("{what}, in {number}:"));
+    let mut words: Vec<String> = ranges
+        .iter()
+        .take(LISTED)
+        .map(|range| format!("{}-{}", range.start(), range.end() - 1))
+        .collect();
+    if ranges.len() > LISTED {
+        words.push(format!("and {} more", ranges.len() - LISTED));
+    }
+    lines.extend(field("", &words.join(", ")));
+    lines
+}
+
+fn differs(ending: &Ending<'_>) -> Vec<String> {
+    let checkpoint = ending.checkpoint;
+    let ranges: Vec<Extent> = checkpoint
+        .mismatches()
+        .iter()
+        .map(|range| range.extent)
+        .collect();
+    let differ = Found::of(checkpoint).differ;
+    let bytes = differ.as_bytes(&|bytes| format!("{} bytes", size::grouped(bytes)));
+    let what = format!("{bytes} are in sectors that are not what was written");
+    let mut lines = listed("Differ", &what, &ranges);
+    let first = checkpoint.mismatches().iter().next();
+    lines.extend(
+        first
+            .iter()
+            .flat_map(|one| field("First", &one.value.text())),
+    );
+    lines.extend(bad(checkpoint));
+    lines.extend(field("Meaning", &meaning(checkpoint)));
+    lines.extend(pull(ending, "; do not reuse or sell"));
+    lines.extend(field(
+        "Next",
+        "find the cause, then wipe it again with --restart",
+    ));
+    lines.extend(record(ending));
+    lines
+}
+
+/// What it means that bytes differ.
+fn meaning(checkpoint: &Checkpoint) -> String {
+    let found = Found::of(checkpoint);
+    match found.counterfeit {
+        Some(capacity) => format!(
+            "its addresses wrap: it has at most {} of memory and not {}; it is a counterfeit",
+            size::decimal(capacity),
+            size::decimal(checkpoint.total_size())
+        ),
+        None => format!(
+            "something else wrote to the {0}, or the {0}, what it is attached by or this machine's \
+             memory cannot be trusted",
+            found.noun
+        ),
+    }
+}
