@@ -116,21 +116,7 @@ impl fmt::Display for Finding {
                 "{cache} is a dm-cache: in write-back mode old data stays below it; \
                  see `lvs -o+cache_mode`"
             ),
-            Self::ClockSet { by_ms, times } => {
-                let sign = if *by_ms < 0 { "-" } else { "+" };
-                // Rounded: a clock that is also slewed is a few milliseconds off.
-                let by = span(Duration::from_secs(
-                    by_ms.unsigned_abs().saturating_add(500) / 1000,
-                ));
-                match times {
-                    0 | 1 => write!(f, "the clock was set during this wipe (by {sign}{by})")?,
-                    _ => write!(
-                        f,
-                        "the clock was set {times} times during this wipe (by {sign}{by} in all)"
-                    )?,
-                }
-                f.write_str(": its dates do not tell how long it took")
-            }
+            Self::ClockSet { by_ms, times } => clock_set(f, *by_ms, *times),
             Self::OldDataAt { place } => write!(f, "the old data is still on {place}"),
             Self::FileLost { at, bytes, old } => {
                 write!(
@@ -167,6 +153,21 @@ impl fmt::Display for Finding {
             ),
         }
     }
+}
+
+fn clock_set(f: &mut fmt::Formatter<'_>, by_ms: i64, times: u64) -> fmt::Result {
+    let sign = if by_ms < 0 { "-" } else { "+" };
+    // Rounded: a clock that is also slewed is a few milliseconds off.
+    let seconds = by_ms.unsigned_abs().saturating_add(500) / 1000;
+    let by = span(Duration::from_secs(seconds));
+    match times {
+        0 | 1 => write!(f, "the clock was set during this wipe (by {sign}{by})")?,
+        _ => write!(
+            f,
+            "the clock was set {times} times during this wipe (by {sign}{by} in all)"
+        )?,
+    }
+    f.write_str(": its dates do not tell how long it took")
 }
 
 /// What was found over the whole history of a wipe, each thing once, in the

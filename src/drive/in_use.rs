@@ -75,16 +75,7 @@ impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mounted(mount) => mounted(f, mount),
-            Self::Swap(path) => {
-                let node = if path.starts_with('/') {
-                    path.clone()
-                } else {
-                    format!("/dev/{path}")
-                };
-                let name = path.strip_prefix("/dev/").unwrap_or(path);
-                let (name, node) = (visible(name), quoted(Path::new(&node)));
-                write!(f, "{name} is swap; run `swapoff {node}` first")
-            }
+            Self::Swap(path) => swapped(f, path),
             Self::Held(Holder { name, by }) => write!(
                 f,
                 "{} is held by {}; {} first",
@@ -92,15 +83,7 @@ impl fmt::Display for InUse {
                 visible(by),
                 release(by)
             ),
-            Self::Looped { by, under } => {
-                let (shown, by) = (visible(by), quoted(Path::new(by)));
-                let fact = match under {
-                    Under::File => "it is the backing file of",
-                    Under::SameFile => "its backing file is in use by",
-                    Under::Device => "it is the backing device of",
-                };
-                write!(f, "{fact} {shown}; run `losetup -d {by}` first")
-            }
+            Self::Looped { by, under } => looped(f, by, *under),
             Self::Open(Opener { name, process }) => write!(
                 f,
                 "{} is open for writing by {}; end it first",
@@ -128,41 +111,15 @@ impl fmt::Display for InUse {
                  use the drive's own sanitize",
             ),
             Self::Cached(cache) => cached(f, cache),
-            Self::Unseen { why, has_serial } => {
-                let (fact, remedy) = unseen(*why);
-                let or = if *has_serial {
-                    ", or add --serial to take that on you"
-                } else {
-                    "; it has no serial by which you could take that on you"
-                };
-                write!(
-                    f,
-                    "processes that write to it cannot be seen ({fact}), so it counts as in use; \
-                     {remedy}{or}"
-                )
-            }
+            Self::Unseen { why, has_serial } => not_seen(f, *why, *has_serial),
             Self::CarriesState { image: true } => f.write_str(
                 "it lies in wipeit's state directory, or holds it; move it elsewhere, or use \
                  another --state-dir",
             ),
-            Self::CarriesState { image: false } => f.write_str(
-                "it carries wipeit's state directory; use --state-dir on another drive",
-            ),
-            Self::ReadOnly {
-                image: true,
-                at: Some(point),
-            } => write!(
-                f,
-                "it lies at {}, which is mounted read-only; run `mount -o remount,rw {}` first",
-                visible(point),
-                quoted(point)
-            ),
-            Self::ReadOnly { image: true, .. } => {
-                f.write_str("its file system is read-only; remount it writable first")
+            Self::CarriesState { image: false } => {
+                f.write_str("it carries wipeit's state directory; use --state-dir on another drive")
             }
-            Self::ReadOnly { image: false, .. } => f.write_str(
-                "it is read-only; release its write protection (a switch, or `blockdev --setrw`) first",
-            ),
+            Self::ReadOnly { image, at } => read_only(f, *image, at.as_deref()),
             Self::Busy => f.write_str(
                 "it is in use (the kernel refuses exclusive access); \
                  find by what with `lsblk` and `fuser -v`, and end that first",
@@ -173,6 +130,55 @@ impl fmt::Display for InUse {
 }
 
 impl std::error::Error for InUse {}
+
+fn swapped(f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
+    let node = if path.starts_with('/') {
+        path.to_string()
+    } else {
+        format!("/dev/{path}")
+    };
+    let name = path.strip_prefix("/dev/").unwrap_or(path);
+    let (name, node) = (visible(name), quoted(Path::new(&node)));
+    write!(f, "{name} is swap; run `swapoff {node}` first")
+}
+
+fn looped(f: &mut fmt::Formatter<'_>, by: &str, under: Under) -> fmt::Result {
+    let (shown, by) = (visible(by), quoted(Path::new(by)));
+    let fact = match under {
+        Under::File => "it is the backing file of",
+        Under::SameFile => "its backing file is in use by",
+        Under::Device => "it is the backing device of",
+    };
+    write!(f, "{fact} {shown}; run `losetup -d {by}` first")
+}
+
+fn not_seen(f: &mut fmt::Formatter<'_>, why: Unseen, has_serial: bool) -> fmt::Result {
+    let (fact, remedy) = unseen(why);
+    let or = if has_serial {
+        ", or add --serial to take that on you"
+    } else {
+        "; it has no serial by which you could take that on you"
+    };
+    write!(
+        f,
+        "processes that write to it cannot be seen ({fact}), so it counts as in use; {remedy}{or}"
+    )
+}
+
+fn read_only(f: &mut fmt::Formatter<'_>, image: bool, at: Option<&Path>) -> fmt::Result {
+    match at {
+        _ if !image => f.write_str(
+            "it is read-only; release its write protection (a switch, or `blockdev --setrw`) first",
+        ),
+        Some(point) => write!(
+            f,
+            "it lies at {}, which is mounted read-only; run `mount -o remount,rw {}` first",
+            visible(point),
+            quoted(point)
+        ),
+        None => f.write_str("its file system is read-only; remount it writable first"),
+    }
+}
 
 fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
     let name = visible(&mount.name);
