@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Signal};
 use crate::refusal::{Cause, Refusal};
 use crate::screen::{self, question};
 use crate::text::{clean, columns, shown};
-use crate::wipe::{self, Context, delivery, resume};
+use crate::wipe::{self, Context, attached};
 use crate::{report, survey};
 
 /// Does what was asked, and says on stdout how each target ended; gives also the
@@ -33,12 +33,12 @@ pub fn run(request: Request) -> (Outcome, Option<Signal>) {
 
 /// What is wiped, continued or checked.
 fn targets(context: &Context) -> Result<Vec<PathBuf>, Cause> {
-    delivery::understood(&context.request)?;
+    wipe::understood(&context.request)?;
     if !context.request.targets.is_empty() {
         return Ok(context.request.targets.clone());
     }
     let found =
-        resume::attached(&context.host, &context.state).inspect_err(|_| show_all(context))?;
+        attached::attached(&context.host, &context.state).inspect_err(|_| show_all(context))?;
     if found.len() == 1 || context.request.yes {
         return Ok(found);
     }

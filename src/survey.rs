@@ -14,7 +14,7 @@ use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
 use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, PendingWipe, Readiness, Row};
 use crate::text::{columns, reason, shown};
-use crate::wipe::{self, delivery, resume};
+use crate::wipe::{self, attached, delivery};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -153,7 +153,7 @@ fn unfinished(
                 continue;
             }
         };
-        let place = resume::find(host, state, here, &checkpoint);
+        let place = attached::find(host, state, here, &checkpoint);
         let on = disks.iter().find(|disk| part(disk, &place).is_some());
         let running =
             is_running(host, &checkpoint, &place).unwrap_or_else(|| on.is_some_and(is_busy));

@@ -27,6 +27,7 @@ mod pulse;
 mod retry;
 mod run;
 mod state;
+mod step;
 mod target;
 mod task;
 #[cfg(test)]

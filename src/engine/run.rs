@@ -1,10 +1,10 @@
 //! A run of the engine over a plan, step by step.
 
 use super::buffers::Buffers;
-use super::coordinator;
 use super::ended::{End, Ended};
 use super::parts::{Engine, Start};
 use super::state::State;
+use super::step::run_step;
 use super::target::Journal;
 use crate::plan::{Phase, Step};
 use crate::strategy;
@@ -40,7 +40,7 @@ impl Engine<'_> {
         // The first checkpoint is saved when the first step has its threads.
         let mut start = Start::OfRun;
         while now.state.step.phase != Phase::Complete {
-            now = coordinator::run_step(self, start, now, journal, &mut buffers);
+            now = run_step(self, start, now, journal, &mut buffers);
             if !matches!(now.end, End::Complete) {
                 break;
             }

@@ -1,10 +1,8 @@
 //! What could not be written or read.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{self, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::extent::{Extent, ExtentMap};
 use super::passes::MAX_PASSES;
@@ -18,7 +16,7 @@ const MOST: usize = 12_000;
 /// another kind that is the same otherwise.
 const KINDS: usize = 100;
 /// Kinds that are read: those, and one of every pass, state and operation.
-const MOST_KINDS: usize = KINDS + 6 * MAX_PASSES;
+pub(super) const MOST_KINDS: usize = KINDS + 6 * MAX_PASSES;
 
 /// What went wrong with a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,7 +78,7 @@ impl BadRange {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BadMap {
     // no kind is empty
-    kinds: BTreeMap<Bad, Ranges<()>>,
+    pub(super) kinds: BTreeMap<Bad, Ranges<()>>,
 }
 
 impl BadMap {
@@ -325,104 +323,6 @@ impl BadMap {
         lost
     }
 }
-
-/// As it is saved.
-#[derive(Serialize, Deserialize)]
-struct BadEntry {
-    start: u64,
-    length: u64,
-    pass: usize,
-    state: BadState,
-    during: During,
-    errno: i32,
-    /// Bytes of a joined range that are bad.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    at_least: Option<u64>,
-    /// How many of them another range may count too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shared: Option<u64>,
-}
-
-impl Serialize for BadMap {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut all: Vec<(&Bad, &Range<()>)> = Vec::with_capacity(self.len());
-        for (bad, ranges) in &self.kinds {
-            all.extend(ranges.iter().map(|range| (bad, range)));
-        }
-        all.sort_by_key(|(bad, range)| (range.extent.start(), **bad));
-        to.collect_seq(all.into_iter().map(|(bad, range)| BadEntry {
-            start: range.extent.start(),
-            length: range.extent.length(),
-            pass: bad.pass,
-            state: bad.state,
-            during: bad.during,
-            errno: bad.errno,
-            at_least: (!range.is_exact()).then_some(range.bytes),
-            shared: Some(range.shared).filter(|shared| *shared > 0),
-        }))
-    }
-}
-
-impl<'de> Deserialize<'de> for BadMap {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Reader)
-    }
-}
-
-/// Joins while it reads, so that a long list takes no more memory than a short
-/// one.
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = BadMap;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of bad ranges")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<BadMap, A::Error> {
-        let mut map = BadMap::default();
-        let (mut start, mut end) = (0, 0);
-        while let Some(entry) = list.next_element::<BadEntry>()? {
-            let whole = entry.at_least.is_none() && entry.shared.is_none();
-            let extent = Extent::new(entry.start, entry.length)
-                .filter(|extent| extent.start() >= if whole { end } else { start })
-                .ok_or_else(|| de::Error::custom(WRONG))?;
-            start = extent.start();
-            if whole {
-                end = extent.end();
-            }
-            let bad = Bad {
-                pass: entry.pass,
-                state: entry.state,
-                during: entry.during,
-                errno: entry.errno,
-            };
-            let known = map.kinds.len() < MOST_KINDS || map.kinds.contains_key(&bad);
-            if !known || bad.pass > MAX_PASSES {
-                return Err(de::Error::custom("no wipe has so many passes or errors"));
-            }
-            let own = map.kinds.entry(bad).or_default();
-            if whole && own.touching(extent).next().is_none() {
-                own.insert(extent, 0, (), |(), ()| ());
-            } else if !own.restore(Range {
-                extent,
-                bytes: entry.at_least.unwrap_or(entry.length),
-                shared: entry.shared.unwrap_or(0),
-                value: (),
-            }) {
-                return Err(de::Error::custom(WRONG));
-            }
-            if map.is_crowded() {
-                map.bound(&|_| true);
-            }
-        }
-        map.bound(&|_| true);
-        Ok(map)
-    }
-}
-
-const WRONG: &str = "extents are empty, overlap, are out of order or count too much";
 
 #[cfg(test)]
 mod tests {

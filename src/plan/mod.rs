@@ -1,6 +1,7 @@
 //! What is to be written and compared, and how far it got.
 
 mod bad;
+mod bad_wire;
 mod content;
 mod difference;
 mod extent;

@@ -1,7 +1,6 @@
 //! How a pass is read back.
 
 use clap::ValueEnum;
-
 use serde::{Deserialize, Serialize};
 
 use super::extent::Extent;

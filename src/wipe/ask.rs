@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::ZonedDateTime;
 
 use super::context::Context;
-use super::decide::Job;
+use super::job::Job;
 use super::open::Opened;
 use super::resume::Unfinished;
 use crate::cli::{Mode, Request};

@@ -5,39 +5,18 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::history::{self, Finished};
+use super::job::{Job, Kernel, random_bytes};
 use super::kin;
 use super::open::Opened;
 use super::resume::{Known, Rival, Unfinished};
 use crate::cli::{Mode, Request};
-use crate::drive::{Attached, Device, Fact, Tuning, path_to_text};
+use crate::drive::{Attached, Tuning};
 use crate::engine::{Proof, State};
-use crate::plan::{Content, Draw, Key, Phase, Plan, ReadBack, Scheme, Verify, Wish};
+use crate::plan::{Phase, ReadBack, Scheme, Verify, Wish};
 use crate::probe::Host;
-use crate::progress::{self, Beginning, Checkpoint, ContentBefore, StateDir, lineage};
+use crate::progress::{Checkpoint, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
-use crate::strategy;
-use crate::text::{clean, shown};
-
-/// What is to be done, as far as it is known before anything is opened.
-#[derive(Debug)]
-pub struct Job {
-    /// All passes, also those that are done.
-    pub plan: Plan,
-    /// The scheme that it follows.
-    pub scheme: Option<String>,
-    /// Where it begins.
-    pub state: State,
-    /// Bytes of one write, before they are brought into range.
-    pub chunk: u64,
-    /// The wipe that is continued.
-    pub continued: Option<Unfinished>,
-    /// Checkpoints of this drive that the new one replaces.
-    pub supersedes: Vec<PathBuf>,
-    /// The run ids of the wipes of this drive that this one supersedes.
-    pub superseded: Vec<String>,
-    /// The unfinished wipes that are forgotten, in words.
-    pub forgets: Vec<String>,
-}
+use crate::text::shown;
 
 /// What was decided.
 #[derive(Debug)]
@@ -388,74 +367,4 @@ fn superseded(continued: &Checkpoint, known: &Known) -> Vec<String> {
 
 fn files_of(known: &Known) -> Vec<PathBuf> {
     known.replaced().map(|old| old.file.clone()).collect()
-}
-
-fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(Cause::NoRandom)?;
-    Ok(bytes)
-}
-
-/// Draws from the kernel.
-struct Kernel;
-
-impl Draw<Cause> for Kernel {
-    fn random(&mut self) -> Result<Content, Cause> {
-        let generator = strategy::best_generator();
-        let key = Key::new(random_bytes()?);
-        Ok(Content::Random { generator, key })
-    }
-    fn byte(&mut self) -> Result<u8, Cause> {
-        random_bytes::<1>().map(|[byte]| byte)
-    }
-}
-
-impl Job {
-    /// The checkpoint with which the job begins, at `now` (RFC 3339).
-    ///
-    /// # Errors
-    /// A refusal when the kernel gives no random bytes.
-    pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Cause> {
-        let device = opened.device();
-        let checkpoint = if let Some(continued) = &self.continued {
-            continued.checkpoint.clone()
-        } else {
-            let run_id = format!("{:032x}", u128::from_le_bytes(random_bytes()?));
-            let (identity, plan) = (device.identity.clone(), self.plan.clone());
-            let fresh = Checkpoint::begin(identity, plan, self.chunk, run_id, now);
-            fresh.over(device.contents.iter().filter_map(|content| {
-                Some(ContentBefore {
-                    name: clean(&content.name),
-                    size: content.size,
-                    format: content.what?.into(),
-                    label: content.label.as_deref().map(clean),
-                })
-            }))
-        };
-        let mut checkpoint = checkpoint.resumed(Beginning {
-            device: path_to_text(&device.path),
-            identity: &device.identity,
-            plan: &self.plan,
-            scheme: self.scheme.as_ref(),
-            chunk_size: self.chunk,
-            supersedes: &self.superseded,
-            page_cache: !opened.writer.is_direct(),
-            state: &self.state,
-        });
-        if let Fact::Known(found) = &device.usage.leftovers {
-            for finding in found {
-                checkpoint.note(finding.clone());
-            }
-        }
-        Ok(checkpoint)
-    }
-
-    /// The name of the checkpoint's file: a continued wipe keeps its own.
-    pub fn file_name(&self, device: &Device, checkpoint: &Checkpoint) -> String {
-        let own = |continued: &Unfinished| Some(continued.file.file_name()?.to_str()?.to_string());
-        self.continued.as_ref().and_then(own).unwrap_or_else(|| {
-            let serial = device.identity.serial.as_deref();
-            progress::file_name(&device.name, serial, checkpoint.run_id())
-        })
-    }
 }

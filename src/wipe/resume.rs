@@ -1,18 +1,12 @@
 //! Which unfinished wipe belongs to which drive.
 
+use std::io;
 use std::path::PathBuf;
-use std::{env, io};
 
-use nix::unistd::User;
-
-use super::kin::{self, Which};
 use super::open::Opened;
 use super::peek::{Peek, draw};
-use crate::drive::{
-    Attached, Comparison, Device, Identity, Kind, Transport, path_from_text, path_to_text,
-};
+use crate::drive::{Comparison, Device, Identity, Kind, Transport, path_from_text, path_to_text};
 use crate::engine::{self, Proof, Target};
-use crate::probe::{Host, Whereabouts};
 use crate::progress::{Checkpoint, LoadError, Pending, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
 use crate::text::{clean, reason, shown, size};
@@ -257,7 +251,7 @@ pub fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Caus
     engine::prove(checkpoint.plan(), &state, target, &mut draw).map_err(Cause::Unproved)
 }
 
-fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {
+pub fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {
     state.pending().map_err(|error| unreadable(state, error))
 }
 
@@ -283,79 +277,9 @@ pub fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
     }
 }
 
-/// The paths under which the drives of unfinished wipes are attached now.
-///
-/// # Errors
-/// A refusal when there is none.
-pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
-    let all = pending(state)?;
-    if all.is_empty() {
-        return Err(nothing(state));
-    }
-    let here = host.attached();
-    let (mut found, mut left_out) = (Vec::new(), Vec::new());
-    for Pending { path, checkpoint } in all {
-        match checkpoint {
-            Ok(checkpoint) => match place(host, state, &here, &checkpoint) {
-                Ok(place) => found.push(place),
-                Err(why) => left_out.push(format!("{}: {why}", shown(&path))),
-            },
-            Err(error) => left_out.push(Unusable { path, error }.text()),
-        }
-    }
-    found.sort();
-    found.dedup();
-    if found.is_empty() {
-        Err(Cause::NoneHere(left_out))
-    } else {
-        Ok(found)
-    }
-}
-
-/// Where the drive of a checkpoint is now, or why that cannot be said.
-fn place(
-    host: &Host,
-    state: &StateDir,
-    here: &[Attached],
-    checkpoint: &Checkpoint,
-) -> Result<PathBuf, String> {
-    match find(host, state, here, checkpoint) {
-        Whereabouts::Here(path) => Ok(path),
-        Whereabouts::Absent => {
-            let wanted = checkpoint.device_id();
-            if let Some(file) = &wanted.backing {
-                let path = path_from_text(&file.path);
-                return Err(format!(
-                    "is of {} ({}), which is not there any more, or is another file now; if it \
-                     was moved or is attached elsewhere, name it: --resume TARGET",
-                    path.map_or_else(|| checkpoint.device().to_string(), |path| shown(&path)),
-                    size::decimal(checkpoint.total_size()),
-                ));
-            }
-            Err(format!(
-                "is of {}, which is not attached; attach it and try again",
-                whose(checkpoint)
-            ))
-        }
-        Whereabouts::AnyOf(several) => {
-            let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
-            let remedy = match kin::which(host, &several, checkpoint) {
-                Which::One(path) => return Ok(path),
-                Which::Doubles => format!(
-                    ", which report and show the same; name the drive: --resume {}",
-                    names.first().map_or("TARGET", String::as_str)
-                ),
-                Which::Several => "; detach the others".to_string(),
-                Which::Unknown => "; name the one that it is of".to_string(),
-            };
-            Err(format!("could be of any of {}{remedy}", names.join(", ")))
-        }
-    }
-}
-
 /// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last
 /// /dev/sdb)`.
-fn whose(checkpoint: &Checkpoint) -> String {
+pub fn whose(checkpoint: &Checkpoint) -> String {
     let id = checkpoint.device_id();
     let name = [id.model.as_deref(), id.serial.as_deref()];
     let name: Vec<&str> = name.into_iter().flatten().map(str::trim).collect();
@@ -368,58 +292,4 @@ fn whose(checkpoint: &Checkpoint) -> String {
     };
     let (size, last) = (size::decimal(checkpoint.total_size()), &checkpoint.device());
     format!("{name} ({size}, last {})", clean(last))
-}
-
-/// Where the drive of a checkpoint is now, by its identity; its content is not
-/// looked at. `here`: what is attached.
-pub fn find(
-    host: &Host,
-    state: &StateDir,
-    here: &[Attached],
-    checkpoint: &Checkpoint,
-) -> Whereabouts {
-    let wanted = checkpoint.device_id();
-    if wanted.kind == Kind::Image {
-        let backing = wanted.backing.as_ref();
-        let path = backing.and_then(|backing| path_from_text(&backing.path));
-        return path
-            .filter(|path| {
-                let device = host.device(path, state.root());
-                let comparison = device.map(|device| device.identity.compare(wanted));
-                matches!(comparison, Ok(Comparison::Same | Comparison::Unprovable))
-            })
-            .map_or(Whereabouts::Absent, Whereabouts::Here);
-    }
-    let with = |comparison: &Comparison| -> Vec<PathBuf> {
-        here.iter()
-            .filter(|drive| drive.identity.compare(wanted) == *comparison)
-            .map(|drive| drive.path.clone())
-            .collect()
-    };
-    let with = |comparison| host.topmost(with(comparison));
-    let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
-    match (same.len(), maybe.len()) {
-        (1, _) => Whereabouts::Here(same.remove(0)),
-        (0, 1) => Whereabouts::Here(maybe.remove(0)),
-        (0, 0) => Whereabouts::Absent,
-        (0, _) => Whereabouts::AnyOf(maybe),
-        _ => Whereabouts::AnyOf(same),
-    }
-}
-
-/// Nothing to resume: names every directory that was searched.
-fn nothing(state: &StateDir) -> Cause {
-    let own = state.root().to_path_buf();
-    let Some(theirs) = state_of_sudo_user() else {
-        return Cause::NothingToResume(own);
-    };
-    let some = theirs.pending().is_ok_and(|pending| !pending.is_empty());
-    Cause::NothingToResumeUnderSudo(own, theirs.root().to_path_buf(), some)
-}
-
-/// Under sudo, where the invoking user's own runs keep their state.
-fn state_of_sudo_user() -> Option<StateDir> {
-    let name = env::var("SUDO_USER").ok()?;
-    let user = User::from_name(&name).ok()??;
-    StateDir::default_root(user.uid.is_root(), None, Some(&user.dir)).map(StateDir::new)
 }

@@ -8,10 +8,11 @@ use jiff::ZonedDateTime;
 
 use super::aftercheck::After;
 use super::context::Context;
-use super::decide::{self, Decision, Job};
+use super::decide::{self, Decision};
+use super::job::Job;
 use super::open::{self, Opened};
 use super::run::Run;
-use super::{already, ask, delivery, resume};
+use super::{already, ask, resume, wanted};
 use crate::engine::{Event, Joined, Journal, Observer as _, State, means};
 use crate::outcome::Outcome;
 use crate::progress::{Clock, Saver, Tally, Timekeeper, Wanted};
@@ -47,7 +48,7 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     };
     let device = opened.device();
     let continued = job.continued.as_ref().map(|one| &one.checkpoint);
-    let wanted = delivery::wanted(request, continued, host, device)?;
+    let wanted = wanted::wanted(request, continued, host, device)?;
     let asked = ask::ask(context, &opened, &job)?;
     if request.dry_run {
         screen::message(&shown(path), "dry run: nothing was written");

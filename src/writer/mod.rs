@@ -5,6 +5,7 @@
 
 mod descriptor;
 mod file_system;
+mod holes;
 mod lock;
 mod presence;
 mod target;
