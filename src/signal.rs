@@ -34,13 +34,11 @@ struct Inner {
 
 impl Stop {
     /// Nothing has come yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The first signal that asked to stop. Cheap: it is asked for every chunk.
-    #[must_use]
     pub fn requested(&self) -> Option<Signal> {
         let first = self.0.first.load(Ordering::SeqCst);
         Signal::ALL.into_iter().find(|s| s.number() == first)
@@ -137,7 +135,6 @@ pub struct SignalSet(
 
 impl SignalSet {
     /// Whether a signal is in it.
-    #[must_use]
     pub fn contains(self, number: i32) -> bool {
         u32::try_from(number - 1)
             .ok()
@@ -158,7 +155,6 @@ impl SignalSet {
 /// shell for what runs in the background), read once. The first call must come
 /// before anything installs a handler. Where it cannot be read, none: then a
 /// hang-up stops the wipe, and it can be resumed.
-#[must_use]
 pub fn ignored_at_start() -> SignalSet {
     static START: OnceLock<SignalSet> = OnceLock::new();
     *START.get_or_init(|| {
@@ -172,9 +168,6 @@ pub fn ignored_at_start() -> SignalSet {
 /// From here to [`install`], a USR1 does not kill: it may come at any time from
 /// a script that asks for status lines. And a limit on the size of files makes
 /// the save of a checkpoint fail instead of killing the wipe.
-///
-/// # Errors
-/// When the kernel refuses a handler.
 pub fn survive_early() -> io::Result<()> {
     let _ = ignored_at_start();
     for signal in [SIGUSR1, SIGXFSZ] {
@@ -186,9 +179,6 @@ pub fn survive_early() -> io::Result<()> {
 /// Installs the handlers, in threads of their own. A signal that was ignored at
 /// start stays ignored; one that was blocked is let through. To be called once,
 /// before other threads start: they inherit what is blocked.
-///
-/// # Errors
-/// When the kernel refuses a handler or a thread.
 pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let ignored = ignored_at_start();
     let mut blocked = SigSet::empty();

@@ -144,7 +144,6 @@ const WORDS: [(&str, &[&str], &str); 6] = [
 ];
 
 /// One line of what clap refuses: `OPTION: fact; remedy`.
-#[must_use]
 pub fn told(error: &clap::Error) -> String {
     let option = first(error, ContextKind::InvalidArg);
     let value = first(error, ContextKind::InvalidValue);
@@ -193,7 +192,6 @@ pub fn told(error: &clap::Error) -> String {
 }
 
 /// What is said of a scheme that is not known.
-#[must_use]
 pub fn scheme(name: &str) -> String {
     let typed = name.to_lowercase();
     let names = || SCHEMES.iter().map(|scheme| scheme.name.to_string());
@@ -238,7 +236,6 @@ fn is_near(typed: &str, option: &str) -> bool {
 
 /// What is said of a long option after one dash: `-resume` is read as five
 /// letters.
-#[must_use]
 pub fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<String> {
     let long = |word: &str| {
         command
@@ -253,7 +250,6 @@ pub fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<St
 }
 
 /// What is said of words that are no TARGET; `None` where they may be one.
-#[must_use]
 pub fn targets(words: &[OsString]) -> Option<String> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let of_dd = |word: &str| {

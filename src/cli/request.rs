@@ -88,7 +88,6 @@ pub enum Parsed {
 
 /// Reads the arguments, the program's name first. `environment` is the state
 /// directory from the environment; `terminal`: whether somebody types and looks.
-#[must_use]
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Option<PathBuf>,

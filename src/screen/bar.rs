@@ -35,7 +35,6 @@ const WIDE_FIGURES: usize = 88;
 /// The line of the bar for a terminal of `width` columns, of which the last one
 /// stays free: a character there makes some terminals wrap. What does not fit
 /// is left out: the bar first, then sizes, speed, time and step.
-#[must_use]
 pub fn line(
     name: &str,
     progress: &Progress,

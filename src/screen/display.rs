@@ -42,9 +42,6 @@ impl StatusHandle {
 
 impl Display {
     /// Starts showing. `work`: the time that the run worked, and how often it paused.
-    ///
-    /// # Errors
-    /// When the system gives no thread to do it.
     pub fn start(
         face: Face,
         header: Header,

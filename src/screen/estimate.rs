@@ -22,7 +22,6 @@ pub struct Estimate {
 
 impl Estimate {
     /// For a plan of so many bytes in all.
-    #[must_use]
     pub fn new(total: u128) -> Self {
         Self {
             total,
@@ -51,7 +50,6 @@ impl Estimate {
     }
 
     /// Bytes a second over the last half minute; `None` in the first second.
-    #[must_use]
     pub fn speed(&self) -> Option<u64> {
         let (first_at, first) = *self.window.front()?;
         let (at, done) = *self.window.back()?;
@@ -67,7 +65,6 @@ impl Estimate {
     }
 
     /// Bytes a second over this run; `None` in the first second.
-    #[must_use]
     pub fn mean(&self) -> Option<u64> {
         Some(u64::try_from(self.rate()?).unwrap_or(u64::MAX))
     }
@@ -79,7 +76,6 @@ impl Estimate {
     }
 
     /// How much of the whole plan is done, as `21.5%`.
-    #[must_use]
     pub fn percent(&self) -> String {
         let done = self.window.back().map_or(0, |(_, done)| *done);
         // A plan of many passes may have more bytes than a u64 counts.
@@ -91,7 +87,6 @@ impl Estimate {
 
     /// Time until the whole plan is done, at the mean speed of this run; `None`
     /// while there is none.
-    #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         let (_, done) = *self.window.back()?;
         let seconds = self.total.saturating_sub(done).checked_div(self.rate()?)?;
@@ -102,7 +97,6 @@ impl Estimate {
 
     /// Local time when the whole plan is done; `None` where there is no
     /// estimate, or none that a calendar holds.
-    #[must_use]
     pub fn done_at(&self, now: &ZonedDateTime) -> Option<ZonedDateTime> {
         now.checked_add(self.remaining()?).ok()
     }

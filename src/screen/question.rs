@@ -168,9 +168,6 @@ pub enum Answer {
 
 /// Asks on /dev/tty, after what was typed ahead is thrown away. The last of the
 /// lines is the prompt. stdin is never read.
-///
-/// # Errors
-/// When the terminal can be opened but not used.
 pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
     let Some(mut tty) = terminal()? else {
         return Ok(Answer::NoTerminal);
@@ -198,9 +195,6 @@ pub enum Continuation {
 
 /// Asks what to do with a drive that a fresh wipe was asked for but that has an
 /// unfinished one.
-///
-/// # Errors
-/// When the terminal can be opened but not used.
 pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Continuation> {
     let Some(mut tty) = terminal()? else {
         return Ok(Continuation::NoTerminal);
@@ -211,9 +205,6 @@ pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<C
 
 /// Asks which one of `names` is meant; `None` for anything else, and where there
 /// is nobody to ask. The last of the lines is the prompt.
-///
-/// # Errors
-/// When the terminal can be opened but not used.
 pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
     let Some(mut tty) = terminal()? else {
         return Ok(None);

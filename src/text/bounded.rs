@@ -28,9 +28,6 @@ pub enum Failure {
 }
 
 /// Reads a value; what is not asked for is skipped.
-///
-/// # Errors
-/// Why not.
 pub fn read<T: DeserializeOwned>(from: &mut (impl Read + Seek)) -> Result<T, Failure> {
     // Naming the field takes longer, and is needed only after an error.
     let plain = pass(from, |json| T::deserialize(json));
@@ -154,9 +151,6 @@ impl<R: Read> Read for Guard<'_, R> {
 }
 
 /// A list of at most `N`; more are an error.
-///
-/// # Errors
-/// Those of the values, and too many.
 pub fn list<'de, D, T, const N: usize>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -174,9 +168,6 @@ where
 }
 
 /// Hands on the values of a list one by one.
-///
-/// # Errors
-/// Those of the values and of `take`.
 pub fn each<'de, D, T>(from: D, take: impl FnMut(T) -> Result<(), String>) -> Result<(), D::Error>
 where
     D: Deserializer<'de>,
@@ -216,7 +207,6 @@ pub enum Word {
 
 impl Word {
     /// The text, if it is one.
-    #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -58,7 +58,6 @@ fn factor_of(suffix: &str) -> Option<u64> {
 }
 
 /// A size as it may be typed, exactly, in as few characters as there are.
-#[must_use]
 pub fn typed(bytes: u64) -> String {
     let factors = (1..=4).rev().flat_map(|power| {
         let letter = ["", "K", "M", "G", "T"][power as usize];
@@ -75,14 +74,12 @@ pub fn typed(bytes: u64) -> String {
 }
 
 /// A size for people: decimal, three significant digits, as `18.0 TB`.
-#[must_use]
 pub fn decimal(bytes: u64) -> String {
     let (value, unit) = scaled(bytes);
     format!("{value} {unit}")
 }
 
 /// Part of a whole in the unit of the whole, as `7.74 of 18.0 TB`.
-#[must_use]
 pub fn part_of(part: u64, whole: u64, between: &str) -> String {
     let (value, unit) = scaled(whole);
     let divisor = UNITS
@@ -124,14 +121,12 @@ fn digits(bytes: u64, divisor: u64) -> String {
 }
 
 /// Part of a whole as `43.0%`, rounded down: never 100 before the end.
-#[must_use]
 pub fn percent_text(part: u64, whole: u64) -> String {
     let points = basis_points(part, whole);
     format!("{}.{}%", points / 100, points / 10 % 10)
 }
 
 /// Exact bytes with separators, as `18,000,207,937,536`.
-#[must_use]
 pub fn grouped(bytes: u64) -> String {
     let digits = bytes.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -145,7 +140,6 @@ pub fn grouped(bytes: u64) -> String {
 }
 
 /// Hundredths of a percent, rounded down; an empty whole is complete.
-#[must_use]
 pub fn basis_points(part: u64, whole: u64) -> u16 {
     if whole == 0 {
         return 10_000;
@@ -156,7 +150,6 @@ pub fn basis_points(part: u64, whole: u64) -> u16 {
 
 /// A length of memory. wipeit's buffers are far below the limits of any
 /// platform it runs on; a larger value saturates and fails where it is used.
-#[must_use]
 pub fn memory(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -75,9 +75,6 @@ struct ContentJson<'a> {
 
 impl Listing {
     /// As JSON for scripts, in ASCII, ending in a line end.
-    ///
-    /// # Errors
-    /// Never in practice: no number in it is not finite.
     pub fn json(&self, now: Timestamp) -> serde_json::Result<String> {
         let json = Json {
             unfinished: self.unfinished.iter().map(|it| it.json(now)).collect(),
