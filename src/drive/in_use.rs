@@ -107,8 +107,8 @@ impl fmt::Display for InUse {
                 visible(inside.join(", "))
             ),
             Self::HostManaged => f.write_str(
-                "it is a host-managed zoned drive, which wipeit cannot write; \
-                 use the drive's own sanitize",
+                "it is a host-managed zoned drive, which wipeit cannot write; use the drive's own \
+                 sanitize",
             ),
             Self::Cached(cache) => cached(f, cache),
             Self::Unseen { why, has_serial } => not_seen(f, *why, *has_serial),
