@@ -145,12 +145,13 @@ fn without_tests(text: &str) -> String {
 
 /// The paths of the `use` declarations that begin so, groups taken apart.
 fn uses<'a>(text: &'a str, begin: &'a str) -> impl Iterator<Item = Vec<String>> + 'a {
-    let own = move |line: &&str| line.trim_start().starts_with(begin);
-    let starts = text.lines().filter(own).map(move |line| {
-        let at = line.as_ptr() as usize - text.as_ptr() as usize;
-        let rest = &text[at..];
-        let path = rest.find(begin).unwrap() + begin.len();
-        &rest[path..rest.find(';').unwrap()]
+    let starts = text.lines().filter_map(move |line| {
+        let indented = line.len() - line.trim_start().len();
+        let at = line.as_ptr() as usize - text.as_ptr() as usize + indented;
+        let path = text[at..].strip_prefix(begin)?.split(';').next()?;
+        // A line of a text may begin so.
+        let is_path = |c: char| c.is_alphanumeric() || "_:{}*, \n".contains(c);
+        (path.contains("::") && path.chars().all(is_path)).then_some(path)
     });
     starts.flat_map(|tree| {
         taken_apart(tree).into_iter().map(|path| {
@@ -212,6 +213,44 @@ fn a_folder_uses_only_what_stands_before_it() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn no_two_files_use_each_other() {
+    let sources = Sources::read();
+    let uses: BTreeMap<_, _> = sources
+        .0
+        .keys()
+        .map(|name| (name, sources.used_by(name)))
+        .collect();
+    let mut left: BTreeSet<&String> = uses.keys().copied().collect();
+    // What uses nothing that is left, or is used by nothing that is, is in no cycle.
+    loop {
+        let is_needed = |name: &String| left.iter().any(|other| uses[*other].contains(name));
+        let free: Vec<_> = left
+            .iter()
+            .copied()
+            .filter(|name| !uses[*name].iter().any(|it| left.contains(it)) || !is_needed(name))
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        for name in free {
+            left.remove(name);
+        }
+    }
+    let ring: Vec<String> = left
+        .iter()
+        .map(|name| {
+            let others: Vec<_> = uses[*name]
+                .iter()
+                .filter(|used| left.contains(used))
+                .map(String::as_str)
+                .collect();
+            format!("{name} uses {}", others.join(", "))
+        })
+        .collect();
+    assert_eq!(ring, [""; 0]);
 }
 
 #[test]
