@@ -67,6 +67,14 @@ pub struct Record {
     keyless: Option<String>,
 }
 
+impl Record {
+    /// Whether its keys are there, or it needs none: without them nothing can be
+    /// compared with it.
+    pub fn is_comparable(&self) -> bool {
+        self.keyless.is_none()
+    }
+}
+
 /// What is in `reports/`.
 #[derive(Debug, Default)]
 pub struct Records {

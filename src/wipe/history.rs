@@ -73,6 +73,11 @@ struct Records {
 fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
     let records = state.records().map_err(|error| unreadable(state, error))?;
+    // What lacks its keys cannot be compared, but supersedes what came before.
+    let lacking = records.usable.iter().filter(|it| !it.is_comparable());
+    let lacking =
+        lacking.filter(|it| opened.compare(it.checkpoint.device_id()) == Comparison::Same);
+    let lacking: Vec<Checkpoint> = lacking.map(|it| it.checkpoint.clone()).collect();
     let records = records.comparable();
     for record in records.usable {
         let (now, then) = (&opened.device().identity, record.checkpoint.device_id());
@@ -100,7 +105,7 @@ fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
     }
     let sure = fitting.iter().filter(|finished| finished.sure);
     let sure = sure.map(|finished| &finished.record.checkpoint);
-    let gone = lineage::superseded(sure.chain(&resized));
+    let gone = lineage::superseded(sure.chain(&resized).chain(&lacking));
     fitting.retain(|finished| !gone.contains(finished.record.checkpoint.run_id()));
     resized.retain(|checkpoint| !gone.contains(checkpoint.run_id()));
     let mut refused = resized.last().map(|before| Cause::Resized {
@@ -109,7 +114,11 @@ fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
         when: before.timestamp().to_string(),
     });
     let mut notes = Vec::new();
-    if !fitting.iter().any(|finished| finished.sure) {
+    let lacks = lacking.iter().any(|it| !gone.contains(it.run_id()));
+    if lacks {
+        fitting.clear();
+    }
+    if lacks || !fitting.iter().any(|finished| finished.sure) {
         for (path, error) in records.unusable {
             let of_it = speaks_of(&error, opened);
             let unusable = Unusable { path, error };

@@ -9,6 +9,7 @@ cases![
     OPENSSL => ensure_wipes_once_in_a_loop_of_five_runs,
     NOTHING => ensure_refuses_what_was_written_to_since,
     NOTHING => ensure_refuses_a_drive_whose_record_is_damaged,
+    NOTHING => a_wipe_that_lost_its_keys_still_supersedes_the_one_before,
     NOTHING => ensure_names_a_record_that_tells_no_drive_and_goes_on,
     NOTHING => ensure_refuses_an_image_that_has_another_size_than_when_it_was_wiped,
     NOTHING => ensure_continues_what_is_unfinished,
@@ -66,6 +67,31 @@ fn flip(image: &std::path::Path, at: u64) {
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[!byte[0]], at).unwrap();
+}
+
+/// Both end with zeros, so that the drive looks like the one of the first record.
+fn a_wipe_that_lost_its_keys_still_supersedes_the_one_before() {
+    let scratch = Scratch::new();
+    let image = scratch.tagged("old.img", MIB);
+    let wipe = |options: &str| scratch.wipe(&image).yes().words(options);
+    wipe("-s zero").code(0);
+    wipe("--restart --scheme nnsa").code(0);
+    wipe("--ensure").code(0);
+    let files = std::fs::read_dir(scratch.state().path().join("reports")).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let mut keys = files.filter(|path| path.to_string_lossy().ends_with(".keys.json"));
+    let path = keys.next().unwrap();
+    assert_eq!(keys.next(), None);
+    std::fs::remove_file(&path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    unchanged(&[&image, scratch.state().path()], || {
+        for options in ["--ensure", "--check"] {
+            let done = scratch.wipe(&image).arg(options).code(4);
+            done.says(&["cannot be used", name, "not to be had", "--restart"]);
+        }
+    });
+    wipe("--restart --scheme nnsa").code(0);
+    wipe("--ensure").code(0);
 }
 
 fn ensure_refuses_a_drive_whose_record_is_damaged() {
