@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 /// Bytes, and whom to tell what came of them.
 type Line = (Vec<u8>, Sender<io::Result<()>>);
@@ -16,9 +17,9 @@ type Line = (Vec<u8>, Sender<io::Result<()>>);
 /// A stopped terminal must hold up neither a wipe nor the end of the program.
 pub(super) struct Printer {
     write: fn(&[u8]) -> io::Result<()>,
-    // none: no line yet, or the system gave no thread
+    // none: no line yet, or there is no thread to be had
     thread: Mutex<Option<Sender<Line>>>,
-    // it did not take a line in time: nothing waits for it again
+    // it did not take a line in time: nothing waits for it until it did
     hung: AtomicBool,
 }
 
@@ -41,10 +42,10 @@ impl Printer {
         self.hung.load(Ordering::SeqCst)
     }
 
-    /// Writes to the stream. Where the system gives no thread, this one writes as
+    /// Writes to the stream. Where there is no thread to be had, this one writes as
     /// soon as the stream can take anything.
     pub(super) fn print(
-        &self,
+        &'static self,
         to: impl AsFd,
         bytes: Vec<u8>,
         patience: Duration,
@@ -63,23 +64,33 @@ impl Printer {
             .unwrap_or_else(|_| Err(self.give_up()))
     }
 
-    fn thread(&self) -> io::Result<Sender<Line>> {
+    fn thread(&'static self) -> io::Result<Sender<Line>> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = &*thread {
             return Ok(thread.clone());
         }
+        if is_scarce() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let (lines, inbox) = mpsc::channel::<Line>();
-        let write = self.write;
         std::thread::Builder::new()
             .name("printer".into())
             .spawn(move || {
                 for (bytes, told) in inbox {
+                    let written = (self.write)(&bytes);
+                    self.hung.store(false, Ordering::SeqCst);
                     // Nobody listens any more after the timeout.
-                    let _ = told.send(write(&bytes));
+                    let _ = told.send(written);
                 }
             })?;
         Ok(thread.insert(lines).clone())
     }
+}
+
+/// Whether the address space is limited (`ulimit -v`). An allocator takes a part of
+/// it for each thread (glibc: 64 MiB), which would lack where the wipe needs it.
+fn is_scarce() -> bool {
+    getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft != RLIM_INFINITY)
 }
 
 /// Whether something can be written in this time.
