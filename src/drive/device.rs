@@ -188,25 +188,30 @@ pub struct Usage {
 impl Usage {
     /// Nothing is known.
     pub fn not_looked_at() -> Self {
-        fn unknown<T>() -> Fact<T> {
-            Fact::Unknown("nobody has looked yet".into())
+        Self::unknown("nobody has looked yet")
+    }
+
+    /// Nothing is known, for this reason.
+    pub fn unknown(why: &str) -> Self {
+        fn of<T>(why: &str) -> Fact<T> {
+            Fact::Unknown(why.into())
         }
         Self {
-            busy: unknown(),
-            read_only: unknown(),
+            busy: of(why),
+            read_only: of(why),
             lies_at: None,
-            mounts: unknown(),
-            swaps: unknown(),
-            holders: unknown(),
-            loops: unknown(),
-            openers: unknown(),
+            mounts: of(why),
+            swaps: of(why),
+            holders: of(why),
+            loops: of(why),
+            openers: of(why),
             unseen: None,
-            caches: unknown(),
-            leftovers: unknown(),
-            carries_state: unknown(),
-            carries: unknown(),
-            host_managed: unknown(),
-            extended: unknown(),
+            caches: of(why),
+            leftovers: of(why),
+            carries_state: of(why),
+            carries: of(why),
+            host_managed: of(why),
+            extended: of(why),
         }
     }
 }

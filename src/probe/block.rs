@@ -14,9 +14,9 @@ use crate::drive::{DevId, Identity};
 
 /// What is read in a device's own directory, of what is there.
 #[rustfmt::skip]
-const OWN: [&str; 14] = [
+const OWN: [&str; 13] = [
     "backing_dev", "dev", "diskseq", "eui", "hidden", "nguid", "nsid", "partition", "removable",
-    "ro", "serial", "size", "start", "wwid",
+    "ro", "size", "start", "wwid",
 ];
 
 /// What is read in directories below it, where they are there.
@@ -214,6 +214,12 @@ impl Block {
         self.dir != self.whole_dir
     }
 
+    /// The serial of a virtio disk. Each reading is a request to the disk, which one
+    /// that hangs does not answer: only who has to know asks for it.
+    pub(super) fn virtio_serial(&self) -> Option<String> {
+        clean(&std::fs::read(self.dir.join("serial")).ok()?)
+    }
+
     /// What a file of it says, if there is one that can be read.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         clean(self.bytes(name)?)
@@ -282,6 +288,15 @@ impl Block {
         match self.text("dm/name") {
             Some(label) => format!("{} ({label})", self.name()),
             None => self.name(),
+        }
+    }
+
+    /// Whether its file could not be found because it is not over that any more.
+    pub(super) fn lost_its_file(&self) -> bool {
+        let not_found = matches!(&self.file, Ok(Some(file)) if file.found.is_none());
+        not_found && {
+            let now = std::fs::read(self.dir.join("loop/backing_file")).ok();
+            now.as_deref() != self.bytes("loop/backing_file")
         }
     }
 

@@ -22,16 +22,31 @@ pub(super) struct Devices {
     nodes: PathBuf,
 }
 
+/// How often a device that changes while it is read is read again.
+const TRIES: usize = 5;
+
+/// Reads a device; `None` of one that goes away meanwhile. It may come again at
+/// once: partitions do when a table is read anew.
+fn read_again(link: &Path) -> Result<Option<Block>, String> {
+    let mut read = Block::read(link);
+    for _ in 1..TRIES {
+        match read {
+            Ok(block) => return Ok(Some(block)),
+            Err(_) if !link.join("dev").exists() => return Ok(None),
+            Err(_) => read = Block::read(link),
+        }
+    }
+    read.map(Some)
+}
+
 impl Devices {
     /// Reads sysfs, and looks for the files behind loop devices.
     pub(super) fn read(host: &Host) -> Result<Self, String> {
         let mut links = listed(&host.sys.join("class/block"))?;
         let (mut blocks, mut known) = (Vec::new(), BTreeSet::new());
         while let Some(link) = links.pop() {
-            let block: Block = match Block::read(&link) {
-                // One that goes away meanwhile is no longer there.
-                Err(_) if !link.join("dev").exists() => continue,
-                block => block?,
+            let Some(block) = read_again(&link)? else {
+                continue;
             };
             if known.insert(block.dir.clone()) {
                 // One may have come meanwhile.
@@ -42,6 +57,18 @@ impl Devices {
         }
         blocks.sort_by_key(Block::name);
         find_files(&mut blocks);
+        for _ in 1..TRIES {
+            // One that was detached meanwhile, or got another file, whose file is
+            // gone with it.
+            let Some(at) = blocks.iter().position(Block::lost_its_file) else {
+                break;
+            };
+            match read_again(&blocks[at].dir)? {
+                Some(block) => blocks[at] = block,
+                None => drop(blocks.remove(at)),
+            }
+            find_files(&mut blocks);
+        }
         let is_nvme = |block: &Block| block.name().starts_with("nvme");
         let slots = if blocks.iter().any(is_nvme) {
             list(&host.sys.join("bus/pci/slots")).unwrap_or_default()
@@ -193,7 +220,7 @@ fn find_files(blocks: &mut [Block]) {
         .iter_mut()
         .filter_map(|it| it.file.as_mut().ok()?.as_mut());
     for LoopFile { path, found } in files {
-        if silent().contains(path) {
+        if found.is_some() || silent().contains(path) {
             continue;
         }
         finder = finder.or_else(Finder::start);

@@ -209,7 +209,7 @@ impl Ids {
             },
             Transport::Mmc => Self::of_card(disk),
             Transport::Virtio => Self {
-                serial: get("serial"),
+                serial: disk.virtio_serial(),
                 ..Self::default()
             },
             Transport::Dm => Self {

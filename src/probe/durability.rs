@@ -68,7 +68,7 @@ impl Host {
     /// Whether files in a directory, or in what will become its parent, have to
     /// be written in place: that is so whatever lies below the file system.
     pub(crate) fn needs_slots(&self, dir: &Path) -> bool {
-        let (storage, mut dir) = (Storage::read(self), dir.to_path_buf());
+        let (storage, mut dir) = (Storage::of_mounts(self), dir.to_path_buf());
         for _ in 0..DEEPEST {
             let there = nearest_existing(&dir).ok();
             let Some(entry) = there.and_then(|there| storage.mount_over(&there)) else {

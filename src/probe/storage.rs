@@ -38,6 +38,17 @@ impl Storage {
         }
     }
 
+    /// The mounts alone, which asks no device anything.
+    pub(super) fn of_mounts(host: &Host) -> Self {
+        let not_asked = || "they were not looked at".to_string();
+        Self {
+            host: host.clone(),
+            devices: Err(not_asked()),
+            mounts: mounts::read(&host.proc.join("self")),
+            pools: Err(not_asked()),
+        }
+    }
+
     /// All block devices.
     pub(super) fn devices(&self) -> Result<&Devices, String> {
         self.devices.as_ref().map_err(String::clone)

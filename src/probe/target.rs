@@ -178,8 +178,11 @@ impl Host {
                     return Err(why);
                 }
                 let machine = Snapshot::take(self, state_dir);
-                let block = machine.storage.block(dev)?.ok_or("it has gone")?;
-                usage_of_block(None, block, &machine)
+                match machine.storage.block(dev) {
+                    Ok(Some(block)) => usage_of_block(None, block, &machine),
+                    Ok(None) => return Err("it has gone".into()),
+                    Err(why) => Usage::unknown(&why),
+                }
             }
             Node::Image { dev, inode } => {
                 self.usage_of_image(descriptor, device, dev, inode, state_dir)
