@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
+use crate::engine::no_threads;
 use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Snapshot, Whereabouts};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
@@ -57,6 +59,22 @@ pub fn overview(
     Ok(look(host, Some(state), resume, now)?.text(width, now))
 }
 
+/// The machine, unless something of it does not answer in time: a file that is
+/// open on a dead server, a swap file on a dead disk.
+fn machine(host: &Host, root: &Path) -> Result<Snapshot, String> {
+    let (host, root) = (host.clone(), root.to_path_buf());
+    let (sender, taken) = mpsc::channel();
+    let take = move || {
+        // Nobody listens any more after the timeout.
+        let _ = sender.send(Snapshot::take(&host, &root));
+    };
+    thread::Builder::new()
+        .spawn(take)
+        .map_err(|error| no_threads(&error))?;
+    let none = |_| "what the disks are used by does not answer".to_string();
+    taken.recv_timeout(PATIENCE).map_err(none)
+}
+
 /// Looks at everything. Without a state directory there are no unfinished
 /// wipes.
 ///
@@ -70,7 +88,7 @@ fn look(
 ) -> Result<Listing, String> {
     // Where no state can be kept, it lies on no drive.
     let root = state.map_or(host.proc.as_path(), StateDir::root);
-    let machine = Arc::new(Snapshot::take(host, root));
+    let machine = Arc::new(machine(host, root)?);
     let disks = machine.survey(PATIENCE)?;
     let mut notes = Vec::new();
     let here = machine.attached();

@@ -9,6 +9,7 @@ use crate::drive::{Device, path_from_text};
 use crate::engine::{End, Ended, Event, Observer as _, State};
 use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
+use crate::probe::Keeping;
 use crate::progress::{Checkpoint, Saver};
 use crate::refusal::Cause;
 use crate::report::{self, Ending, Record, Saved};
@@ -23,6 +24,8 @@ pub struct Closing<'a> {
     pub device: &'a Device,
     /// Time of this run.
     pub active: Duration,
+    /// How the state is kept.
+    pub keeping: Keeping,
     /// Whether a finished wipe is only read back.
     pub check: bool,
 }
@@ -254,8 +257,7 @@ impl Closing<'_> {
         display: &Display,
     ) -> Outcome {
         let file = shown.file;
-        let keeping = self.context.host.keeping(file);
-        let unflushed = card::unflushed_text(&keeping);
+        let unflushed = card::unflushed_text(&self.keeping);
         let ending = Ending {
             outcome,
             path: &self.device.path,
@@ -267,7 +269,7 @@ impl Closing<'_> {
             file: file.exists().then_some(file),
             saved: shown.saved,
             delivered: shown.delivered,
-            state: keeping.durability,
+            state: self.keeping.durability,
             active: self.active,
             resume_command: self.context.resume_command(),
             rate_limit: self.context.request.rate_limit,

@@ -15,7 +15,7 @@ use super::run::Run;
 use super::{already, ask, resume, wanted};
 use crate::engine::{Event, Joined, Journal, Observer as _, State, means};
 use crate::outcome::Outcome;
-use crate::progress::{Clock, Saver, Tally, Timekeeper, Wanted};
+use crate::progress::{Clock, Saver, StateDir, Tally, Timekeeper, Wanted};
 use crate::refusal::Cause;
 use crate::screen::{self, Display};
 use crate::text::{reason, shown};
@@ -54,13 +54,15 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
         screen::message(&shown(path), "dry run: nothing was written");
         return Ok(Outcome::Nothing);
     }
+    let in_slots = host.needs_slots(state.root());
     if asked || job.continued.is_some() || opened.is_stale(Instant::now()) {
         // Answering, or proving or measuring a drive that is slow, took its
         // time.
         opened.look_again(host, state.root())?;
     }
     context.catch_signals()?;
-    run(context, &opened, job, wanted)
+    let dir = state.clone().kept_in_slots(in_slots);
+    run(context, &opened, job, wanted, dir)
 }
 
 /// What is to be done, after the user was asked about an unfinished wipe where
@@ -82,9 +84,15 @@ fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
 }
 
 /// Runs the engine and tells how it ended.
-fn run(context: &Context, opened: &Opened, job: Job, wanted: Wanted) -> Result<Outcome, Cause> {
+fn run(
+    context: &Context,
+    opened: &Opened,
+    job: Job,
+    wanted: Wanted,
+    dir: StateDir,
+) -> Result<Outcome, Cause> {
     let times = Timekeeper::start().map_err(Cause::NoRunThread)?;
-    let mut saver = saver(context, opened, &job, wanted, &times)?;
+    let mut saver = saver(opened, &job, wanted, dir, &times)?;
     saver.begin_run();
     let no_room = saver.keep_room().err();
     let plan = (&job.plan, job.state.step);
@@ -120,18 +128,16 @@ fn run(context: &Context, opened: &Opened, job: Job, wanted: Wanted) -> Result<O
 
 /// Who saves the checkpoints of a run, which begins with this one.
 fn saver(
-    context: &Context,
     opened: &Opened,
     job: &Job,
     wanted: Wanted,
+    dir: StateDir,
     times: &Timekeeper,
 ) -> Result<Saver, Cause> {
     let device = opened.device();
     let clock = Watch(times.clone());
     let checkpoint = job.checkpoint(opened, &clock.stamp())?.reporting(wanted);
     let name = job.file_name(device, &checkpoint);
-    let in_slots = context.host.needs_slots(context.state.root());
-    let dir = context.state.clone().kept_in_slots(in_slots);
     let saver = Saver::new(
         dir,
         name,
