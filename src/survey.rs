@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
-use crate::engine::no_threads;
 use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Snapshot, Whereabouts};
 use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
@@ -62,15 +61,16 @@ pub fn overview(
 /// The machine, unless something of it does not answer in time: a file that is
 /// open on a dead server, a swap file on a dead disk.
 fn machine(host: &Host, root: &Path) -> Result<Snapshot, String> {
-    let (host, root) = (host.clone(), root.to_path_buf());
     let (sender, taken) = mpsc::channel();
+    let (theirs, state) = (host.clone(), root.to_path_buf());
     let take = move || {
         // Nobody listens any more after the timeout.
-        let _ = sender.send(Snapshot::take(&host, &root));
+        let _ = sender.send(Snapshot::take(&theirs, &state));
     };
-    thread::Builder::new()
-        .spawn(take)
-        .map_err(|error| no_threads(&error))?;
+    if thread::Builder::new().spawn(take).is_err() {
+        // Without a thread to lose it is looked at here.
+        return Ok(Snapshot::take(host, root));
+    }
     let none = |_| "what the disks are used by does not answer".to_string();
     taken.recv_timeout(PATIENCE).map_err(none)
 }
