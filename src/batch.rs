@@ -5,12 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Mode, Request};
+use crate::engine::means;
 use crate::outcome::{Outcome, Signal};
+use crate::probe::Host;
 use crate::refusal::{Cause, Refusal};
 use crate::screen::{self, question};
 use crate::text::{clean, columns, shown};
 use crate::wipe::{self, Context, attached};
 use crate::{report, survey};
+
+/// Threads besides those of the engine: for signals, what is shown, and times.
+const RUN_THREADS: usize = 4;
 
 /// Does what was asked, and says on stdout how each target ended; gives also the
 /// signal that asked the run to stop.
@@ -68,41 +73,45 @@ fn show_all(context: &Context) {
 fn none_begun(targets: &[PathBuf], cause: Cause) -> Outcome {
     let refusal = Refusal::new(None, cause);
     if targets.is_empty() {
-        say_refused(&refusal.outcome(), None, None);
+        say_refused(&refusal, None);
     }
     for target in targets {
-        say_refused(&refusal.outcome(), Some(target), None);
+        say_refused(&refusal, Some(target));
     }
     say_why(&refusal)
 }
 
 /// One target, from its path to its line on stdout.
 fn one(context: &Context, target: &Path) -> Outcome {
-    let done = match context.request.mode {
-        Mode::Check => wipe::check(context, target),
-        _ => wipe::wipe(context, target),
+    let way = match context.request.mode {
+        Mode::Check => wipe::check,
+        _ => wipe::wipe,
     };
+    let begun = means::ensure(0, RUN_THREADS).map_err(Cause::NoMeans);
+    let done = begun.and_then(|()| way(context, target));
     done.unwrap_or_else(|cause| {
         let refusal = Refusal::new(Some(target), cause);
-        let serial = context.host.glance(target).ok();
-        let serial = serial.and_then(|device| device.identity.serial);
-        say_refused(&refusal.outcome(), Some(target), serial.as_deref());
+        say_refused(&refusal, Some(target));
         say_why(&refusal)
     })
 }
 
 /// The line on stdout of a target that was not touched. A wrong command line has
 /// none.
-fn say_refused(outcome: &Outcome, target: Option<&Path>, serial: Option<&str>) {
-    if matches!(outcome, Outcome::Refused | Outcome::Busy) {
-        // It has a code of its own, and why not is said on stderr.
-        let _ = screen::result(&report::refused_line(outcome, target, serial));
+fn say_refused(refusal: &Refusal, target: Option<&Path>) {
+    let outcome = refusal.outcome();
+    if outcome == Outcome::Usage {
+        return;
     }
+    let device = target.and_then(|target| Host::real().glance(target).ok());
+    let serial = device.and_then(|device| device.identity.serial);
+    // It has a code of its own, and why not is said on stderr.
+    let _ = screen::result(&report::refused_line(&outcome, target, serial.as_deref()));
 }
 
 fn say_why(refusal: &Refusal) -> Outcome {
-    for line in refusal.lines().iter().flat_map(|text| text.lines()) {
-        screen::say(&format!("wipeit: {line}"));
+    for line in refusal.lines() {
+        screen::notice(&line);
     }
     refusal.outcome()
 }
@@ -112,7 +121,7 @@ fn dry_run(context: &Context, targets: &[PathBuf]) -> Outcome {
     let done = targets.iter().map(|target| one(context, target));
     let mut refused = done.filter(|outcome| *outcome != Outcome::Nothing).count();
     let has = |target: &&PathBuf, serial: &str| {
-        let device = context.host.device(target, context.state.root());
+        let device = context.host.glance(target);
         device.is_ok_and(|device| device.identity.has_serial(serial))
     };
     for serial in &context.request.serials {

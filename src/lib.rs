@@ -110,9 +110,7 @@ pub fn run() -> Exit {
             wipe::delivery::told(&screen::text(&text), Outcome::Nothing)
         }
         Parsed::Usage(text) => {
-            for line in text.lines() {
-                screen::say(&format!("wipeit: {line}"));
-            }
+            screen::notice(&text);
             Outcome::Usage
         }
         Parsed::List { json, state_dir } => survey::list(json, state_dir.as_deref()),

@@ -24,6 +24,6 @@ pub use card::{PassTimes, SameDrive};
 pub use display::{Display, StatusHandle};
 pub use face::{Face, Header, ProgressMode};
 pub use list::{Listing, Past, PendingWipe, Readiness, Row};
-pub use output::{message, say};
+pub use output::{message, notice, say};
 pub use question::{Answer, Expected};
 pub use stdout::{result, text};

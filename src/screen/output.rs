@@ -29,6 +29,13 @@ pub fn say(line: &str) {
     let _ = STDERR.print(io::stderr(), bytes, PATIENCE);
 }
 
+/// Each line of a text to stderr, as the program's: `wipeit: LINE`.
+pub fn notice(text: &str) {
+    for line in text.lines() {
+        say(&format!("wipeit: {line}"));
+    }
+}
+
 /// `wipeit: SUBJECT: TEXT` to stderr.
 pub fn message(subject: &str, text: &str) {
     say(&format!("wipeit: {subject}: {text}"));

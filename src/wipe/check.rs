@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::run::Run;
-use super::way::RUN_THREADS;
 use super::{already, ask, history, open, resume};
 use crate::drive::Tuning;
-use crate::engine::{Journal, State, means};
+use crate::engine::{Journal, State};
 use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
 use crate::progress::{Checkpoint, Timekeeper};
@@ -27,15 +26,14 @@ pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
         state,
         ..
     } = context;
-    means::ensure(0, RUN_THREADS).map_err(Cause::NoMeans)?;
     let opened = open::open_to_read(host, path, state.root(), &request.serials)?;
     if let Some(begun) = resume::of_device(state, &opened)?.of_it.first() {
         return Err(Cause::NotFinished(begun.file.clone()));
     }
     let mut notes = Vec::new();
     let finished = history::to_check(state, &opened, &mut notes);
-    for note in notes {
-        screen::say(&format!("wipeit: {note}"));
+    for note in &notes {
+        screen::notice(note);
     }
     let finished = finished?;
     ask::is_named(request, &opened)?;

@@ -13,15 +13,12 @@ use super::job::Job;
 use super::open::{self, Opened};
 use super::run::Run;
 use super::{already, ask, resume, wanted};
-use crate::engine::{Event, Joined, Journal, Observer as _, State, means};
+use crate::engine::{Event, Joined, Journal, Observer as _, State};
 use crate::outcome::Outcome;
 use crate::progress::{Clock, Saver, StateDir, Tally, Timekeeper, Wanted};
 use crate::refusal::Cause;
 use crate::screen::{self, Display};
 use crate::text::{reason, shown};
-
-/// Threads besides those of the engine: for signals, what is shown, and times.
-pub const RUN_THREADS: usize = 4;
 
 /// Wipes a target, or goes on with that. Until the first checkpoint is saved
 /// nothing is changed anywhere.
@@ -35,7 +32,6 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
         state,
         ..
     } = context;
-    means::ensure(0, RUN_THREADS).map_err(Cause::NoMeans)?;
     state
         .check_writable()
         .map_err(|(path, error)| Cause::NoCheckpoints(path, error))?;
@@ -73,8 +69,8 @@ fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
     loop {
         let mut notes = Vec::new();
         let decision = decide::decide(context, opened, &mut known, mode, &mut notes);
-        for note in notes {
-            screen::say(&format!("wipeit: {note}"));
+        for note in &notes {
+            screen::notice(note);
         }
         match (decision?, known.of_it.first()) {
             (Decision::Ask, Some(begun)) => mode = ask::about(context, begun, opened.device())?,
