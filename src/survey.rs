@@ -171,7 +171,7 @@ fn unfinished(
                 continue;
             }
         };
-        let place = attached::find(host, state, here, &checkpoint);
+        let place = attached::find(host, here, &checkpoint);
         let on = disks.iter().find(|disk| part(disk, &place).is_some());
         let running =
             is_running(host, &checkpoint, &place).unwrap_or_else(|| on.is_some_and(is_busy));

@@ -42,197 +42,183 @@ pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<M
 /// # Errors
 /// Refused or declined.
 pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause> {
-    Consent { context }.obtain(opened, job)
+    let (device, request) = (opened.device(), &context.request);
+    let subject = &shown(&device.path);
+    let named = is_named(request, opened)?;
+    let times = times(context, opened, subject);
+    let ask = match &job.continued {
+        None => !(request.yes || named),
+        Some(continued) => {
+            let moved = moved(continued, device);
+            let identity = &device.identity;
+            !named && must_ask(context, continued, identity, moved.as_deref())?
+        }
+    } && !request.dry_run;
+    let looked_at = ask || request.dry_run || context.face() == Face::Bar;
+    let shows = !request.quiet && (looked_at || job.continued.is_some());
+    if shows {
+        show(context, device, job, times);
+    }
+    // The card of a fresh wipe has them.
+    if !shows || job.continued.is_some() {
+        for warning in drive::warnings(device) {
+            screen::message(subject, &format!("warning: {warning}"));
+        }
+    }
+    if !shows && !request.quiet {
+        for forgotten in &job.forgets {
+            screen::message(subject, &format!("forgets {forgotten}"));
+        }
+    }
+    // The same of how the state is kept.
+    if !shows || job.continued.is_some() {
+        warn_of_state(context);
+    }
+    if ask {
+        put(context, device)?;
+    }
+    Ok(ask)
 }
 
-/// What the question is about.
-struct Consent<'a> {
-    context: &'a Context,
+/// Says what is not promised of the state.
+fn warn_of_state(context: &Context) {
+    let root = context.state.root();
+    let keeping = context.keeping();
+    let less = !matches!(keeping.durability, Durability::Kept | Durability::Server(_));
+    let kept = less.then(|| card::kept_text(&keeping.durability));
+    for text in kept.into_iter().chain(card::unflushed_text(keeping)) {
+        screen::message(&shown(root), &format!("warning: {text}"));
+    }
 }
 
-impl Consent<'_> {
-    fn obtain(&self, opened: &Opened, job: &Job) -> Result<bool, Cause> {
-        let (device, request) = (opened.device(), &self.context.request);
-        let subject = &shown(&device.path);
-        let named = is_named(request, opened)?;
-        let times = self.times(opened, subject);
-        let ask = match &job.continued {
-            None => !(request.yes || named),
-            Some(continued) => {
-                let moved = moved(continued, device);
-                let identity = &device.identity;
-                !named && self.must_ask(continued, identity, moved.as_deref())?
-            }
-        } && !request.dry_run;
-        let looked_at = ask || request.dry_run || self.context.face() == Face::Bar;
-        let shows = !request.quiet && (looked_at || job.continued.is_some());
-        if shows {
-            self.show(device, job, times);
-        }
-        // The card of a fresh wipe has them.
-        if !shows || job.continued.is_some() {
-            for warning in drive::warnings(device) {
-                screen::message(subject, &format!("warning: {warning}"));
-            }
-        }
-        if !shows && !request.quiet {
-            for forgotten in &job.forgets {
-                screen::message(subject, &format!("forgets {forgotten}"));
-            }
-        }
-        // The same of how the state is kept.
-        if !shows || job.continued.is_some() {
-            self.warn_of_state();
-        }
-        if ask {
-            self.ask(device)?;
-        }
-        Ok(ask)
+/// Consent to a continued wipe is in its checkpoint, where the drive is
+/// proved to be the one that it was given for.
+fn must_ask(
+    context: &Context,
+    continued: &Unfinished,
+    identity: &Identity,
+    moved: Option<&str>,
+) -> Result<bool, Cause> {
+    let matches = matches!(continued.proof, Proof::Matches { .. });
+    if continued.same_identity && matches {
+        // Behind another controller a drive may show other bytes.
+        return Ok(moved.is_some() && !context.request.yes);
     }
-
-    /// Says what is not promised of the state.
-    fn warn_of_state(&self) {
-        let root = self.context.state.root();
-        let keeping = self.context.host.keeping(root);
-        let less = !matches!(keeping.durability, Durability::Kept | Durability::Server(_));
-        let kept = less.then(|| card::kept_text(&keeping.durability));
-        for text in kept.into_iter().chain(card::unflushed_text(&keeping)) {
-            screen::message(&shown(root), &format!("warning: {text}"));
-        }
+    let cryptographic = continued.proof.is_cryptographic();
+    // An image is known by what it holds, and where that tells nothing by
+    // where it is, if that is what was named.
+    let file = |identity: &Identity| {
+        let file = identity.backing.as_ref().filter(|file| file.inode != 0)?;
+        Some(file.path.clone())
+    };
+    let (now, then) = (file(identity), file(continued.checkpoint.device_id()));
+    let named = !context.request.targets.is_empty();
+    if now.is_some() && (cryptographic || (matches && named && now == then && context.request.yes))
+    {
+        return Ok(false);
     }
-
-    /// Consent to a continued wipe is in its checkpoint, where the drive is
-    /// proved to be the one that it was given for.
-    fn must_ask(
-        &self,
-        continued: &Unfinished,
-        identity: &Identity,
-        moved: Option<&str>,
-    ) -> Result<bool, Cause> {
-        let matches = matches!(continued.proof, Proof::Matches { .. });
-        if continued.same_identity && matches {
-            // Behind another controller a drive may show other bytes.
-            return Ok(moved.is_some() && !self.context.request.yes);
-        }
-        let cryptographic = continued.proof.is_cryptographic();
-        // An image is known by what it holds, and where that tells nothing by
-        // where it is, if that is what was named.
-        let file = |identity: &Identity| {
-            let file = identity.backing.as_ref().filter(|file| file.inode != 0)?;
-            Some(file.path.clone())
-        };
-        let (now, then) = (file(identity), file(continued.checkpoint.device_id()));
-        let named = !self.context.request.targets.is_empty();
-        if now.is_some()
-            && (cryptographic || (matches && named && now == then && self.context.request.yes))
-        {
-            return Ok(false);
-        }
-        // Nothing but the user's word says which of two that look the same.
-        if continued.has_double && matches && named {
-            return Ok(!self.context.request.yes);
-        }
-        // As for a fresh wipe: the drive was named, or is known by its
-        // identifiers, and next to nothing was written.
-        let as_fresh =
-            !matches && (continued.same_identity || !self.context.request.targets.is_empty());
-        if !self.context.request.yes {
-            return Ok(true);
-        }
-        if cryptographic || as_fresh || self.context.request.dry_run {
-            return Ok(false);
-        }
-        // A constant pass that matches is no proof of which drive it is, and
-        // without a TARGET nobody said that it is this one.
-        let way = if matches {
-            "leave out --yes to be asked"
-        } else {
-            "name it as TARGET"
-        };
-        Err(Cause::NotProved(continued.file.clone(), way))
+    // Nothing but the user's word says which of two that look the same.
+    if continued.has_double && matches && named {
+        return Ok(!context.request.yes);
     }
+    // As for a fresh wipe: the drive was named, or is known by its
+    // identifiers, and next to nothing was written.
+    let as_fresh = !matches && (continued.same_identity || !context.request.targets.is_empty());
+    if !context.request.yes {
+        return Ok(true);
+    }
+    if cryptographic || as_fresh || context.request.dry_run {
+        return Ok(false);
+    }
+    // A constant pass that matches is no proof of which drive it is, and
+    // without a TARGET nobody said that it is this one.
+    let way = if matches {
+        "leave out --yes to be asked"
+    } else {
+        "name it as TARGET"
+    };
+    Err(Cause::NotProved(continued.file.clone(), way))
+}
 
-    fn show(&self, device: &Device, job: &Job, times: Option<PassTimes>) {
-        let now = ZonedDateTime::now();
-        let mut lines = if let Some(continued) = &job.continued {
-            let recorded = continued.checkpoint.device_id();
-            let samples = match continued.proof {
-                Proof::Matches { samples, .. } => samples,
-                Proof::Differs(_) | Proof::TooLittle => 0,
-            };
-            let identifiers = device.identity.equal_identifiers(recorded).join(" and ");
-            let proof = SameDrive {
-                identifiers,
-                samples,
-            };
-            let checkpoint = continued.checkpoint.clone();
-            let checkpoint = checkpoint.entering(&job.plan, &job.state);
-            let mut lines = card::resumed(&checkpoint, device, &proof, times, &now);
-            lines.extend(
-                moved(continued, device)
-                    .iter()
-                    .flat_map(|text| field("Changed", text)),
-            );
-            lines
-        } else {
-            let root = self.context.state.root();
-            let keeping = self.context.host.keeping(root);
-            let mut lines = card::fresh(device, &job.plan, times, &now, root, &keeping);
-            let forgotten = job.forgets.iter();
-            lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
-            lines
+fn show(context: &Context, device: &Device, job: &Job, times: Option<PassTimes>) {
+    let now = ZonedDateTime::now();
+    let mut lines = if let Some(continued) = &job.continued {
+        let recorded = continued.checkpoint.device_id();
+        let samples = match continued.proof {
+            Proof::Matches { samples, .. } => samples,
+            Proof::Differs(_) | Proof::TooLittle => 0,
         };
-        let continued = job.continued.as_ref();
-        let continued =
-            continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
-        let lacking = self.context.state.no_room(&job.plan, continued);
+        let identifiers = device.identity.equal_identifiers(recorded).join(" and ");
+        let proof = SameDrive {
+            identifiers,
+            samples,
+        };
+        let checkpoint = continued.checkpoint.clone();
+        let checkpoint = checkpoint.entering(&job.plan, &job.state);
+        let mut lines = card::resumed(&checkpoint, device, &proof, times, &now);
         lines.extend(
-            lacking
+            moved(continued, device)
                 .iter()
-                .flat_map(|why| field("Record", &no_room(why))),
+                .flat_map(|text| field("Changed", text)),
         );
-        for line in lines {
-            screen::say(&line);
-        }
-        screen::say("");
-    }
-
-    fn ask(&self, device: &Device) -> Result<(), Cause> {
-        let wanted = Expected::of(device, &self.context.host.attached());
-        // What will be lost by name, right above the answer.
-        let mut lines: Vec<String> = drive::losses(device)
+        lines
+    } else {
+        let root = context.state.root();
+        let keeping = context.keeping();
+        let mut lines = card::fresh(device, &job.plan, times, &now, root, keeping);
+        let forgotten = job.forgets.iter();
+        lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
+        lines
+    };
+    let continued = job.continued.as_ref();
+    let continued =
+        continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
+    let lacking = context.state.no_room(&job.plan, continued);
+    lines.extend(
+        lacking
             .iter()
-            .map(|warning| format!("Warning: {warning}."))
-            .collect();
-        lines.extend(question::question(device, &wanted));
-        match question::ask(&lines, &wanted) {
-            Ok(Answer::Yes) => Ok(()),
-            Ok(Answer::No) => Err(Cause::Declined),
-            Ok(Answer::NoTerminal) => Err(Cause::NoTerminal),
-            Err(error) => Err(Cause::CannotAsk(error)),
-        }
+            .flat_map(|why| field("Record", &no_room(why))),
+    );
+    for line in lines {
+        screen::say(&line);
     }
+    screen::say("");
+}
 
-    /// How long a pass takes to write and to read back, from the speed of the
-    /// drive now.
-    fn times(&self, opened: &Opened, subject: &str) -> Option<PassTimes> {
-        match opened.writer.read_speed() {
-            Ok(speed) => {
-                let speed = speed?
-                    .min(self.context.request.rate_limit.unwrap_or(u64::MAX))
-                    .max(1);
-                let time = Duration::from_secs(opened.device().size / speed);
-                Some((time, time))
-            }
-            Err(error) => {
-                let text = format!("cannot be read ({}); it may be dying", reason(&error));
-                screen::message(subject, &text);
-                None
-            }
-        }
+fn put(context: &Context, device: &Device) -> Result<(), Cause> {
+    let wanted = Expected::of(device, &context.host.attached());
+    // What will be lost by name, right above the answer.
+    let mut lines: Vec<String> = drive::losses(device)
+        .iter()
+        .map(|warning| format!("Warning: {warning}."))
+        .collect();
+    lines.extend(question::question(device, &wanted));
+    match question::ask(&lines, &wanted) {
+        Ok(Answer::Yes) => Ok(()),
+        Ok(Answer::No) => Err(Cause::Declined),
+        Ok(Answer::NoTerminal) => Err(Cause::NoTerminal),
+        Err(error) => Err(Cause::CannotAsk(error)),
     }
 }
 
+/// How long a pass takes to write and to read back, from the speed of the
+/// drive now.
+fn times(context: &Context, opened: &Opened, subject: &str) -> Option<PassTimes> {
+    match opened.writer.read_speed() {
+        Ok(speed) => {
+            let speed = speed?
+                .min(context.request.rate_limit.unwrap_or(u64::MAX))
+                .max(1);
+            let time = Duration::from_secs(opened.device().size / speed);
+            Some((time, time))
+        }
+        Err(error) => {
+            let text = format!("cannot be read ({}); it may be dying", reason(&error));
+            screen::message(subject, &text);
+            None
+        }
+    }
+}
 /// What changed about how the drive is attached since the wipe began.
 fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
     let (then, now) = (

@@ -26,7 +26,7 @@ pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for Pending { path, checkpoint } in all {
         match checkpoint {
-            Ok(checkpoint) => match place(host, state, &here, &checkpoint) {
+            Ok(checkpoint) => match place(host, &here, &checkpoint) {
                 Ok(place) => found.push(place),
                 Err(why) => left_out.push(format!("{}: {why}", shown(&path))),
             },
@@ -43,13 +43,8 @@ pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
 }
 
 /// Where the drive of a checkpoint is now, or why that cannot be said.
-fn place(
-    host: &Host,
-    state: &StateDir,
-    here: &[Attached],
-    checkpoint: &Checkpoint,
-) -> Result<PathBuf, String> {
-    match find(host, state, here, checkpoint) {
+fn place(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Result<PathBuf, String> {
+    match find(host, here, checkpoint) {
         Whereabouts::Here(path) => Ok(path),
         Whereabouts::Absent => {
             let wanted = checkpoint.device_id();
@@ -85,19 +80,14 @@ fn place(
 
 /// Where the drive of a checkpoint is now, by its identity; its content is not
 /// looked at. `here`: what is attached.
-pub fn find(
-    host: &Host,
-    state: &StateDir,
-    here: &[Attached],
-    checkpoint: &Checkpoint,
-) -> Whereabouts {
+pub fn find(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Whereabouts {
     let wanted = checkpoint.device_id();
     if wanted.kind == Kind::Image {
         let backing = wanted.backing.as_ref();
         let path = backing.and_then(|backing| path_from_text(&backing.path));
         return path
             .filter(|path| {
-                let device = host.device(path, state.root());
+                let device = host.glance(path);
                 let comparison = device.map(|device| device.identity.compare(wanted));
                 matches!(comparison, Ok(Comparison::Same | Comparison::Unprovable))
             })

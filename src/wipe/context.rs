@@ -11,7 +11,7 @@ use nix::unistd::Uid;
 use crate::cli::Request;
 use crate::drive::{Device, Tuning};
 use crate::engine::Settings;
-use crate::probe::Host;
+use crate::probe::{Host, Keeping};
 use crate::progress::StateDir;
 use crate::refusal::Cause;
 use crate::screen::{Face, StatusHandle};
@@ -31,6 +31,7 @@ pub struct Context {
     // who answers USR1 now
     status: Arc<Mutex<Option<StatusHandle>>>,
     handlers: OnceLock<()>,
+    keeping: OnceLock<Keeping>,
 }
 
 impl Context {
@@ -43,7 +44,15 @@ impl Context {
             stop: Stop::new(),
             status: Arc::default(),
             handlers: OnceLock::new(),
+            keeping: OnceLock::new(),
         }
+    }
+
+    /// How the state is kept, as it was when it was asked for first: a drive that
+    /// hangs may hold up who asks.
+    pub fn keeping(&self) -> &Keeping {
+        self.keeping
+            .get_or_init(|| self.host.keeping(self.state.root()))
     }
 
     /// From here on a signal stops the run in good order.

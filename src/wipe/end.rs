@@ -9,7 +9,6 @@ use crate::drive::{Device, path_from_text};
 use crate::engine::{End, Ended, Event, Observer as _, State};
 use crate::outcome::Outcome;
 use crate::plan::{Phase, Step};
-use crate::probe::Keeping;
 use crate::progress::{Checkpoint, Saver};
 use crate::refusal::Cause;
 use crate::report::{self, Ending, Record, Saved};
@@ -24,8 +23,6 @@ pub struct Closing<'a> {
     pub device: &'a Device,
     /// Time of this run.
     pub active: Duration,
-    /// How the state is kept.
-    pub keeping: Keeping,
     /// Whether a finished wipe is only read back.
     pub check: bool,
 }
@@ -257,7 +254,8 @@ impl Closing<'_> {
         display: &Display,
     ) -> Outcome {
         let file = shown.file;
-        let unflushed = card::unflushed_text(&self.keeping);
+        let keeping = self.context.keeping();
+        let unflushed = card::unflushed_text(keeping);
         let ending = Ending {
             outcome,
             path: &self.device.path,
@@ -269,7 +267,7 @@ impl Closing<'_> {
             file: file.exists().then_some(file),
             saved: shown.saved,
             delivered: shown.delivered,
-            state: self.keeping.durability,
+            state: keeping.durability.clone(),
             active: self.active,
             resume_command: self.context.resume_command(),
             rate_limit: self.context.request.rate_limit,

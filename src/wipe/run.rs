@@ -10,7 +10,6 @@ use crate::drive::Device;
 use crate::engine::{Control, Ended, Engine, Journal, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
-use crate::probe::Keeping;
 use crate::progress::Timekeeper;
 use crate::refusal::Cause;
 use crate::screen::{Display, Header};
@@ -24,8 +23,6 @@ pub struct Run<'a> {
     // bytes of one write or read
     chunk: u64,
     times: Timekeeper,
-    // how the state is kept: not asked again when a drive hangs
-    keeping: Keeping,
     /// What is shown of it.
     pub display: Display,
 }
@@ -49,14 +46,14 @@ impl<'a> Run<'a> {
         })
         .map_err(Cause::NoRunThread)?;
         context.answer_status(Some(display.handle()));
-        let keeping = context.host.keeping(context.state.root());
+        // For the last words, while no drive hangs.
+        context.keeping();
         Ok(Self {
             context,
             opened,
             plan,
             chunk,
             times,
-            keeping,
             display,
         })
     }
@@ -90,7 +87,6 @@ impl<'a> Run<'a> {
             context: self.context,
             device: self.opened.device(),
             active: self.times.work(),
-            keeping: self.keeping.clone(),
             check,
         }
     }
