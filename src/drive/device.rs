@@ -295,7 +295,6 @@ impl fmt::Display for NoTarget {
 impl std::error::Error for NoTarget {}
 
 impl NoTarget {
-    #[must_use]
     /// What an error of opening it says.
     pub fn of(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
@@ -407,6 +406,24 @@ pub mod example {
                 host_managed: Fact::Known(false),
                 extended: Fact::Known(None),
             },
+        }
+    }
+
+    /// A drive of which no more is known than its serial.
+    pub fn of_1000_bytes() -> Identity {
+        Identity {
+            kind: Kind::Disk,
+            transport: Transport::Sata,
+            vendor: None,
+            model: None,
+            serial: Some("ZR5A1B2C".into()),
+            wwn: None,
+            firmware: None,
+            size: 1000,
+            logical_block: 512,
+            slice: None,
+            backing: None,
+            nature: None,
         }
     }
 }

@@ -167,7 +167,7 @@ impl Block {
         // The kernel's RAID class, drivers/scsi/raid_class.c.
         if self.device_entries.iter().any(|it| it == "raid_devices") {
             let volumes = list(&device.join("raid_devices")).unwrap_or_default();
-            if let Some(volume) = volumes.first() {
+            if let Some(volume) = volumes.iter().find(|it| it.join("level").exists()) {
                 self.keep("raid_devices/level", &volume.join("level"));
             }
         }

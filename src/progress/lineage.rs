@@ -71,30 +71,22 @@ pub fn severity(outcome: &Outcome) -> u8 {
 mod tests {
     use super::super::checkpoint::Checkpoint;
     use super::*;
-    use crate::drive::{Identity, Kind, Transport};
+    use crate::drive::example::of_1000_bytes;
     use crate::plan::{Content, Pass, Plan, Verify};
 
     fn wipe(id: &str, supersedes: &[&str]) -> Checkpoint {
-        let device_id = Identity {
-            kind: Kind::Disk,
-            transport: Transport::Sata,
-            vendor: None,
-            model: None,
-            serial: Some("ZR5A1B2C".into()),
-            wwn: None,
-            firmware: None,
-            size: 1000,
-            logical_block: 512,
-            slice: None,
-            backing: None,
-            nature: None,
-        };
         let pass = Pass {
             content: Content::Zero,
             verify: Verify::None,
         };
         let plan = Plan::new(vec![pass]).unwrap();
-        let mut wipe = Checkpoint::begin(device_id, plan, 4096, id.into(), "2026-01-14T02:10:07Z");
+        let mut wipe = Checkpoint::begin(
+            of_1000_bytes(),
+            plan,
+            4096,
+            id.into(),
+            "2026-01-14T02:10:07Z",
+        );
         *wipe.supersedes_mut() = supersedes.iter().map(|id| (*id).to_string()).collect();
         wipe
     }

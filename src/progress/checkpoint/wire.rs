@@ -305,7 +305,7 @@ fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::{Identity, Kind, Transport};
+    use crate::drive::example::of_1000_bytes;
     use crate::plan::{Content, Pass, Plan};
     use serde_json::{Value, json};
 
@@ -314,23 +314,9 @@ mod tests {
             content: Content::Zero,
             verify,
         };
-        let device_id = Identity {
-            kind: Kind::Disk,
-            transport: Transport::Sata,
-            vendor: None,
-            model: None,
-            serial: Some("ZR5A1B2C".into()),
-            wwn: None,
-            firmware: None,
-            size: 1000,
-            logical_block: 512,
-            slice: None,
-            backing: None,
-            nature: None,
-        };
         let plan = Plan::new(vec![pass(Verify::None), pass(Verify::Full)]).unwrap();
         let now = "2026-01-14T02:10:07+01:00";
-        let mut checkpoint = Checkpoint::begin(device_id, plan, 4096, "0123abcd".into(), now);
+        let mut checkpoint = Checkpoint::begin(of_1000_bytes(), plan, 4096, "0123abcd".into(), now);
         checkpoint.device = "/dev/sdb".into();
         checkpoint.set_position(checkpoint.step(), 333);
         checkpoint
