@@ -11,7 +11,7 @@ use crate::probe::Host;
 use crate::refusal::{Cause, Refusal};
 use crate::screen::{self, question};
 use crate::text::{clean, columns, shown};
-use crate::wipe::{self, Context, attached};
+use crate::wipe::{self, Context, locate};
 use crate::{report, survey};
 
 /// Threads besides those of the engine: for signals, what is shown, and times.
@@ -42,8 +42,8 @@ fn targets(context: &Context) -> Result<Vec<PathBuf>, Cause> {
     if !context.request.targets.is_empty() {
         return Ok(context.request.targets.clone());
     }
-    let found =
-        attached::attached(&context.host, &context.state).inspect_err(|_| show_all(context))?;
+    let found = locate::drives_of_unfinished(&context.host, &context.state)
+        .inspect_err(|_| show_all(context))?;
     if found.len() == 1 || context.request.yes {
         return Ok(found);
     }

@@ -107,7 +107,7 @@ pub fn run() -> Exit {
     let outcome = match cli::parse(std::env::args_os(), environment, somebody) {
         Parsed::Show(text) => {
             // A closed pipe (`wipeit -h | head`) is no failure.
-            wipe::delivery::told(&screen::text(&text), Outcome::Nothing)
+            screen::delivered(&screen::text(&text), Outcome::Nothing)
         }
         Parsed::Usage(text) => {
             screen::notice(&text);

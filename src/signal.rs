@@ -23,13 +23,13 @@ const SECOND_THOUGHT: Duration = Duration::from_secs(1);
 
 /// Whether, and by which signal, the run is to stop.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Inner>);
+pub struct Stop(Arc<Flag>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Flag {
     // number of the first signal; 0: none
     first: AtomicI32,
-    history: Mutex<History>,
+    so_far: Mutex<SignalsSoFar>,
 }
 
 impl Stop {
@@ -48,7 +48,7 @@ impl Stop {
     fn came(&self, signal: Signal, at: Instant) {
         let verdict = self
             .0
-            .history
+            .so_far
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .came(signal, at);
@@ -73,12 +73,12 @@ enum Verdict {
 
 /// The signals so far.
 #[derive(Debug, Default)]
-struct History {
+struct SignalsSoFar {
     first: Option<Instant>,
     terminated: bool,
 }
 
-impl History {
+impl SignalsSoFar {
     /// Only what a person repeats counts as a second one: systemd sends HUP
     /// right after TERM, and a closing terminal sends HUP more than once.
     fn came(&mut self, signal: Signal, at: Instant) -> Verdict {
@@ -226,9 +226,9 @@ mod tests {
     /// The verdicts over signals that come at these milliseconds.
     fn verdicts(came: &[(Signal, u64)]) -> Vec<Verdict> {
         let start = Instant::now();
-        let mut history = History::default();
+        let mut so_far = SignalsSoFar::default();
         came.iter()
-            .map(|(signal, at)| history.came(*signal, start + Duration::from_millis(*at)))
+            .map(|(signal, at)| so_far.came(*signal, start + Duration::from_millis(*at)))
             .collect()
     }
 

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Snapshot, Whereabouts};
-use crate::progress::{Checkpoint, Pending, Record, Records, StateDir, lineage};
+use crate::progress::{Checkpoint, Pending, RecordFile, RecordFiles, StateDir, lineage};
 use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, PendingWipe, Readiness, Row};
 use crate::text::{columns, reason, shown};
-use crate::wipe::{self, attached, delivery};
+use crate::wipe::{self, locate};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -40,7 +40,7 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
         Ok(found.text(columns(io::stdout()), now))
     };
     let written = text.and_then(|text| screen::text(&text));
-    delivery::told(&written, Outcome::Nothing)
+    screen::delivered(&written, Outcome::Nothing)
 }
 
 /// The same as text, for a run that found nothing to continue; `width`: how many
@@ -99,7 +99,7 @@ fn look(
         // Why a record is of no use is said where it matters.
         let records = state.records().unwrap_or_else(|error| {
             notes.push(unreadable(state, &error));
-            Records::default()
+            RecordFiles::default()
         });
         records.usable
     });
@@ -171,7 +171,7 @@ fn unfinished(
                 continue;
             }
         };
-        let place = attached::find(host, here, &checkpoint);
+        let place = locate::find(host, here, &checkpoint);
         let on = disks.iter().find(|disk| part(disk, &place).is_some());
         let running =
             is_running(host, &checkpoint, &place).unwrap_or_else(|| on.is_some_and(is_busy));
@@ -231,7 +231,12 @@ fn part(disk: &Disk, place: &Whereabouts) -> Option<String> {
 
 /// Of the records that are surely of this disk and that none of them supersedes
 /// the one that ended worst. `here`: what is attached.
-fn past(machine: &Snapshot, disk: &Disk, here: &[Attached], records: &[Record]) -> Option<Past> {
+fn past(
+    machine: &Snapshot,
+    disk: &Disk,
+    here: &[Attached],
+    records: &[RecordFile],
+) -> Option<Past> {
     let identity = disk.identity.as_ref()?;
     // What another drive reports as well names none. Another path is no other
     // drive, where that can be told without reading.
@@ -242,11 +247,11 @@ fn past(machine: &Snapshot, disk: &Disk, here: &[Attached], records: &[Record]) 
         .filter(|other| !is_path(other))
         .map(|other| &other.identity)
         .collect();
-    let of_it = |record: &&Record| {
+    let of_it = |record: &&RecordFile| {
         identity.compare_beside(record.checkpoint.device_id(), others.iter().copied())
             == Comparison::Same
     };
-    let of_it: Vec<&Record> = records.iter().filter(of_it).collect();
+    let of_it: Vec<&RecordFile> = records.iter().filter(of_it).collect();
     let gone = lineage::superseded(of_it.iter().map(|record| &record.checkpoint));
     of_it
         .into_iter()

@@ -12,7 +12,7 @@ use super::mistake;
 use super::values::SchemeName;
 use crate::engine::MAX_INTERVAL;
 use crate::plan::{Choice, Wish, scheme};
-use crate::progress::Wanted;
+use crate::progress::ReportWish;
 use crate::screen::ProgressMode;
 
 /// What the command line means.
@@ -40,7 +40,7 @@ pub struct Request {
     /// Where the report goes besides the state directory.
     pub report: Option<PathBuf>,
     /// What stands in the report; its path is not set.
-    pub wanted: Wanted,
+    pub report_wish: ReportWish,
     /// Bytes between checkpoints.
     pub checkpoint_every: u64,
     /// Bytes of one write, where that was said.
@@ -199,7 +199,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         progress: args.progress.unwrap_or(ProgressMode::Auto),
         state_dir: said(args.state_dir, environment),
         report: args.report,
-        wanted: Wanted {
+        report_wish: ReportWish {
             path: None,
             operator: args.operator,
             asset: args.asset,
@@ -361,7 +361,7 @@ mod tests {
         let Parsed::Run(request) = with("--operator", name) else {
             panic!()
         };
-        assert_eq!(request.wanted.operator.as_deref(), Some(name));
+        assert_eq!(request.report_wish.operator.as_deref(), Some(name));
         assert!(usage("wipeit --report  x").contains("--report: is empty"));
     }
 

@@ -19,12 +19,9 @@ use super::{keys, slot, slots};
 /// Endings of hidden files of ours, which begin with the name of another.
 const ENDINGS: [&str; 2] = [".room", ".tmp"];
 
-/// Held from the first file of a run to its first checkpoint.
-pub(super) type Beginning = Flock<File>;
-
 /// Takes away what belongs to no wipe, unless another run begins just now. `None`
 /// where the file system has no locks; then nothing is taken away, by nobody.
-pub(super) fn begin(dir: &StateDir) -> Option<Beginning> {
+pub(super) fn begin(dir: &StateDir) -> Option<Flock<File>> {
     let folder = File::open(dir.folder("pending")).ok()?;
     match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
         Ok(alone) => {

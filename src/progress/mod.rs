@@ -1,5 +1,20 @@
-//! The state directory: saving checkpoints durably, finding and completing
-//! them, keeping records.
+//! The state directory: checkpoints and records, saved durably and found again.
+//!
+//! - [`checkpoint`]: what a resume needs, and the page on its format
+//! - [`store`]: what is in the state directory
+//! - [`saver`]: saves the checkpoints of one run, and at its end the record
+//! - [`timekeeper`]: what time a run took
+//! - [`speeds`]: the plot of speed over position
+//! - [`lineage`]: which wipes of a drive still say what is on it
+//! - [`keys`]: the keys of a record, apart from it
+//! - [`ranges`]: the ranges that a record has no room for
+//! - [`room`]: room on the state disk that is kept for the end
+//! - [`leftover`]: what a run that was killed early leaves behind
+//! - [`place`]: where a report goes besides the state directory
+//! - [`name`]: what files are called
+//! - [`file`]: files that are replaced as a whole and survive a loss of power
+//! - [`slots`]: files that do so where renaming is not durable
+//! - [`slot`]: one of the two files of such a pair
 
 mod checkpoint;
 mod file;
@@ -18,13 +33,13 @@ mod store;
 mod timekeeper;
 
 pub use checkpoint::{
-    Beginning, Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, RECORD_KIND, Run, Sample,
-    Unread, VERSION, Wanted, json,
+    Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, RECORD_KIND, ReportWish, Run, RunSetup,
+    Sample, Unread, VERSION, json,
 };
 pub use file::open;
 pub use keys::digest;
 pub use name::{file_name, report_name};
 pub use place::{Files, Place};
 pub use saver::Saver;
-pub use store::{LoadError, Pending, Record, Records, StateDir};
+pub use store::{LoadError, Pending, RecordFile, RecordFiles, StateDir};
 pub use timekeeper::{Clock, Tally, Timekeeper};

@@ -1,17 +1,19 @@
-//! The state directory: saving checkpoints durably, finding and completing
-//! them, keeping records.
+//! Saves the checkpoints of one run durably, and at its end the record.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::fcntl::Flock;
+
 use super::checkpoint::Checkpoint;
 use super::file::{replace, sync_file, sync_folder};
 use super::keys;
-use super::leftover::{self, Beginning};
+use super::leftover;
 use super::ranges;
 use super::room::{self, Room};
 use super::slot;
@@ -54,7 +56,7 @@ pub struct Saver {
     name: String,
     checkpoint: Checkpoint,
     // checkpoints of the same drive that this one replaces, once it is on disk
-    supersedes: HashSet<PathBuf>,
+    replaces: HashSet<PathBuf>,
     clock: Box<dyn Clock>,
     speeds: Speeds,
     // what else belongs into every checkpoint
@@ -73,27 +75,27 @@ pub struct Saver {
     // where renaming is not durable
     slots: Option<Slots>,
     // to the first save
-    beginning: Option<Beginning>,
+    beginning: Option<Flock<File>>,
 }
 
 impl Saver {
     /// Saves `checkpoint` under `name` in `pending/`; once that has happened the
-    /// files that it supersedes are removed.
+    /// files that it replaces are removed.
     #[must_use]
     pub fn new(
         dir: StateDir,
         name: String,
         checkpoint: Checkpoint,
-        supersedes: impl IntoIterator<Item = PathBuf>,
+        replaces: impl IntoIterator<Item = PathBuf>,
         clock: Box<dyn Clock>,
     ) -> Self {
-        let supersedes = supersedes.into_iter().collect();
+        let replaces = replaces.into_iter().collect();
         let room = Room::of(&dir, &name);
         Self {
             dir,
             name,
             checkpoint,
-            supersedes,
+            replaces,
             clock,
             speeds: Speeds::default(),
             beside: None,
@@ -131,7 +133,7 @@ impl Saver {
     }
 
     /// Where its record is kept afterwards.
-    pub fn report_path(&self) -> PathBuf {
+    pub fn record_path(&self) -> PathBuf {
         self.dir.folder("reports").join(&self.name)
     }
 
@@ -234,7 +236,7 @@ impl Saver {
     /// Keeps the page of a record. The checkpoint stays until it is removed: a
     /// crash in between leaves both, and a resume finishes this.
     pub fn keep_page(&self, page: &[u8]) -> io::Result<()> {
-        self.keep(&self.report_path().with_extension("html"), page)
+        self.keep(&self.record_path().with_extension("html"), page)
     }
 
     /// Keeps the record; after its page and its keys, as without it nothing is taken
@@ -242,8 +244,8 @@ impl Saver {
     pub fn keep_record(&self, record: &[u8]) -> io::Result<()> {
         self.keep_keys(record)?;
         // Best effort.
-        let _ = ranges::complete(&ranges::path_of(&self.report_path()), &self.checkpoint);
-        self.keep(&self.report_path(), record)
+        let _ = ranges::complete(&ranges::path_of(&self.record_path()), &self.checkpoint);
+        self.keep(&self.record_path(), record)
     }
 
     /// Makes a record durable that an earlier run of this wipe kept; `apart`: and
@@ -252,12 +254,12 @@ impl Saver {
         if apart {
             self.keep_keys(record)?;
         }
-        sync_file(&self.report_path())
+        sync_file(&self.record_path())
     }
 
     fn keep_keys(&self, record: &[u8]) -> io::Result<()> {
         match keys::of(&self.checkpoint, record)? {
-            Some(keys) => self.keep(&keys::path_of(&self.report_path()), &keys),
+            Some(keys) => self.keep(&keys::path_of(&self.record_path()), &keys),
             None => Ok(()),
         }
     }
@@ -275,7 +277,7 @@ impl Saver {
     }
 
     /// Removes the checkpoint of a wipe whose record is kept.
-    pub fn complete(&self) -> io::Result<()> {
+    pub fn remove_checkpoint(&self) -> io::Result<()> {
         self.room.give_back();
         match slots::remove(&self.pending_path()) {
             // An earlier attempt was not durable.
@@ -293,7 +295,7 @@ impl Saver {
         if !std::mem::take(&mut self.made) && !planted!("removed-later") {
             return Ok(());
         }
-        self.complete()
+        self.remove_checkpoint()
     }
 
     fn write(&mut self) -> Result<(), String> {
@@ -312,8 +314,8 @@ impl Saver {
         })?;
         self.mark.set(&self.checkpoint);
         self.beginning = None;
-        self.supersedes.remove(&path);
-        for old in self.supersedes.drain() {
+        self.replaces.remove(&path);
+        for old in self.replaces.drain() {
             // A file that stays is found again, and refused by its content.
             let _ = slots::remove(&old);
             if let Some(name) = old.file_name().and_then(|name| name.to_str()) {
@@ -352,7 +354,7 @@ impl Saver {
 impl Journal for Saver {
     fn joined(&mut self, joined: &Joined) {
         // Best effort: the checkpoint counts them.
-        let _ = ranges::add(&ranges::path_of(&self.report_path()), joined);
+        let _ = ranges::add(&ranges::path_of(&self.record_path()), joined);
     }
 
     fn save(&mut self, state: &State) -> Result<(), String> {

@@ -33,7 +33,7 @@ const LOOKS: usize = 4;
 
 /// What was saved under a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Saved {
+pub(super) enum Stored {
     /// Its bytes; of a file that is no slot nobody knows whether it is whole.
     Bytes(Vec<u8>),
     /// No whole copy of it is left: what one of them holds.
@@ -69,7 +69,7 @@ pub(super) fn exists(path: &Path) -> bool {
 }
 
 /// Reads what was saved under a name, whoever saved it. `read` reads one file.
-pub(super) fn read(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> io::Result<Saved> {
+pub(super) fn read(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> io::Result<Stored> {
     let mut looks = 0;
     loop {
         looks += 1;
@@ -77,7 +77,7 @@ pub(super) fn read(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> 
         // Who copied a file from elsewhere, or edited it, means that one.
         let (own, torn) = match own {
             Ok(Held::Plain(bytes)) if !any_copy(path) || is_json(&bytes) => {
-                return Ok(Saved::Bytes(bytes));
+                return Ok(Stored::Bytes(bytes));
             }
             Ok(Held::Plain(bytes) | Held::Torn(bytes)) => (None, Ok(bytes)),
             Ok(Held::Whole(sequence, json)) => (Some((sequence, json)), Ok(Vec::new())),
@@ -92,10 +92,10 @@ pub(super) fn read(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> 
         // The last of equals is what a reader of the file itself sees.
         let best = copies.chain(own).max_by_key(|(sequence, _)| *sequence);
         if let Some((_, json)) = best {
-            return Ok(Saved::Bytes(json));
+            return Ok(Stored::Bytes(json));
         }
         if looks == LOOKS {
-            return torn.map(Saved::Torn);
+            return torn.map(Stored::Torn);
         }
     }
 }
@@ -229,8 +229,8 @@ mod tests {
 
     fn saved(path: &Path) -> Option<Vec<u8>> {
         match read(path, |path| fs::read(path)) {
-            Ok(Saved::Bytes(bytes)) => Some(bytes),
-            Ok(Saved::Torn(_)) | Err(_) => None,
+            Ok(Stored::Bytes(bytes)) => Some(bytes),
+            Ok(Stored::Torn(_)) | Err(_) => None,
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
 use super::file::{create_durably, open};
 use super::keys;
-use super::slots::{self, Saved};
+use super::slots::{self, Stored};
 use crate::drive::Identity;
 use crate::outcome::Outcome;
 use crate::text::{Word, bounded};
@@ -56,7 +56,7 @@ pub struct Pending {
 
 /// A file in `reports/`.
 #[derive(Debug)]
-pub struct Record {
+pub struct RecordFile {
     /// Where.
     pub path: PathBuf,
     /// The wipe as it ended.
@@ -67,7 +67,7 @@ pub struct Record {
     keyless: Option<String>,
 }
 
-impl Record {
+impl RecordFile {
     /// Whether its keys are there, or it needs none: without them nothing can be
     /// compared with it.
     pub fn is_comparable(&self) -> bool {
@@ -77,14 +77,14 @@ impl Record {
 
 /// What is in `reports/`.
 #[derive(Debug, Default)]
-pub struct Records {
+pub struct RecordFiles {
     /// The records of finished wipes.
-    pub usable: Vec<Record>,
+    pub usable: Vec<RecordFile>,
     /// Files that cannot be used, and why.
     pub unusable: Vec<(PathBuf, LoadError)>,
 }
 
-impl Records {
+impl RecordFiles {
     /// The same where those that cannot be compared with a drive are of no use.
     pub fn comparable(self) -> Self {
         let (usable, mut unusable) = (self.usable.into_iter(), self.unusable);
@@ -192,8 +192,8 @@ impl StateDir {
     ///
     /// # Errors
     /// When the folder is there but cannot be read.
-    pub fn records(&self) -> io::Result<Records> {
-        let mut found = Records::default();
+    pub fn records(&self) -> io::Result<RecordFiles> {
+        let mut found = RecordFiles::default();
         for path in self.files("reports")? {
             match load_record(&path) {
                 Ok(record) => found.usable.push(record),
@@ -242,7 +242,7 @@ impl StateDir {
 /// Whether of a file that is not there a whole copy is. Without one nothing was
 /// ever saved.
 pub(super) fn is_orphan(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Saved::Bytes(_)))
+    fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Stored::Bytes(_)))
 }
 
 /// What may be read several times over.
@@ -260,12 +260,12 @@ fn saved(path: &Path) -> Result<Box<dyn Source>, LoadError> {
         };
     }
     let bytes = match slots::read(path, read).map_err(LoadError::Unreadable)? {
-        Saved::Torn(bytes) if !is_blank(&bytes) => {
+        Stored::Torn(bytes) if !is_blank(&bytes) => {
             let why = "its SHA-256 is not that of its content, and no whole copy is there";
             let why = Unread::Invalid(Invalid::Corrupt(why.into()));
             return Err(unread(why, &mut Cursor::new(bytes)));
         }
-        Saved::Bytes(bytes) | Saved::Torn(bytes) => bytes,
+        Stored::Bytes(bytes) | Stored::Torn(bytes) => bytes,
     };
     if is_blank(&bytes) {
         return Err(LoadError::Empty);
@@ -288,16 +288,16 @@ pub(super) fn load(path: &Path) -> Result<Checkpoint, LoadError> {
     Checkpoint::read(&mut source).map_err(|why| unread(why, &mut source))
 }
 
-fn load_record(path: &Path) -> Result<Record, LoadError> {
+fn load_record(path: &Path) -> Result<RecordFile, LoadError> {
     #[derive(Deserialize)]
-    struct Ended {
+    struct OutcomeField {
         #[serde(default)]
         outcome: Word,
     }
     let mut source = saved(path)?;
     let checkpoint =
         Checkpoint::read_record(&mut source).map_err(|why| unread(why, &mut source))?;
-    let ended = bounded::read::<Ended>(&mut source);
+    let ended = bounded::read::<OutcomeField>(&mut source);
     let outcome = ended
         .ok()
         .and_then(|ended| Outcome::of_record(ended.outcome.text()?));
@@ -305,7 +305,7 @@ fn load_record(path: &Path) -> Result<Record, LoadError> {
         let why = Invalid::Corrupt("field outcome says nothing that is known".into());
         return Err(unread(Unread::Invalid(why), &mut source));
     };
-    let mut record = Record {
+    let mut record = RecordFile {
         path: path.into(),
         checkpoint,
         outcome,

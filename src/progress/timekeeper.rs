@@ -182,16 +182,16 @@ impl Times {
 
 /// Keeps the time of one run, from its start until the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Timekeeper(Arc<Inner>);
+pub struct Timekeeper(Arc<Clockwork>);
 
 #[derive(Debug)]
-struct Inner {
+struct Clockwork {
     times: Mutex<Times>,
     // its end ends the thread
     _end: Sender<()>,
 }
 
-impl Inner {
+impl Clockwork {
     fn looked<T>(&self, of: impl FnOnce(&Times) -> T) -> T {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         // Read while nobody else can: looks come in order.
@@ -209,11 +209,11 @@ impl Timekeeper {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
         let boot = boot.map(|id| id.trim().to_string());
         let (end, ended) = mpsc::channel();
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(Clockwork {
             times: Mutex::new(Times::new(Reading::now(), boot)),
             _end: end,
         });
-        let kept: Weak<Inner> = Arc::downgrade(&inner);
+        let kept: Weak<Clockwork> = Arc::downgrade(&inner);
         std::thread::Builder::new()
             .name("clock".into())
             .spawn(move || {

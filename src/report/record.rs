@@ -22,14 +22,14 @@ pub struct Record {
     pub checkpoint: Checkpoint,
     /// How it ended.
     #[serde(flatten)]
-    pub end: End,
+    pub end: RecordEnd,
 }
 
 /// What a record says besides. A file is read once for its checkpoint and once for
 /// this: taken together, all of it would be kept in memory first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct End {
+pub struct RecordEnd {
     /// `WIPED`, `NOT-CLEAR` or `DIFFERS`.
     pub outcome: String,
     /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
@@ -131,7 +131,7 @@ impl Record {
             (Outcome::Wiped, word) => word.into(),
             (_, word) => format!("{word} NOT achieved"),
         };
-        let end = End {
+        let end = RecordEnd {
             outcome: outcome.word().into(),
             method,
             medium,
@@ -152,7 +152,7 @@ impl Record {
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .collect(),
-            ..End::default()
+            ..RecordEnd::default()
         };
         let checkpoint = checkpoint.clone().without_keys();
         Self { checkpoint, end }

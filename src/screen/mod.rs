@@ -26,4 +26,4 @@ pub use face::{Face, Header, ProgressMode};
 pub use list::{Listing, Past, PendingWipe, Readiness, Row};
 pub use output::{message, notice, say};
 pub use question::{Answer, Expected};
-pub use stdout::{result, text};
+pub use stdout::{delivered, result, text};

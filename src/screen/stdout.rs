@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::output::PATIENCE;
+use super::output::{PATIENCE, message};
 use super::printer::Printer;
-use crate::text::clean;
+use crate::outcome::Outcome;
+use crate::text::{clean, reason};
 
 /// How long a file is waited for; it may lie on another machine.
 const FILE_PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +38,17 @@ pub fn result(line: &str) -> io::Result<()> {
 /// A text of lines, as it is. It is waited for as long as its reader takes: a pager.
 pub fn text(text: &str) -> io::Result<()> {
     wanted(write(text.as_bytes()))
+}
+
+/// What a run ends as whose result was written to stdout so: that it could not be
+/// is said, and makes a success none.
+pub fn delivered(written: &io::Result<()>, outcome: Outcome) -> Outcome {
+    let Err(error) = written else {
+        return outcome;
+    };
+    let why = reason(error);
+    message("stdout", &format!("the result could not be written: {why}"));
+    outcome.undelivered()
 }
 
 /// Leaves out the errors of a reader that has left.

@@ -67,7 +67,7 @@ pub fn tell(context: &Context, opened: &Opened, finished: &Finished) -> Result<O
         rate_limit: None,
         check: false,
     };
-    let outcome = delivery::told(&screen::result(&report::line(&ending)), outcome);
+    let outcome = screen::delivered(&screen::result(&report::line(&ending)), outcome);
     if !context.request.quiet {
         screen::message(&subject, &text);
     }

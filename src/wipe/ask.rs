@@ -7,7 +7,7 @@ use jiff::ZonedDateTime;
 use super::context::Context;
 use super::job::Job;
 use super::open::Opened;
-use super::resume::Unfinished;
+use super::unfinished::Unfinished;
 use crate::cli::{Mode, Request};
 use crate::drive::{self, Attached, Device, Identity};
 use crate::engine::Proof;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::run::Run;
-use super::{already, ask, history, open, resume};
+use super::run::EngineRun;
+use super::{already, ask, history, open, unfinished};
 use crate::drive::Tuning;
 use crate::engine::{Journal, State};
 use crate::outcome::Outcome;
@@ -27,7 +27,7 @@ pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
         ..
     } = context;
     let opened = open::open_to_read(host, path, state.root(), &request.serials)?;
-    if let Some(begun) = resume::of_device(state, &opened)?.of_it.first() {
+    if let Some(begun) = unfinished::of_device(state, &opened)?.of_it.first() {
         return Err(Cause::NotFinished(begun.file.clone()));
     }
     let mut notes = Vec::new();
@@ -48,7 +48,7 @@ pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let found = record.checkpoint.clone().checked_by(&plan, page_cache);
     let suits = Tuning::of(opened.device()).chunk;
     let chunk = request.buffer_size.unwrap_or(suits);
-    let run = Run::begin(context, &opened, (&plan, start.step), chunk, times)?;
+    let run = EngineRun::begin(context, &opened, (&plan, start.step), chunk, times)?;
     let hung = |state: &State, silence| {
         let mut found = found.clone();
         found.advance(state);

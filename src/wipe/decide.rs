@@ -8,7 +8,7 @@ use super::history::{self, Finished};
 use super::job::{Job, Kernel, random_bytes};
 use super::kin;
 use super::open::Opened;
-use super::resume::{Known, Rival, Unfinished};
+use super::unfinished::{Known, Original, Unfinished};
 use crate::cli::{Mode, Request};
 use crate::drive::{Attached, Tuning};
 use crate::engine::{Proof, State};
@@ -90,7 +90,7 @@ fn afresh(
     } = &context.request;
     notes.extend(known.unusable.iter().map(Unusable::text));
     notes.extend(known.left_out.iter().cloned());
-    let superseded = history::to_supersede(&context.state, opened, known)?;
+    let supersedes = history::to_supersede(&context.state, opened, known)?;
     let suits = Tuning::of(opened.device()).chunk;
     Ok(Decision::Work(Box::new(Job {
         plan: wish.plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
@@ -98,9 +98,9 @@ fn afresh(
         state: State::start(),
         chunk: buffer_size.unwrap_or(suits),
         continued: None,
-        supersedes: files_of(known),
+        replaces: files_of(known),
         forgets: known.replaced().map(forgotten).collect(),
-        superseded,
+        supersedes,
     })))
 }
 
@@ -221,10 +221,10 @@ fn the_one_that_fits(known: &mut Known) -> Result<Unfinished, Cause> {
 
 /// Of two images that hold the same nobody knows which is the copy.
 fn refuse_a_copy(begun: &Unfinished) -> Result<(), Cause> {
-    match &begun.rival {
+    match &begun.original {
         None => Ok(()),
-        Some(Rival { path, unread: None }) => Err(Cause::Copied(path.clone())),
-        Some(Rival {
+        Some(Original { path, unread: None }) => Err(Cause::Copied(path.clone())),
+        Some(Original {
             path,
             unread: Some(why),
         }) => Err(Cause::MayBeCopied(path.clone(), why.clone())),
@@ -335,8 +335,8 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
         state,
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size()),
-        supersedes: files_of(known),
-        superseded: superseded(checkpoint, known),
+        replaces: files_of(known),
+        supersedes: supersedes(checkpoint, known),
         forgets: Vec::new(),
         continued: Some(continued),
     })
@@ -355,7 +355,7 @@ fn forgotten(begun: &Unfinished) -> String {
 }
 
 /// What a continued wipe superseded, and the other unfinished ones that it does.
-fn superseded(continued: &Checkpoint, known: &Known) -> Vec<String> {
+fn supersedes(continued: &Checkpoint, known: &Known) -> Vec<String> {
     let mut ids = continued.supersedes().to_vec();
     for id in lineage::to_supersede(known.replaced().map(|other| &other.checkpoint)) {
         if id != continued.run_id() && !ids.contains(&id) {

@@ -9,12 +9,10 @@ use std::{io, thread};
 
 use crate::cli::Request;
 use crate::drive::Device;
-use crate::outcome::Outcome;
 use crate::plan::Amount;
 use crate::probe::Host;
-use crate::progress::{self, Files, LARGEST, Place, Saver, Unread, Wanted};
+use crate::progress::{self, Files, LARGEST, Place, ReportWish, Saver, Unread};
 use crate::report::{Record, page};
-use crate::screen;
 use crate::signal::Stop;
 use crate::text::reason;
 
@@ -64,7 +62,7 @@ pub struct Delivery<'a> {
     kept: Option<bool>,
     saver: &'a Saver,
     device: &'a Device,
-    json: Json,
+    json: RecordBytes,
     // no later attempt would help the report
     hopeless: bool,
     // whether the record was kept when the report was written
@@ -82,17 +80,17 @@ impl<'a> Delivery<'a> {
     pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
         let not_yet = || Err(String::new());
         let report = record.checkpoint.report().path.as_ref();
-        let before = read_record(&saver.report_path()).ok();
+        let before = read_record(&saver.record_path()).ok();
         let before = before.filter(|(_, before)| is_same_end(before, record));
         let kept = before.as_ref();
         let kept = kept.map(|(_, before)| before.checkpoint.plan().lacks_keys());
         let (json, record) = if let Some((json, mut before)) = before {
             // Where this run wants its report.
-            let wanted = record.checkpoint.report().clone();
-            before.checkpoint = before.checkpoint.reporting(wanted);
+            let wish = record.checkpoint.report().clone();
+            before.checkpoint = before.checkpoint.reporting(wish);
             (json, Cow::Owned(before))
         } else {
-            let json = Json::of(record.to_json().map_err(io::Error::other)?);
+            let json = RecordBytes::of(record.to_json().map_err(io::Error::other)?);
             (json, Cow::Borrowed(record))
         };
         Ok(Self {
@@ -118,7 +116,7 @@ impl<'a> Delivery<'a> {
     pub fn run(mut self, wait: &dyn Fn() -> bool, tell: &dyn Fn(String)) -> Delivered {
         let mut told = false;
         if planted!("removed-before-record") {
-            let _ = self.saver.complete();
+            let _ = self.saver.remove_checkpoint();
         }
         loop {
             self.write();
@@ -170,7 +168,7 @@ impl<'a> Delivery<'a> {
     fn write(&mut self) {
         let text = |error: io::Error| reason(&error);
         if self.now.page.is_err() {
-            let path = self.saver.report_path();
+            let path = self.saver.record_path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let page = page::html(&self.record, &self.json.kept, &name);
             self.now.page = self.saver.keep_page(page.as_bytes()).map_err(text);
@@ -193,12 +191,15 @@ impl<'a> Delivery<'a> {
 
     fn end(&mut self) {
         if self.now.record.is_ok() && self.now.page.is_ok() && self.now.ended.is_err() {
-            self.now.ended = self.saver.complete().map_err(|error| reason(&error));
+            self.now.ended = self
+                .saver
+                .remove_checkpoint()
+                .map_err(|error| reason(&error));
         }
     }
 
     fn report(&mut self) -> Result<Vec<PathBuf>, String> {
-        let kept = self.now.record.is_ok().then(|| self.saver.report_path());
+        let kept = self.now.record.is_ok().then(|| self.saver.record_path());
         let written = write_report(&self.record, &self.json, kept.as_deref(), self.device);
         written.map_err(|NotWritten { why, for_good }| {
             self.hopeless = for_good;
@@ -208,14 +209,14 @@ impl<'a> Delivery<'a> {
 }
 
 /// The bytes of a record.
-struct Json {
+struct RecordBytes {
     // as it is kept
     kept: Vec<u8>,
     // what of it can be handed out, where that is less
     public: Option<Vec<u8>>,
 }
 
-impl Json {
+impl RecordBytes {
     fn of(kept: Vec<u8>) -> Self {
         Self { kept, public: None }
     }
@@ -226,7 +227,7 @@ impl Json {
 }
 
 /// A record as it is kept, byte for byte, and what it says.
-fn read_record(path: &Path) -> io::Result<(Json, Record)> {
+fn read_record(path: &Path) -> io::Result<(RecordBytes, Record)> {
     let mut file = progress::open(path)?;
     let known = Record::read(&mut file).map_err(|why| match why {
         Unread::Unreadable(error) => error,
@@ -235,9 +236,9 @@ fn read_record(path: &Path) -> io::Result<(Json, Record)> {
     // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
     if file.metadata()?.len() > LARGEST {
         let known = known.without_keys();
-        return Ok((Json::of(known.to_json()?), known));
+        return Ok((RecordBytes::of(known.to_json()?), known));
     }
-    let mut json = Json::of(Vec::new());
+    let mut json = RecordBytes::of(Vec::new());
     file.rewind()?;
     file.take(LARGEST).read_to_end(&mut json.kept)?;
     if known
@@ -277,7 +278,7 @@ struct NotWritten {
 /// the state directory.
 fn write_report(
     record: &Record,
-    json: &Json,
+    json: &RecordBytes,
     kept: Option<&Path>,
     device: &Device,
 ) -> Result<Vec<PathBuf>, NotWritten> {
@@ -342,33 +343,20 @@ pub fn patience(stop: &Stop) -> impl Fn() -> bool {
 /// Why it could not be written, for people.
 pub fn again(
     request: &Request,
-    record: &progress::Record,
+    record: &progress::RecordFile,
     device: &Device,
 ) -> Result<Vec<PathBuf>, String> {
     let Some(path) = &request.report else {
         return Ok(Vec::new());
     };
     let (json, mut known) = read_record(&record.path).map_err(|error| reason(&error))?;
-    let wanted = Wanted {
+    let wish = ReportWish {
         path: Some(Place::new(path)?.to_text()),
         ..known.checkpoint.report().clone()
     };
-    known.checkpoint = known.checkpoint.reporting(wanted);
+    known.checkpoint = known.checkpoint.reporting(wish);
     let written = write_report(&known, &json, Some(&record.path), device);
     written.map_err(|not| not.why)
-}
-
-/// The outcome of something whose result was written to stdout so: that it
-/// could not be is said, and makes a success none.
-pub fn told(written: &io::Result<()>, outcome: Outcome) -> Outcome {
-    match written {
-        Ok(()) => outcome,
-        Err(error) => {
-            let why = reason(error);
-            screen::message("stdout", &format!("the result could not be written: {why}"));
-            outcome.undelivered()
-        }
-    }
 }
 
 #[cfg(test)]
@@ -378,6 +366,7 @@ mod tests {
 
     use super::*;
     use crate::drive::example::disk;
+    use crate::outcome::Outcome;
     use crate::plan::{Content, Pass, Phase, Plan, Step, Verify};
     use crate::probe::Computer;
     use crate::progress::Checkpoint;

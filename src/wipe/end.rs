@@ -82,7 +82,7 @@ impl Closing<'_> {
         }
         let kept = delivered.record.is_ok();
         let file = if kept {
-            saver.report_path()
+            saver.record_path()
         } else {
             saver.pending_path()
         };
@@ -115,8 +115,8 @@ impl Closing<'_> {
     /// What could not be delivered: of what, and why with what follows from it.
     fn undelivered(&self, delivered: &Delivered, saver: &Saver) -> Vec<(PathBuf, String)> {
         let (record, page) = (
-            saver.report_path(),
-            saver.report_path().with_extension("html"),
+            saver.record_path(),
+            saver.record_path().with_extension("html"),
         );
         let again = || self.resume_would(saver);
         let mut all = Vec::new();
@@ -273,7 +273,7 @@ impl Closing<'_> {
             rate_limit: self.context.request.rate_limit,
             check: self.check,
         };
-        let told = delivery::told(&screen::result(&report::line(&ending)), told);
+        let told = screen::delivered(&screen::result(&report::line(&ending)), told);
         // After the line, as it says with which code the program ends.
         display.finish(&told);
         if !self.context.request.quiet {

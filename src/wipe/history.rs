@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use super::open::Opened;
-use super::resume::{Known, prove, speaks_of, unreadable};
+use super::unfinished::{Known, prove, speaks_of, unreadable};
 use crate::drive::Comparison;
 use crate::engine::{self, Proof};
-use crate::progress::{Checkpoint, Record, StateDir, lineage};
+use crate::progress::{Checkpoint, RecordFile, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
 use crate::text::{MIB, shown};
 
@@ -20,7 +20,7 @@ const SMALL: u64 = 256 * MIB;
 #[derive(Debug)]
 pub struct Finished {
     /// What was done.
-    pub record: Record,
+    pub record: RecordFile,
     /// What the drive's content says of it now.
     pub proof: Proof,
     /// Whether that is all of its content.
@@ -61,7 +61,7 @@ impl Finished {
 }
 
 /// What the records say of one drive.
-struct Records {
+struct Candidates {
     // that may be of it and are not superseded
     fitting: Vec<Finished>,
     // why one that is of it cannot be used
@@ -70,7 +70,7 @@ struct Records {
     notes: Vec<String>,
 }
 
-fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
+fn records(state: &StateDir, opened: &Opened) -> Result<Candidates, Cause> {
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
     let records = state.records().map_err(|error| unreadable(state, error))?;
     // What lacks its keys cannot be compared, but supersedes what came before.
@@ -129,7 +129,7 @@ fn records(state: &StateDir, opened: &Opened) -> Result<Records, Cause> {
             }
         }
     }
-    Ok(Records {
+    Ok(Candidates {
         fitting,
         refused,
         notes,
@@ -159,7 +159,7 @@ pub fn finished(
     opened: &Opened,
     notes: &mut Vec<String>,
 ) -> Result<Option<Finished>, Cause> {
-    let Records {
+    let Candidates {
         mut fitting,
         refused,
         notes: unusable,
@@ -203,7 +203,7 @@ pub fn to_check(
     opened: &Opened,
     notes: &mut Vec<String>,
 ) -> Result<Finished, Cause> {
-    let Records {
+    let Candidates {
         fitting,
         refused,
         notes: unusable,
@@ -237,7 +237,7 @@ pub fn to_supersede(
 ) -> Result<Vec<String>, Cause> {
     let mut all: Vec<Checkpoint> = Vec::new();
     let records = state.records().map_err(|error| unreadable(state, error))?;
-    for Record { checkpoint, .. } in records.usable {
+    for RecordFile { checkpoint, .. } in records.usable {
         let (now, then) = (&opened.device().identity, checkpoint.device_id());
         let is_of_it = match opened.compare(then) {
             Comparison::Same => true,

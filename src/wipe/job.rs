@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use super::open::Opened;
-use super::resume::Unfinished;
+use super::unfinished::Unfinished;
 use crate::drive::{Device, Fact, path_to_text};
 use crate::engine::State;
 use crate::plan::{Content, Draw, Key, Plan};
-use crate::progress::{self, Beginning, Checkpoint, ContentBefore};
+use crate::progress::{self, Checkpoint, ContentBefore, RunSetup};
 use crate::refusal::Cause;
 use crate::strategy;
 use crate::text::clean;
 
-/// What is to be done, as far as it is known before anything is opened.
+/// What is to be done to a drive that is open.
 #[derive(Debug)]
 pub struct Job {
     /// All passes, also those that are done.
@@ -25,10 +25,10 @@ pub struct Job {
     pub chunk: u64,
     /// The wipe that is continued.
     pub continued: Option<Unfinished>,
-    /// Checkpoints of this drive that the new one replaces.
-    pub supersedes: Vec<PathBuf>,
+    /// The files of checkpoints of this drive that the new one replaces.
+    pub replaces: Vec<PathBuf>,
     /// The run ids of the wipes of this drive that this one supersedes.
-    pub superseded: Vec<String>,
+    pub supersedes: Vec<String>,
     /// The unfinished wipes that are forgotten, in words.
     pub forgets: Vec<String>,
 }
@@ -75,13 +75,13 @@ impl Job {
                 })
             }))
         };
-        let mut checkpoint = checkpoint.resumed(Beginning {
+        let mut checkpoint = checkpoint.for_run(RunSetup {
             device: path_to_text(&device.path),
             identity: &device.identity,
             plan: &self.plan,
             scheme: self.scheme.as_ref(),
             chunk_size: self.chunk,
-            supersedes: &self.superseded,
+            supersedes: &self.supersedes,
             page_cache: !opened.writer.is_direct(),
             state: &self.state,
         });

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::peek::{self, Peek, Shown, draw};
+use super::peek::{self, Likeness, Peek, draw};
 use crate::drive::{Attached, Comparison, Device, Identity, Kind, Node};
 use crate::engine;
 use crate::probe::Host;
@@ -115,10 +115,10 @@ fn kinship(host: &Host, path: &Path, identity: &Identity, other: &Attached) -> K
         peek::compare(&one, &other, &mut draw)
     };
     match shown() {
-        Ok(Shown::Same) => Kinship::Path,
-        Ok(Shown::Alike) if host.are_two_ports(path, &other.path) => Kinship::Path,
-        Ok(Shown::Alike) => Kinship::Alike,
-        Ok(Shown::Different) | Err(_) => Kinship::Rival,
+        Ok(Likeness::Same) => Kinship::Path,
+        Ok(Likeness::Alike) if host.are_two_ports(path, &other.path) => Kinship::Path,
+        Ok(Likeness::Alike) => Kinship::Alike,
+        Ok(Likeness::Different) | Err(_) => Kinship::Rival,
     }
 }
 

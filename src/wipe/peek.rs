@@ -106,7 +106,7 @@ const PERIOD: usize = 512;
 
 /// What two disks of one name and size show of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum Likeness {
     /// They are one drive: the first and last MiB are equal, and the same blocks
     /// at 64 random places, none of which is constant or repeats.
     Same,
@@ -127,10 +127,10 @@ pub fn compare(
     one: &dyn Target,
     other: &dyn Target,
     draw: &mut dyn FnMut(u64) -> u64,
-) -> io::Result<Shown> {
+) -> io::Result<Likeness> {
     let blocks = one.size() / MIN_CHUNK;
     if one.size() != other.size() || blocks == 0 {
-        return Ok(Shown::Different);
+        return Ok(Likeness::Different);
     }
     let end = blocks * MIN_CHUNK;
     let ends = [
@@ -148,7 +148,7 @@ pub fn compare(
     };
     for place in ends.into_iter().flatten() {
         if equal(place)?.is_none() {
-            return Ok(Shown::Different);
+            return Ok(Likeness::Different);
         }
     }
     let mut telling = HashSet::new();
@@ -160,20 +160,20 @@ pub fn compare(
         };
         let block = blocks - 1 - draw(span);
         let Some(place) = Extent::new(block * MIN_CHUNK, MIN_CHUNK) else {
-            return Ok(Shown::Alike);
+            return Ok(Likeness::Alike);
         };
         match equal(place)? {
-            None => return Ok(Shown::Different),
+            None => return Ok(Likeness::Different),
             Some(false) => {}
             Some(true) => {
                 telling.insert(block);
             }
         }
         if telling.len() == TELLING {
-            return Ok(Shown::Same);
+            return Ok(Likeness::Same);
         }
     }
-    Ok(Shown::Alike)
+    Ok(Likeness::Alike)
 }
 
 /// Whether a block is neither constant nor repeats a short pattern.
@@ -227,7 +227,7 @@ mod tests {
         file
     }
 
-    fn shown(one: &tempfile::NamedTempFile, other: &tempfile::NamedTempFile) -> Shown {
+    fn shown(one: &tempfile::NamedTempFile, other: &tempfile::NamedTempFile) -> Likeness {
         let open = |file: &tempfile::NamedTempFile| Peek::open(file.path()).unwrap();
         let mut dice = 7_u64;
         let mut draw = |below: u64| {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn two_disks_are_one_only_if_what_they_show_tells_something() {
-        use Shown::{Alike, Different, Same};
+        use Likeness::{Alike, Different, Same};
         let all = disk(1024, |_| true);
         assert_eq!(shown(&all, &disk(1024, |_| true)), Same);
         assert_eq!(shown(&all, &disk(1023, |_| true)), Different);
@@ -269,14 +269,17 @@ mod tests {
             file.as_file().write_all_at(&metadata, at).unwrap();
             file
         };
-        assert_eq!(shown(&member(), &member()), Shown::Alike);
+        assert_eq!(shown(&member(), &member()), Likeness::Alike);
     }
 
     #[test]
     fn what_a_wipe_has_not_come_to_yet_tells() {
         // 1.2 % of 64 MiB are left.
         let rest = |block| block >= 16_384 - 200;
-        assert_eq!(shown(&disk(16_384, rest), &disk(16_384, rest)), Shown::Same);
+        assert_eq!(
+            shown(&disk(16_384, rest), &disk(16_384, rest)),
+            Likeness::Same
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::screen::{Display, Header};
 use crate::signal;
 
 /// A run that has begun to be shown.
-pub struct Run<'a> {
+pub struct EngineRun<'a> {
     context: &'a Context,
     opened: &'a Opened,
     plan: &'a Plan,
@@ -27,7 +27,7 @@ pub struct Run<'a> {
     pub display: Display,
 }
 
-impl<'a> Run<'a> {
+impl<'a> EngineRun<'a> {
     /// Begins to show it, at this step.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use super::context::Context;
 use super::decide::{self, Decision};
 use super::job::Job;
 use super::open::{self, Opened};
-use super::run::Run;
-use super::{already, ask, resume, wanted};
+use super::run::EngineRun;
+use super::{already, ask, report_wish, unfinished};
 use crate::engine::{Event, Joined, Journal, Observer as _, State};
 use crate::outcome::Outcome;
-use crate::progress::{Clock, Saver, StateDir, Tally, Timekeeper, Wanted};
+use crate::progress::{Clock, ReportWish, Saver, StateDir, Tally, Timekeeper};
 use crate::refusal::Cause;
 use crate::screen::{self, Display};
 use crate::text::{reason, shown};
@@ -44,7 +44,7 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     };
     let device = opened.device();
     let continued = job.continued.as_ref().map(|one| &one.checkpoint);
-    let wanted = wanted::wanted(request, continued, host, device)?;
+    let wish = report_wish::of(request, continued, host, device)?;
     let asked = ask::ask(context, &opened, &job)?;
     if request.dry_run {
         screen::message(&shown(path), "dry run: nothing was written");
@@ -58,13 +58,13 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     }
     context.catch_signals()?;
     let dir = state.clone().kept_in_slots(in_slots);
-    run(context, &opened, job, wanted, dir)
+    run(context, &opened, job, wish, dir)
 }
 
 /// What is to be done, after the user was asked about an unfinished wipe where
 /// that is needed.
 fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
-    let mut known = resume::of_device(&context.state, opened)?;
+    let mut known = unfinished::of_device(&context.state, opened)?;
     let mut mode = context.request.mode;
     loop {
         let mut notes = Vec::new();
@@ -84,16 +84,16 @@ fn run(
     context: &Context,
     opened: &Opened,
     job: Job,
-    wanted: Wanted,
+    wish: ReportWish,
     dir: StateDir,
 ) -> Result<Outcome, Cause> {
     let times = Timekeeper::start().map_err(Cause::NoRunThread)?;
-    let mut saver = saver(opened, &job, wanted, dir, &times)?;
+    let mut saver = saver(opened, &job, wish, dir, &times)?;
     saver.begin_run();
     let no_room = saver.keep_room().err();
     let plan = (&job.plan, job.state.step);
-    let run =
-        Run::begin(context, opened, plan, job.chunk, times).inspect_err(|_| saver.give_up())?;
+    let run = EngineRun::begin(context, opened, plan, job.chunk, times)
+        .inspect_err(|_| saver.give_up())?;
     let before = saver.checkpoint().clone();
     let (file, mark) = (saver.pending_path(), saver.mark());
     let hung = |state: &State, silence| {
@@ -126,21 +126,15 @@ fn run(
 fn saver(
     opened: &Opened,
     job: &Job,
-    wanted: Wanted,
+    wish: ReportWish,
     dir: StateDir,
     times: &Timekeeper,
 ) -> Result<Saver, Cause> {
     let device = opened.device();
-    let clock = Watch(times.clone());
-    let checkpoint = job.checkpoint(opened, &clock.stamp())?.reporting(wanted);
+    let clock = RunClock(times.clone());
+    let checkpoint = job.checkpoint(opened, &clock.stamp())?.reporting(wish);
     let name = job.file_name(device, &checkpoint);
-    let saver = Saver::new(
-        dir,
-        name,
-        checkpoint,
-        job.supersedes.clone(),
-        Box::new(clock),
-    );
+    let saver = Saver::new(dir, name, checkpoint, job.replaces.clone(), Box::new(clock));
     let Some(watch) = opened.writer.watch().cloned() else {
         return Ok(saver);
     };
@@ -157,9 +151,9 @@ fn saver(
 }
 
 /// The machine's clock, and the time of the run.
-struct Watch(Timekeeper);
+struct RunClock(Timekeeper);
 
-impl Clock for Watch {
+impl Clock for RunClock {
     fn stamp(&self) -> String {
         ZonedDateTime::now()
             .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")

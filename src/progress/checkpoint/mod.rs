@@ -54,6 +54,15 @@
 //! wrong. Where he would, `version` goes up. A file with a higher `version` or
 //! another `kind` is refused by name and left as it is; one of a drive at hand stops
 //! a fresh wipe of it. Fields that were not there in 0.1.0 have a default.
+//!
+//! Its files:
+//!
+//! - [`state`]: how far a wipe got, in memory
+//! - [`parts`]: what it is made of besides its position
+//! - [`lists`]: those parts that grow, kept short
+//! - [`derived`]: what follows from its fields
+//! - [`wire`]: how it is read and written
+//! - [`json`]: how that is laid out
 
 #[cfg(test)]
 mod bounds;
@@ -64,6 +73,6 @@ mod parts;
 mod state;
 mod wire;
 
-pub use parts::{ClockMark, ContentBefore, LeftOut, Run, Sample, Wanted};
-pub use state::{Beginning, Checkpoint};
+pub use parts::{ClockMark, ContentBefore, LeftOut, ReportWish, Run, Sample};
+pub use state::{Checkpoint, RunSetup};
 pub use wire::{Invalid, LARGEST, RECORD_KIND, Unread, VERSION};

@@ -105,7 +105,7 @@ impl Sample {
 
 /// What was asked of the report. A resume keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct ReportWish {
     /// Where it goes besides the state directory: absolute, a folder with a
     /// slash at its end; see [`path_to_text`](crate::drive::path_to_text).
     pub path: Option<String>,
@@ -117,7 +117,7 @@ pub struct Wanted {
     pub note: Option<String>,
 }
 
-impl Wanted {
+impl ReportWish {
     /// The same with what is given anew.
     #[must_use]
     pub fn or_new(self, new: &Self) -> Self {

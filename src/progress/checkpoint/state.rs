@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::lists::{self, add_run, add_sample, shorten};
-use super::parts::{ClockMark, ContentBefore, Run, Sample, Wanted};
+use super::parts::{ClockMark, ContentBefore, ReportWish, Run, Sample};
 use crate::drive::{FileFacts, Finding, Findings, Identity};
 use crate::engine::State;
 use crate::plan::{BadMap, Differences, Key, Phase, Plan, Step, Wrap};
@@ -50,11 +50,11 @@ pub struct Checkpoint {
     #[serde(default, deserialize_with = "lists::contents_before")]
     pub(super) contents_before: Vec<ContentBefore>,
     #[serde(default)]
-    pub(super) report: Wanted,
+    pub(super) report: ReportWish,
 }
 
 /// With what a run begins, fresh or continued.
-pub struct Beginning<'a> {
+pub struct RunSetup<'a> {
     /// The target's path, as it is kept.
     pub device: String,
     /// What is known of it now.
@@ -113,7 +113,7 @@ readers! {
     findings, findings_mut: Findings => Findings;
     file, file_mut: Option<FileFacts> => Option<FileFacts>;
     contents_before, contents_before_mut: Vec<ContentBefore> => [ContentBefore];
-    report, report_mut: Wanted => Wanted;
+    report, report_mut: ReportWish => ReportWish;
     ;
     wrap, wrap_mut: Option<Wrap>;
     page_cache, page_cache_mut: bool;
@@ -155,13 +155,13 @@ impl Checkpoint {
             file: None,
             read_again: false,
             contents_before: Vec::new(),
-            report: Wanted::default(),
+            report: ReportWish::default(),
         }
     }
 
     /// The same with what the run that goes on with it begins with.
     #[must_use]
-    pub fn resumed(mut self, with: Beginning) -> Self {
+    pub fn for_run(mut self, with: RunSetup) -> Self {
         self.supersedes = with.supersedes.to_vec();
         // An image that was moved is looked for where it is now.
         self.device_id.backing.clone_from(&with.identity.backing);
@@ -198,7 +198,7 @@ impl Checkpoint {
 
     /// The same with what is asked of the report.
     #[must_use]
-    pub fn reporting(mut self, report: Wanted) -> Self {
+    pub fn reporting(mut self, report: ReportWish) -> Self {
         self.report = report;
         self
     }

@@ -79,7 +79,7 @@ struct Head {
 /// What says in a file where the wipe is, several times over: a file in which
 /// that does not agree is not believed.
 #[derive(Deserialize)]
-struct Standing {
+struct Redundant {
     written: u64,
     total_size: u64,
     progress_percent: f64,
@@ -140,8 +140,8 @@ impl Checkpoint {
             _ => return Err(corrupt("field version is not a known number".into())),
         }
         let mut this: Self = bounded::read(from)?;
-        let standing: Standing = bounded::read(from)?;
-        match this.stand(&standing) {
+        let redundant: Redundant = bounded::read(from)?;
+        match this.place_at(&redundant) {
             Some(field) => Err(corrupt(format!("field {field} contradicts the others"))),
             None => Ok(this),
         }
@@ -149,7 +149,7 @@ impl Checkpoint {
 
     /// Moves to where a file says that it is; gives the first field that cannot be
     /// true together with the others.
-    fn stand(&mut self, at: &Standing) -> Option<&'static str> {
+    fn place_at(&mut self, at: &Redundant) -> Option<&'static str> {
         if !(1..=self.plan.passes().len()).contains(&at.pass) {
             return Some("pass");
         }

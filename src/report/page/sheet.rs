@@ -160,7 +160,7 @@ fn reach(record: &Record) -> Markup {
 
 /// What no program knows.
 fn by_hand(record: &Record) -> Markup {
-    let wanted = record.checkpoint.report();
+    let wish = record.checkpoint.report();
     let line = |label: &str| html! { tr { th scope="row" { (label) } td.empty {} } };
     let person = |title: &str, name: Option<&str>| {
         html! {
@@ -182,7 +182,7 @@ fn by_hand(record: &Record) -> Markup {
     let body = html! {
         table.hand.wide {
             tbody {
-                @if wanted.asset.is_none() { (line("Property number")) }
+                @if wish.asset.is_none() { (line("Property number")) }
                 (line("Media source (user, system)"))
                 (line("Classification before"))
                 (line("Classification after"))
@@ -190,7 +190,7 @@ fn by_hand(record: &Record) -> Markup {
             }
         }
         div.pair {
-            (person("Sanitized by", wanted.operator.as_deref()))
+            (person("Sanitized by", wish.operator.as_deref()))
             (person("Verified by", None))
         }
     };

@@ -1,11 +1,11 @@
-//! What is asked of the report, and whether it can be written where it is wanted.
+//! What is asked of the report, and whether it can be written where it is wish.
 
 use std::path::Path;
 
 use crate::cli::Request;
 use crate::drive::{Device, Fact, Node};
 use crate::probe::Host;
-use crate::progress::{Checkpoint, Place, Wanted};
+use crate::progress::{Checkpoint, Place, ReportWish};
 use crate::refusal::Cause;
 use crate::text::shown;
 
@@ -28,13 +28,13 @@ pub fn understood(request: &Request) -> Result<(), Cause> {
 ///
 /// # Errors
 /// Refused: the place cannot be written, or lies on the target.
-pub fn wanted(
+pub fn of(
     request: &Request,
     continued: Option<&Checkpoint>,
     host: &Host,
     device: &Device,
-) -> Result<Wanted, Cause> {
-    let mut new = request.wanted.clone();
+) -> Result<ReportWish, Cause> {
+    let mut new = request.report_wish.clone();
     if let Some(path) = &request.report {
         let place = Place::new(path);
         let place = place.map_err(|why| Cause::Usage(format!("{} {why}", shown(path))))?;
@@ -42,9 +42,9 @@ pub fn wanted(
     }
     let before = continued.map(|checkpoint| checkpoint.report().clone());
     let before = before.unwrap_or_default();
-    let wanted = before.or_new(&new);
-    let Some(text) = &wanted.path else {
-        return Ok(wanted);
+    let wish = before.or_new(&new);
+    let Some(text) = &wish.path else {
+        return Ok(wish);
     };
     let place = Place::from_text(text).ok_or_else(|| {
         Cause::NoReportPlace("the checkpoint's is not understood; name another".into())
@@ -57,7 +57,7 @@ pub fn wanted(
         let why = format!("{folder} may lie on the target; name another");
         return Err(Cause::NoReportPlace(why));
     }
-    Ok(wanted)
+    Ok(wish)
 }
 
 /// Whether a folder lies on a target. An image is a file beside others.

@@ -28,13 +28,13 @@ pub struct Unfinished {
     pub proof: Proof,
     /// Of an image that is elsewhere than it was: what is in its place, where
     /// that may be it as well.
-    pub rival: Option<Rival>,
+    pub original: Option<Original>,
 }
 
 /// What is where an image was when its wipe began, while another one with the
 /// same content is named.
 #[derive(Debug)]
-pub struct Rival {
+pub struct Original {
     /// Where.
     pub path: PathBuf,
     /// Why it cannot be told whether it has the same content; `None`: it has.
@@ -116,11 +116,11 @@ pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
             file: path,
             checkpoint,
             proof,
-            rival: None,
+            original: None,
         };
         if comparison == Comparison::Elsewhere {
             if proof.is_cryptographic() {
-                unfinished.rival = rival(&unfinished.checkpoint, &device.identity);
+                unfinished.original = original(&unfinished.checkpoint, &device.identity);
                 known.of_it.push(unfinished);
             } else {
                 known.elsewhere.extend(may_be(&unfinished, device));
@@ -148,7 +148,7 @@ impl Known {
     /// The wipes of this drive that a new one replaces: all but those that may
     /// be of another image.
     pub fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
-        let own = self.of_it.iter().filter(|begun| begun.rival.is_none());
+        let own = self.of_it.iter().filter(|begun| begun.original.is_none());
         own.chain(&self.gone)
     }
 
@@ -173,7 +173,7 @@ impl Known {
 
 /// What is where the image of a checkpoint was, if it holds what was written
 /// as well; `now`: where an image that holds it is. Reads only.
-fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
+fn original(checkpoint: &Checkpoint, now: &Identity) -> Option<Original> {
     let recorded = checkpoint.device_id();
     let path = in_its_place(recorded, now)?;
     let part = Peek::open(&path).map(|all| part_of(recorded, all));
@@ -189,7 +189,7 @@ fn rival(checkpoint: &Checkpoint, now: &Identity) -> Option<Rival> {
     };
     match proof {
         Ok(proof) if !proof.is_cryptographic() => None,
-        proof => Some(Rival {
+        proof => Some(Original {
             path,
             unread: proof.err().map(|error| reason(&error)),
         }),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::unistd::User;
 
 use super::kin::{self, Which};
-use super::resume::{pending, whose};
+use super::unfinished::{pending, whose};
 use crate::drive::{Attached, Comparison, Kind, path_from_text};
 use crate::probe::{Host, Whereabouts};
 use crate::progress::{Checkpoint, Pending, StateDir};
@@ -17,7 +17,7 @@ use crate::text::{shown, size};
 ///
 /// # Errors
 /// A refusal when there is none.
-pub fn attached(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
+pub fn drives_of_unfinished(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
     let all = pending(state)?;
     if all.is_empty() {
         return Err(nothing(state));
