@@ -39,7 +39,9 @@ class Drive(threading.Thread):
         self.faults, self.dead, self.held = [], False, None
         self.logs = "log" in self.opt                        # every write and flush, for all cuts at once
         named = lambda option: lab.drive(self.opt[option]) if option in self.opt else None
-        self.wwn = (named("wwn-of") or named("path-to") or self).number
+        other = named("wwn-of") or named("path-to")
+        # That of a SATA drive is part of a saved state, which does not hang on the drives beside it.
+        self.wwn = other.wwn if other else 0x100 + self.index if self.kind == "sata" else self.number
         # Which port of its own this is; 0: it does not say.
         self.port = 0 if "no-ports" in self.opt else 1 + ("path-to" in self.opt)
         # Another path to a drive is no drive: the other one serves it.

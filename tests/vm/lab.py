@@ -9,7 +9,7 @@ import argparse, ctypes, json, os, queue, re, shutil, signal, socket, stat, subp
 
 sys.dont_write_bytecode = True
 from drive import OFF, PCI, POWER, Drive, size
-from guest import Cpio, Unavailable, base_initramfs, initiator, kernel
+from guest import Cpio, Unavailable, base_initramfs, initiator, kernel, stripped
 from p9 import Server
 from scsi_disk import ScsiDrive
 import saved
@@ -248,7 +248,7 @@ class Lab:
         extra = Cpio()
         for item in self.a.copy:
             host, _, guest = item.partition(":")
-            extra.file(host, guest)
+            extra.file(stripped(self.a.cache, host), guest)
         fixed = [d for d in self.drives if not self.a.restore or d.kind == "sata"]
         kinds = saved.KINDS if self.a.restore else {d.kind for d in self.drives}
         load = ["virtio_pci", "virtio_console", "ext4"] + (saved.MODULES if self.a.restore else [])
