@@ -211,9 +211,9 @@ fn a_checkpoint_of_200_mb_is_read_in_little_memory_and_continued() {
     assert_eq!(least, 16 * number);
 }
 
-/// Files that would take gigabytes if they were kept as they are.
+/// Files that would take more memory than there is if they were kept as they are.
 fn a_file_of_any_making_takes_little_memory() {
-    const LENGTH: usize = 60_000_000;
+    const LENGTH: usize = 30_000_000;
     let scratch = Scratch::new();
     let image = scratch.tagged("old.img", 8 * MIB);
     let checkpoint = stopped(&scratch, &image);

@@ -284,8 +284,14 @@ impl Running {
     /// Waits until this run has saved a checkpoint of which something holds; that
     /// of an earlier run may hold it too, if that one was stopped late.
     pub fn until_saved(&mut self, state: &State, what: &str, holds: impl Fn(&Value) -> bool) {
+        let mut seen = None;
         self.until(what, |run| {
             let saved = state.first_checkpoint();
+            // Looked at once: a large one takes longer to read than the next look is away.
+            if saved == seen {
+                return false;
+            }
+            seen.clone_from(&saved);
             let saved = saved.filter(|bytes| Some(bytes) != run.before.as_ref());
             let value = saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             value.is_some_and(|value| holds(&value))
