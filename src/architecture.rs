@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["planted", "text"],
     &["outcome"],
-    &["plan"],
     &["strategy"],
+    &["plan"],
     &["drive"],
     &["probe"],
     &["engine"],

@@ -60,10 +60,11 @@ pub mod inside {
     pub use crate::engine::{Journal, State, differing};
     pub use crate::outcome::Signal;
     pub use crate::plan::{Bad, BadMap, BadState, During, Extent};
-    pub use crate::plan::{Content, Generator, KEY_BYTES, Key, Pass, Plan, Verify};
+    pub use crate::plan::{Pass, Plan, Verify};
     pub use crate::probe::Host;
     pub use crate::progress::Checkpoint;
     pub use crate::progress::{Clock, Saver, StateDir};
+    pub use crate::strategy::{Content, Generator, KEY_BYTES, Key};
     pub use crate::strategy::{WipeStrategy, best_generator, of as strategy_of};
     pub use crate::text::size::{memory, parse as parse_size};
     pub use crate::wipe::Nowhere;

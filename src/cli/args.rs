@@ -9,8 +9,9 @@ use clap::{ArgAction, CommandFactory, Parser};
 use super::values::{self, SchemeName};
 use crate::engine::{MAX_CHUNK, MAX_INTERVAL, MAX_WORKERS, MIN_CHUNK, MIN_INTERVAL};
 use crate::outcome::EXIT_CODES;
-use crate::plan::{Choice, MAX_PASSES, Pattern, ReadBack};
+use crate::plan::{MAX_PASSES, ReadBack};
 use crate::screen::ProgressMode;
+use crate::strategy::{Choice, Pattern};
 
 /// Seconds: any drive may take a few to answer.
 const LEAST_STALL: usize = 5;
@@ -37,8 +38,7 @@ pub(super) struct Args {
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<OsString>,
 
-    /// Write random, zero or pattern [default: random]
-    #[arg(short, long, value_name = "KIND")]
+    #[arg(short, long, value_name = "KIND", help = written())]
     pub(super) strategy: Option<Choice>,
 
     /// Bytes to repeat, as 55aa or 0x924924; ff for ones
@@ -211,6 +211,10 @@ const SHORT: [&str; 9] = [
 
 /// Values that have digits.
 const NUMBERS: [&str; 4] = ["HEX", "N", "SIZE", "SECONDS"];
+
+fn written() -> String {
+    format!("Write {} [default: random]", Choice::all())
+}
 
 pub(super) fn command() -> clap::Command {
     let codes: Vec<String> = EXIT_CODES

@@ -11,9 +11,10 @@ use super::args::{Args, command};
 use super::mistake;
 use super::values::SchemeName;
 use crate::engine::MAX_INTERVAL;
-use crate::plan::{Choice, Wish, scheme};
+use crate::plan::{Wish, scheme};
 use crate::progress::ReportWish;
 use crate::screen::ProgressMode;
+use crate::strategy::Choice;
 
 /// What the command line means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,13 +149,16 @@ const NO_FORCE: &str =
     "--force: there is no --force, a disk in use is always refused; end what uses it";
 
 /// What was asked of the plan.
-fn wish(args: &Args) -> Result<Wish, &'static str> {
+fn wish(args: &Args) -> Result<Wish, String> {
     let strategy = match (args.strategy, &args.pattern) {
-        (Some(Choice::Pattern), None) if !args.resume => {
-            return Err("--strategy: pattern needs its bytes; add --pattern HEX");
+        (Some(choice), None) if choice.takes_pattern() && !args.resume => {
+            let name = choice.name();
+            return Err(format!(
+                "--strategy: {name} needs its bytes; add --pattern HEX"
+            ));
         }
-        (Some(Choice::Random | Choice::Zero), Some(_)) => {
-            return Err("--pattern: contradicts --strategy; leave one of them out");
+        (Some(choice), Some(_)) if !choice.takes_pattern() => {
+            return Err("--pattern: contradicts --strategy; leave one of them out".into());
         }
         (None, Some(_)) => Some(Choice::Pattern),
         (strategy, _) => strategy,
@@ -165,7 +169,7 @@ fn wish(args: &Args) -> Result<Wish, &'static str> {
         passes: args.passes,
         scheme: match args.scheme {
             Some(SchemeName::One(scheme)) => Some(scheme),
-            _ => None,
+            Some(SchemeName::Help) | None => None,
         },
         verify: args.verify,
     })

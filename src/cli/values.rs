@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::mistake;
-use crate::plan::{Pattern, Scheme};
+use crate::plan::Scheme;
+use crate::strategy::Pattern;
 use crate::text::{clean, is_one_line, size};
 
 const EMPTY: &str = "is empty; did a variable expand to nothing?";

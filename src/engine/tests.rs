@@ -13,11 +13,9 @@ use super::parts::Engine;
 use super::proof::Proof;
 use super::state::{MAX_INTERVAL, MIN_CHUNK, Settings, State};
 use crate::plan::example::difference;
-use crate::plan::{
-    BadState, Content, Extent, ExtentMap, Generator, KEY_BYTES, Key, Pass, Phase, Plan, Step,
-    Verify, Wrap,
-};
+use crate::plan::{BadState, Extent, ExtentMap, Pass, Phase, Plan, Step, Verify, Wrap};
 use crate::strategy;
+use crate::strategy::{Content, Generator, KEY_BYTES, Key};
 use crate::text::{MIB, size};
 
 fn random(verify: bool) -> Plan {

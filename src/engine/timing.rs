@@ -13,7 +13,8 @@ use super::parts::Engine;
 use super::state::{MIN_CHUNK, Settings, State};
 use super::target::{Control, Journal, Presence, Target};
 use crate::outcome::Signal;
-use crate::plan::{Content, Pass, Plan, Verify};
+use crate::plan::{Pass, Plan, Verify};
+use crate::strategy::Content;
 use crate::text::MIB;
 
 /// A clock that a look moves, and what it was told.

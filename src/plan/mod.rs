@@ -2,7 +2,6 @@
 
 mod bad;
 mod bad_wire;
-mod content;
 mod difference;
 mod extent;
 mod passes;
@@ -16,9 +15,6 @@ mod verify;
 mod wish;
 
 pub use bad::{Bad, BadMap, BadState, During};
-#[cfg(not(wipeit_alone))]
-pub use content::KEY_BYTES;
-pub use content::{Content, Generator, Key, Pattern};
 #[cfg(test)]
 pub(crate) use difference::example;
 pub use difference::{Difference, Differences, First, Wrap};
@@ -28,6 +24,6 @@ pub use position::{Cursor, Phase, Step, percent, percent_of};
 pub use ranges::Amount;
 #[cfg(test)]
 pub(crate) use sample::pieces;
-pub use scheme::{Draw, SCHEMES, Scheme};
+pub use scheme::{SCHEMES, Scheme};
 pub use verify::{ReadBack, Verify};
-pub use wish::{Choice, Wish};
+pub use wish::Wish;

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::content::{Content, Key};
 use super::position::{Phase, Step};
 use super::verify::{ReadBack, Verify};
+use crate::strategy::{Content, Key};
 use crate::text::bounded;
 
 /// Most passes that a plan may have; the longest known scheme has 35.
@@ -56,10 +56,7 @@ impl Plan {
     /// The keys of its random passes: the pass (from 1), and its key.
     pub fn keys(&self) -> impl Iterator<Item = (usize, Key)> {
         let passes = self.passes.iter().enumerate();
-        passes.filter_map(|(index, pass)| match &pass.content {
-            Content::Random { key, .. } => Some((index + 1, *key)),
-            Content::Zero | Content::Pattern { .. } => None,
-        })
+        passes.filter_map(|(index, pass)| Some((index + 1, pass.content.key()?)))
     }
 
     /// Whether a key of it is kept elsewhere: then nobody knows what it writes.
@@ -71,9 +68,9 @@ impl Plan {
     #[must_use]
     pub fn with_keys(mut self, given: &[(usize, Key)]) -> Self {
         for (index, pass) in self.passes.iter_mut().enumerate() {
-            if let Content::Random { key, .. } = &mut pass.content {
+            if let Some(key) = pass.content.key_mut() {
                 let own = given.iter().find(|(pass, _)| *pass == index + 1);
-                *key = own.map_or(Key::ELSEWHERE, |(_, key)| *key);
+                *key = own.map_or(Key::default(), |(_, key)| *key);
             }
         }
         self

@@ -5,9 +5,9 @@
 
 use Write::{Bytes, Drawn, Inverted, Random};
 
-use super::content::{Content, Pattern};
 use super::passes::Pass;
 use super::verify::{ReadBack, Verify};
+use crate::strategy::{Choice, Content, Draw, Pattern};
 
 /// What a scheme asks of the read-back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,20 +179,6 @@ const fn scheme(
     }
 }
 
-/// What a scheme draws, from outside.
-pub trait Draw<E> {
-    /// The content of a random pass, with a new key.
-    ///
-    /// # Errors
-    /// When the kernel gives no random bytes.
-    fn random(&mut self) -> Result<Content, E>;
-    /// A byte.
-    ///
-    /// # Errors
-    /// When the kernel gives no random bytes.
-    fn byte(&mut self) -> Result<u8, E>;
-}
-
 impl Scheme {
     /// The scheme of this name.
     #[must_use]
@@ -246,7 +232,7 @@ impl Scheme {
             .map(|index| {
                 let content = match self.passes[index] {
                     Bytes(bytes) => repeated(bytes),
-                    Random => draw.random()?,
+                    Random => Choice::Random.content(None, draw)?,
                     Drawn(n) => repeated(&[drawn[n]]),
                     Inverted(n) => repeated(&[!drawn[n]]),
                 };
@@ -320,19 +306,16 @@ pub fn list() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::{Generator, KEY_BYTES, Key};
     use super::*;
+    use crate::strategy::{KEY_BYTES, Key};
 
     /// Draws a known sequence of bytes, and a new key each time.
     struct Dice(u8, u8);
 
     impl Draw<()> for Dice {
-        fn random(&mut self) -> Result<Content, ()> {
+        fn key(&mut self) -> Result<Key, ()> {
             self.0 += 1;
-            Ok(Content::Random {
-                generator: Generator::Aes256,
-                key: Key::new([self.0; KEY_BYTES]),
-            })
+            Ok(Key::new([self.0; KEY_BYTES]))
         }
         fn byte(&mut self) -> Result<u8, ()> {
             self.1 = self.1.wrapping_mul(167).wrapping_add(13);

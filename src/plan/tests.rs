@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
-use super::content::MAX_PATTERN;
-use super::scheme::Draw;
 use super::*;
+use crate::strategy::{Choice, Content, Draw, KEY_BYTES, Key, MAX_PATTERN, Pattern};
 
 fn plan(passes: usize, how: ReadBack) -> Plan {
     let pass = Pass {
@@ -152,11 +151,8 @@ fn percent_is_never_100_before_the_end() {
 struct Same;
 
 impl Draw<()> for Same {
-    fn random(&mut self) -> Result<Content, ()> {
-        Ok(Content::Random {
-            generator: Generator::Aes256,
-            key: Key::new([1; KEY_BYTES]),
-        })
+    fn key(&mut self) -> Result<Key, ()> {
+        Ok(Key::new([1; KEY_BYTES]))
     }
     fn byte(&mut self) -> Result<u8, ()> {
         Ok(1)

@@ -1,11 +1,9 @@
 //! What the user asks for, and the plan that comes of it.
 
-use clap::ValueEnum;
-
-use super::content::{Content, Pattern};
 use super::passes::{MAX_PASSES, Pass, Plan};
-use super::scheme::{Draw, Scheme};
+use super::scheme::Scheme;
 use super::verify::{ReadBack, Verify};
+use crate::strategy::{Choice, Content, Draw, Pattern};
 
 /// What the user asks for; `None` where nothing was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,29 +20,6 @@ pub struct Wish {
     pub verify: Option<ReadBack>,
 }
 
-/// A strategy as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Choice {
-    /// A keystream.
-    Random,
-    /// Zero bytes.
-    Zero,
-    /// A repeated pattern.
-    Pattern,
-}
-
-impl Choice {
-    /// The name as typed.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::Zero => "zero",
-            Self::Pattern => "pattern",
-        }
-    }
-}
-
 impl Wish {
     /// The plan of a fresh wipe; `seed` draws samples.
     ///
@@ -57,15 +32,10 @@ impl Wish {
             let passes = scheme.passes(draw)?;
             return Ok(Plan { passes, only_read }.with_read_back(how, 0, seed));
         }
+        let choice = self.strategy.unwrap_or(Choice::Random);
         let mut passes = Vec::new();
         for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {
-            let content = match (self.strategy, &self.pattern) {
-                (Some(Choice::Zero), _) => Content::Zero,
-                (None | Some(Choice::Pattern), Some(pattern)) => Content::Pattern {
-                    pattern: pattern.clone(),
-                },
-                _ => draw.random()?,
-            };
+            let content = choice.content(self.pattern.as_ref(), draw)?;
             passes.push(Pass {
                 content,
                 verify: Verify::None,
@@ -93,7 +63,7 @@ impl Wish {
             let names = begun.passes().iter().map(|pass| pass.content.name());
             let mut others = names.filter(|name| *name != choice.name());
             if let Some(other) = others.next() {
-                return contradiction("--strategy", other.to_string());
+                return contradiction("--strategy", other);
             }
         }
         if let Some(pattern) = &self.pattern {
@@ -102,7 +72,7 @@ impl Wish {
                 Content::Pattern { pattern } => {
                     return contradiction("--pattern", String::from(pattern.clone()));
                 }
-                other => return contradiction("--pattern", other.name().to_string()),
+                other => return contradiction("--pattern", other.name()),
             }
         }
         if let Some(passes) = self.passes

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, VERSION, json};
 use super::file::open;
-use crate::plan::{Key, MAX_PASSES, Plan};
+use crate::plan::{MAX_PASSES, Plan};
+use crate::strategy::Key;
 use crate::text::{bounded, reason, shown};
 
 const KIND: &str = "wipeit-keys";

@@ -72,7 +72,8 @@ mod tests {
     use super::super::checkpoint::Checkpoint;
     use super::*;
     use crate::drive::example::of_1000_bytes;
-    use crate::plan::{Content, Pass, Plan, Verify};
+    use crate::plan::{Pass, Plan, Verify};
+    use crate::strategy::Content;
 
     fn wipe(id: &str, supersedes: &[&str]) -> Checkpoint {
         let pass = Pass {

@@ -368,7 +368,8 @@ fn is_free(folder: &Path, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Content, Pass, Verify};
+    use crate::plan::{Pass, Verify};
+    use crate::strategy::Content;
 
     #[test]
     fn room_is_kept_once_grows_and_becomes_the_file() {

@@ -383,7 +383,8 @@ mod tests {
     use super::super::checkpoint::Sample;
     use super::*;
     use crate::drive::example::disk;
-    use crate::plan::{Content, Pass, Plan, Verify};
+    use crate::plan::{Pass, Plan, Verify};
+    use crate::strategy::Content;
 
     /// A clock that is set from outside, in milliseconds.
     struct Watch(Arc<AtomicU64>);

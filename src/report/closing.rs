@@ -8,7 +8,7 @@ use super::time::Active;
 use super::unfinished::{unfinished, unfinished_check};
 use crate::drive::Kind;
 use crate::outcome::Outcome;
-use crate::plan::{Content, During, Extent, Phase, Verify};
+use crate::plan::{During, Extent, Phase, Verify};
 use crate::progress::Checkpoint;
 use crate::text::{count, field, shown, size, span};
 
@@ -118,14 +118,7 @@ fn contents(checkpoint: &Checkpoint) -> String {
         .plan()
         .passes()
         .iter()
-        .map(|pass| match &pass.content {
-            Content::Pattern { pattern } => {
-                let digits = String::from(pattern.clone());
-                let more = if digits.len() > 16 { ".." } else { "" };
-                format!("pattern {digits:.16}{more}")
-            }
-            other => other.name().to_string(),
-        })
+        .map(|pass| pass.content.words().brief)
         .collect();
     names.dedup();
     let names = names.join(", ");

@@ -9,11 +9,10 @@ use crate::drive::example::disk;
 use crate::drive::{Kind, Medium, Transport};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::example::difference;
-use crate::plan::{
-    Bad, BadState, Content, During, Extent, Pass, Phase, Plan, ReadBack, Step, Verify, Wrap,
-};
+use crate::plan::{Bad, BadState, During, Extent, Pass, Phase, Plan, ReadBack, Step, Verify, Wrap};
 use crate::probe::{Computer, Durability};
 use crate::progress::{Checkpoint, Run};
+use crate::strategy::Content;
 use crate::text::{COLUMNS, folded, size};
 
 /// Whether every line fits a terminal.
@@ -27,8 +26,8 @@ const SIZE: u64 = 18_000_207_937_536;
 fn checkpoint() -> Checkpoint {
     let pass = Pass {
         content: Content::Random {
-            generator: crate::plan::Generator::Aes256,
-            key: crate::plan::Key::new([7; 32]),
+            generator: crate::strategy::Generator::Aes256,
+            key: crate::strategy::Key::new([7; 32]),
         },
         verify: Verify::Full,
     };

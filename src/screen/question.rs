@@ -294,7 +294,8 @@ fn read_line(input: &mut impl Read) -> io::Result<Option<String>> {
 mod tests {
     use super::*;
     use crate::drive::example::disk;
-    use crate::plan::{Content, Pass, Plan};
+    use crate::plan::{Pass, Plan};
+    use crate::strategy::Content;
     use std::fmt::Debug;
 
     fn other(name: &str, serial: &str, kind: Kind) -> Attached {

@@ -1,14 +1,26 @@
-//! What a pass writes, as a pure function of the offset.
+//! What a pass writes, as data and as a pure function of the offset.
 //!
-//! A new strategy is a file in `strategy/`, a variant of
-//! [`Content`](crate::plan::Content) and a line in [`of`].
+//! A new strategy is a file here with its `WipeStrategy`, the line that names the
+//! file below, and in `content` a variant of `Choice` (as it is typed) and one of
+//! `Content` (as it is saved); the compiler then asks there for its words and its
+//! bytes, and nowhere else.
 
-mod choose;
+// What is typed, saved and told of each strategy, and which bytes it is.
+mod content;
+// Repeated bytes.
 mod pattern;
+// Keystreams, their keys and generators.
 mod random;
+// The trait.
 mod stream;
+// Zero bytes.
 mod zero;
 
-pub use choose::of;
-pub use random::best_generator;
+pub use content::{Choice, Content, Draw, of};
+#[cfg(test)]
+pub(crate) use pattern::MAX_PATTERN;
+pub use pattern::Pattern;
+#[cfg(not(wipeit_alone))]
+pub use random::KEY_BYTES;
+pub use random::{Generator, Key, best_generator};
 pub use stream::WipeStrategy;

@@ -1,5 +1,6 @@
 //! Keystreams: random data that can be made again from its key.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aes::Aes256;
@@ -8,14 +9,75 @@ use aes::cipher::{
 };
 use chacha20::ChaCha20Legacy;
 use ctr::{Ctr64LE, CtrCore};
+use serde::{Deserialize, Serialize};
 
 use super::stream::WipeStrategy;
-use crate::plan::{Generator, Key};
 use crate::text::MIB;
+
+/// Bytes of a key of either generator.
+pub const KEY_BYTES: usize = 32;
+
+/// A key of a random pass. Its `Debug` form hides it. Never all zeros: they stand
+/// for one that is kept elsewhere.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key(#[serde(with = "hex")] [u8; KEY_BYTES]);
+
+impl Key {
+    /// Whether it is kept elsewhere: this stands in its place.
+    pub fn is_elsewhere(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A key of these bytes.
+    pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// The generator of a random stream; named in the checkpoint, so that another
+/// machine continues with the same stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Generator {
+    /// AES-256 in counter mode over a zero nonce: block `n` of 16 bytes is the
+    /// encryption of `n` as 64 bits little-endian followed by 8 zero bytes.
+    #[serde(rename = "aes256-ctr64le")]
+    Aes256,
+    /// The original `ChaCha20` with a 64-bit block counter and a zero nonce.
+    #[serde(rename = "chacha20-ctr64")]
+    ChaCha20,
+}
+
+impl Generator {
+    /// As people know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES-256, counter mode",
+            Self::ChaCha20 => "ChaCha20",
+        }
+    }
+
+    /// Its stream of a key.
+    pub fn stream(self, key: &Key) -> Box<dyn WipeStrategy> {
+        match self {
+            Self::Aes256 => Box::new(Aes256Stream::new(key)),
+            Self::ChaCha20 => Box::new(ChaCha20Stream::new(key)),
+        }
+    }
+}
 
 /// The generator that is fastest on this CPU: AES where it has instructions for
 /// it, as the software form runs at a hundredth of their speed.
-#[must_use]
 pub fn best_generator() -> Generator {
     best_with(has_aes())
 }
@@ -47,12 +109,10 @@ fn has_aes() -> bool {
 /// AES-256 in counter mode: block `n` is the encryption of `n` as 64 bits
 /// little-endian followed by 8 zero bytes.
 // The key schedule alone; the stream around it costs nothing to make.
-pub struct Aes256Stream(Aes256);
+struct Aes256Stream(Aes256);
 
 impl Aes256Stream {
-    /// The stream of this key.
-    #[must_use]
-    pub fn new(key: &Key) -> Self {
+    fn new(key: &Key) -> Self {
         Self(Aes256::new(&(*key.bytes()).into()))
     }
 }
@@ -80,19 +140,15 @@ const MOST_PLACES: u64 = 1 << 20;
 const MOST_SEARCHES: u32 = 16;
 
 /// The original `ChaCha20` with a 64-bit counter and a zero nonce.
-pub struct ChaCha20Stream {
+struct ChaCha20Stream {
     key: Key,
     searches: AtomicU32,
 }
 
 impl ChaCha20Stream {
-    /// The stream of this key.
-    #[must_use]
-    pub fn new(key: &Key) -> Self {
-        Self {
-            key: *key,
-            searches: AtomicU32::new(0),
-        }
+    fn new(key: &Key) -> Self {
+        let (key, searches) = (*key, AtomicU32::new(0));
+        Self { key, searches }
     }
 }
 
@@ -126,7 +182,6 @@ impl WipeStrategy for ChaCha20Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::KEY_BYTES;
     use aes::cipher::BlockCipherEncrypt;
 
     #[test]

@@ -1,7 +1,4 @@
-//! What a pass writes, as a pure function of the offset.
-//!
-//! A new strategy is a file in `strategy/`, a variant of
-//! [`Content`](crate::plan::Content) and a line in [`of`].
+//! The bytes of a strategy, as all that use them see it.
 
 use std::num::NonZeroU64;
 
@@ -24,8 +21,7 @@ pub trait WipeStrategy: Send + Sync {
     /// The offset in a target of `size` bytes to which `found` belongs, 16
     /// bytes that were read at `at`, a multiple of 16; `None` where that cannot
     /// be told, as where the output repeats.
-    fn origin(&self, found: &[u8], at: u64, size: u64) -> Option<u64> {
-        let _ = (found, at, size);
+    fn origin(&self, _found: &[u8], _at: u64, _size: u64) -> Option<u64> {
         None
     }
 }

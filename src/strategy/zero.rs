@@ -5,7 +5,6 @@ use std::num::NonZeroU64;
 use super::stream::WipeStrategy;
 
 /// Writes zero bytes.
-#[derive(Debug, Clone, Copy)]
 pub struct Zero;
 
 impl WipeStrategy for Zero {

@@ -367,10 +367,11 @@ mod tests {
     use super::*;
     use crate::drive::example::disk;
     use crate::outcome::Outcome;
-    use crate::plan::{Content, Pass, Phase, Plan, Step, Verify};
+    use crate::plan::{Pass, Phase, Plan, Step, Verify};
     use crate::probe::Computer;
     use crate::progress::Checkpoint;
     use crate::progress::{Clock, StateDir};
+    use crate::strategy::Content;
 
     struct Still;
 

@@ -6,10 +6,10 @@ use super::open::Opened;
 use super::unfinished::Unfinished;
 use crate::drive::{Device, Fact, path_to_text};
 use crate::engine::State;
-use crate::plan::{Content, Draw, Key, Plan};
+use crate::plan::Plan;
 use crate::progress::{self, Checkpoint, ContentBefore, RunSetup};
 use crate::refusal::Cause;
-use crate::strategy;
+use crate::strategy::{Draw, Key};
 use crate::text::clean;
 
 /// What is to be done to a drive that is open.
@@ -43,10 +43,8 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
 pub struct Kernel;
 
 impl Draw<Cause> for Kernel {
-    fn random(&mut self) -> Result<Content, Cause> {
-        let generator = strategy::best_generator();
-        let key = Key::new(random_bytes()?);
-        Ok(Content::Random { generator, key })
+    fn key(&mut self) -> Result<Key, Cause> {
+        random_bytes().map(Key::new)
     }
     fn byte(&mut self) -> Result<u8, Cause> {
         random_bytes::<1>().map(|[byte]| byte)

@@ -19,8 +19,9 @@ use super::file_system::magic;
 use super::holes::{MOST_HOLES, first_holes, holes};
 use crate::drive::{FileFacts, Finding};
 use crate::engine::State;
-use crate::plan::{BadMap, Content, Extent, ExtentMap, Phase, Plan};
-use crate::text::reason;
+use crate::plan::{BadMap, Extent, ExtentMap, Phase, Plan};
+use crate::strategy::{self, Content};
+use crate::text::{reason, size};
 
 /// By so many blocks of its file system a file gets smaller with nothing cut off:
 /// XFS frees parts of the tree of its extents when holes are filled.
@@ -371,11 +372,12 @@ impl Seen {
 
 /// Whether a pass may write zeros, of which some file systems make a hole.
 fn may_be_zero(content: &Content) -> bool {
-    match content {
-        Content::Zero => true,
-        Content::Pattern { pattern } => pattern.bytes().iter().all(|byte| *byte == 0),
-        Content::Random { .. } => false,
-    }
+    let strategy = strategy::of(content);
+    strategy.period().is_some_and(|period| {
+        let mut bytes = vec![0xFF; size::memory(period.get())];
+        strategy.fill(0, &mut bytes);
+        bytes.iter().all(|byte| *byte == 0)
+    })
 }
 
 /// File systems whose count of blocks follows every write at once, and where a
@@ -396,7 +398,8 @@ mod tests {
     use nix::fcntl::{FallocateFlags, fallocate};
 
     use super::*;
-    use crate::plan::{Generator, Key, Pass, Step, Verify};
+    use crate::plan::{Pass, Step, Verify};
+    use crate::strategy::{Generator, Key};
 
     const KIB: u64 = 1024;
     const SIZE: u64 = 1024 * KIB;

@@ -7,9 +7,10 @@ use super::wire::RESERVE;
 use super::{Checkpoint, LARGEST, LeftOut, Run, Sample};
 use crate::drive::{Finding, Identity, Kind, Transport};
 use crate::plan::{
-    Bad, BadMap, BadState, Content, Difference, Differences, During, Extent, First, MAX_PASSES,
-    Pass, Pattern, Phase, Plan, Verify,
+    Bad, BadMap, BadState, Difference, Differences, During, Extent, First, MAX_PASSES, Pass, Phase,
+    Plan, Verify,
 };
+use crate::strategy::{Content, Pattern};
 
 /// Numbers that are the same for the same seed.
 struct Dice(u64);

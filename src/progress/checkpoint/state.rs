@@ -8,7 +8,8 @@ use super::lists::{self, add_run, add_sample, shorten};
 use super::parts::{ClockMark, ContentBefore, ReportWish, Run, Sample};
 use crate::drive::{FileFacts, Finding, Findings, Identity};
 use crate::engine::State;
-use crate::plan::{BadMap, Differences, Key, Phase, Plan, Step, Wrap};
+use crate::plan::{BadMap, Differences, Phase, Plan, Step, Wrap};
+use crate::strategy::Key;
 
 /// How far a wipe got, durably. What each field means stands in the
 /// [page on the format](super).

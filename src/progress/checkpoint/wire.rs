@@ -306,7 +306,8 @@ fn is_id(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::drive::example::of_1000_bytes;
-    use crate::plan::{Content, Pass, Plan};
+    use crate::plan::{Pass, Plan};
+    use crate::strategy::Content;
     use serde_json::{Value, json};
 
     fn checkpoint() -> Checkpoint {

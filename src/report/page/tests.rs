@@ -7,12 +7,10 @@ use super::ranges::hex;
 use crate::drive::Finding;
 use crate::drive::example::{SIZE, disk};
 use crate::outcome::Outcome;
-use crate::plan::{
-    Content, Difference, During, Extent, First, Generator, Key, Pass, Phase, Plan, Step, Verify,
-    Wrap,
-};
+use crate::plan::{Difference, During, Extent, First, Pass, Phase, Plan, Step, Verify, Wrap};
 use crate::probe::Computer;
 use crate::progress::{Checkpoint, Run, Sample, digest};
+use crate::strategy::{Content, Generator, Key};
 use crate::text::size;
 
 const KEY: [u8; 32] = [0xAB; 32];

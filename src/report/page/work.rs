@@ -3,12 +3,9 @@
 use super::super::found::Found;
 use super::super::record::Record;
 use super::parts::{bytes_text, row, section};
-use crate::plan::{Content, Generator, Pass, Pattern, Verify};
+use crate::plan::{Pass, Verify};
 use crate::text::size;
 use maud::{Markup, html};
-
-/// Bytes of a pattern that are shown.
-const PATTERN: usize = 16;
 
 pub(super) fn work(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
@@ -23,9 +20,7 @@ pub(super) fn work(record: &Record) -> Markup {
         ""
     };
     let tool = format!("wipeit {}", checkpoint.tool_version());
-    let is_random = passes
-        .iter()
-        .any(|pass| matches!(pass.content, Content::Random { .. }));
+    let has_keys = passes.iter().any(|pass| pass.content.key().is_some());
     let body = html! {
         table.facts {
             (row("Method", &record.end.method))
@@ -39,16 +34,17 @@ pub(super) fn work(record: &Record) -> Markup {
             thead { tr { th.number { "Pass" } th { "Written" } th { "Generator" } th { "Read back" } } }
             tbody {
                 @for (index, pass) in passes.iter().enumerate() {
+                    @let words = pass.content.words();
                     tr {
                         td.number { (index + 1) }
-                        td { (content(pass)) }
-                        td { (generator(pass)) }
+                        td { (words.cell) }
+                        td { (words.generator.unwrap_or("\u{2013}")) }
                         td { (read_back(pass, index + 1 == passes.len(), record)) }
                     }
                 }
             }
         }
-        @if is_random {
+        @if has_keys {
             @if checkpoint.plan().lacks_keys() {
                 p.small { "The keys of random passes are kept apart from the record." }
             } @else {
@@ -57,36 +53,6 @@ pub(super) fn work(record: &Record) -> Markup {
         }
     };
     section("What was done", &body)
-}
-
-fn content(pass: &Pass) -> String {
-    match &pass.content {
-        Content::Zero => "zeros".into(),
-        Content::Random { .. } => "random".into(),
-        Content::Pattern { pattern } => format!("pattern {}", digits(pattern)),
-    }
-}
-
-fn digits(pattern: &Pattern) -> String {
-    let bytes = pattern.bytes();
-    if bytes.len() <= PATTERN {
-        return hex::encode(bytes);
-    }
-    format!(
-        "{}.. ({} bytes)",
-        hex::encode(&bytes[..PATTERN]),
-        bytes.len()
-    )
-}
-
-fn generator(pass: &Pass) -> &'static str {
-    match &pass.content {
-        Content::Random { generator, .. } => match generator {
-            Generator::Aes256 => "AES-256, counter mode",
-            Generator::ChaCha20 => "ChaCha20",
-        },
-        Content::Zero | Content::Pattern { .. } => "\u{2013}",
-    }
 }
 
 /// What was read back of a pass; exact of the last one only.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 
-use crate::plan::{Content, Phase, Plan, Step, Verify};
+use crate::plan::{Phase, Plan, Step, Verify};
 use crate::text::{about, clean, size};
 
 /// Steps that are listed on the card.
@@ -78,15 +78,7 @@ fn step_text(plan: &Plan, step: Step, size: u64) -> String {
             Verify::Full | Verify::None => "read everything back and compare".into(),
         };
     }
-    match &plan.pass(step.pass).content {
-        Content::Zero => "write zeros".into(),
-        Content::Random { .. } => "write random data".into(),
-        Content::Pattern { pattern } => {
-            let digits = String::from(pattern.clone());
-            let more = if digits.len() > 16 { ".." } else { "" };
-            format!("write the pattern {digits:.16}{more}")
-        }
-    }
+    format!("write {}", plan.pass(step.pass).content.words().object)
 }
 
 /// `Fri 16 Jan 00:40`, with the year where it is another one than now.

@@ -5,9 +5,10 @@ use jiff::ZonedDateTime;
 
 use super::*;
 use crate::drive::{Device, Fact, Kind, Medium, Mount, Signature, Transport};
-use crate::plan::{Content, Generator, Key, Pass, Plan, ReadBack, Verify};
+use crate::plan::{Pass, Plan, ReadBack, Verify};
 use crate::probe::{Durability, Keeping};
 use crate::progress::Checkpoint;
+use crate::strategy::{Content, Generator, Key};
 
 use crate::drive::example::{SIZE, disk};
 use crate::text::{COLUMNS, folded};

@@ -3,9 +3,10 @@ use jiff::Timestamp;
 use super::*;
 use crate::drive::Fact;
 use crate::drive::example::{SIZE as BYTES, disk as device};
-use crate::plan::{Content as Written, Pass, Plan, Verify};
+use crate::plan::{Pass, Plan, Verify};
 use crate::probe::{Disk, Whereabouts};
 use crate::progress::{Checkpoint, Run};
+use crate::strategy::Content as Written;
 
 fn now() -> Timestamp {
     "2026-01-14T12:00:00Z".parse().unwrap()

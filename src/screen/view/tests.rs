@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use super::*;
 use crate::engine::Observer;
 use crate::outcome::Signal;
-use crate::plan::{Bad, BadState, Content, During, Extent, Pass, Phase, Plan, Step, Verify};
+use crate::plan::{Bad, BadState, During, Extent, Pass, Phase, Plan, Step, Verify};
 use crate::screen::display::{Display, StatusHandle};
+use crate::strategy::Content;
 
 const GB: u64 = 1_000_000_000;
 
