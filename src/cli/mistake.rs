@@ -19,108 +19,42 @@ const NAMED_ALONE: &str = "name the drive alone: wipeit /dev/NAME";
 /// Words that are none here, and what to type instead of any of them.
 type Instead = (&'static [&'static str], &'static str);
 /// Options of other tools and ages, and what to type instead, or why there is none.
+#[rustfmt::skip]
 const FOREIGN: [Instead; 25] = [
     (&["--zero", "--zeros", "-z"], "did you mean -s zero?"),
     (&["--ones", "--one"], "did you mean --pattern ff?"),
-    (
-        &["--random", "--prng", "--urandom"],
-        "did you mean -s random?",
-    ),
-    (
-        &[
-            "--device", "--drive", "--disk", "--target", "--input", "--output",
-        ],
-        NAMED_ALONE,
-    ),
-    (
-        &["--skip-pretest"],
-        "there is no pretest: a drive is measured while it is wiped; leave it out",
-    ),
-    (
-        &["--force-buffer-size"],
-        "nothing overrules a --buffer-size, so it needs no force; use that one alone",
-    ),
+    (&["--random", "--prng", "--urandom"], "did you mean -s random?"),
+    (&["--device", "--drive", "--disk", "--target", "--input", "--output"], NAMED_ALONE),
+    (&["--skip-pretest"],
+     "there is no pretest: a drive is measured while it is wiped; leave it out"),
+    (&["--force-buffer-size"],
+     "nothing overrules a --buffer-size, so it needs no force; use that one alone"),
     (&["-v"], "did you mean -V, the version, or --help?"),
     (&["--verbose"], "what happens is always told; -q tells less"),
-    (
-        &[
-            "--no-confirm",
-            "--assume-yes",
-            "--noconfirm",
-            "--no-prompt",
-            "--autonuke",
-            "--force-yes",
-            "--yes-i-know",
-            "--i-know-what-i-am-doing",
-        ],
-        "did you mean --serial SERIAL, or --yes?",
-    ),
-    (
-        &[
-            "--iterations",
-            "--iteration",
-            "--iter",
-            "--rounds",
-            "--count",
-        ],
-        "did you mean --passes N?",
-    ),
+    (&["--no-confirm", "--assume-yes", "--noconfirm", "--no-prompt", "--autonuke", "--force-yes",
+       "--yes-i-know", "--i-know-what-i-am-doing"], "did you mean --serial SERIAL, or --yes?"),
+    (&["--iterations", "--iteration", "--iter", "--rounds", "--count"], "did you mean --passes N?"),
     (&["--method"], "did you mean --scheme NAME or -s KIND?"),
-    (
-        &["--no-verify", "--noverify", "--skip-verify"],
-        "did you mean --verify none?",
-    ),
+    (&["--no-verify", "--noverify", "--skip-verify"], "did you mean --verify none?"),
     (&["--continue", "--go-on"], "did you mean --resume?"),
     (&["--reset", "--start-over"], "did you mean --restart?"),
-    (
-        &["--status", "--show"],
-        "--list shows what runs and what is unfinished",
-    ),
-    (
-        &["--pause", "--stop", "--cancel"],
-        "Ctrl+C or SIGTERM stops a wipe, and --resume continues it",
-    ),
-    (
-        &["--all"],
-        "one run wipes one TARGET; run wipeit once for each",
-    ),
-    (
-        &["--bs", "--block-size", "--blocksize"],
-        "did you mean --buffer-size?",
-    ),
-    (
-        &["--log", "--logfile", "--log-file"],
-        "the log goes to stderr, so add 2>FILE, and the result to --report",
-    ),
-    (
-        &["--remove", "-u", "--unlink"],
-        "nothing is removed: a file is wiped as a disk image, and stays",
-    ),
-    (
-        &["--size", "--offset", "--seek", "--length"],
-        "a TARGET is wiped whole; name a partition for a part of a disk",
-    ),
-    (
-        &[
-            "--purge",
-            "--sanitize",
-            "--secure",
-            "--secure-erase",
-            "--security-erase",
-            "--discard",
-            "--trim",
-            "--format",
-        ],
-        "wipeit overwrites; for the drive's own erase use nvme, hdparm, sg_sanitize or blkdiscard",
-    ),
-    (
-        &["--user-master", "--security-erase-enhanced"],
-        "wipeit overwrites; for the drive's own erase use hdparm",
-    ),
-    (
-        &["--quick", "--fast"],
-        "every byte is written; --verify none leaves the read-back out",
-    ),
+    (&["--status", "--show"], "--list shows what runs and what is unfinished"),
+    (&["--pause", "--stop", "--cancel"],
+     "Ctrl+C or SIGTERM stops a wipe, and --resume continues it"),
+    (&["--all"], "one run wipes one TARGET; run wipeit once for each"),
+    (&["--bs", "--block-size", "--blocksize"], "did you mean --buffer-size?"),
+    (&["--log", "--logfile", "--log-file"],
+     "the log goes to stderr, so add 2>FILE, and the result to --report"),
+    (&["--remove", "-u", "--unlink"],
+     "nothing is removed: a file is wiped as a disk image, and stays"),
+    (&["--size", "--offset", "--seek", "--length"],
+     "a TARGET is wiped whole; name a partition for a part of a disk"),
+    (&["--purge", "--sanitize", "--secure", "--secure-erase", "--security-erase", "--discard",
+       "--trim", "--format"],
+     "wipeit overwrites; for the drive's own erase use nvme, hdparm, sg_sanitize or blkdiscard"),
+    (&["--user-master", "--security-erase-enhanced"],
+     "wipeit overwrites; for the drive's own erase use hdparm"),
+    (&["--quick", "--fast"], "every byte is written; --verify none leaves the read-back out"),
     (&["--dryrun", "--simulate"], "did you mean --dry-run?"),
 ];
 

@@ -1,7 +1,9 @@
 //! A target, and what is known of it.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
+
+use thiserror::Error;
 
 use super::finding::Finding;
 use super::identity::{Identity, Kind};
@@ -17,6 +19,22 @@ pub enum Fact<T> {
     Known(T),
     /// It could not be read; which file, and why.
     Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// What was read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl<T> From<Result<T, String>> for Fact<T> {
+    fn from(read: Result<T, String>) -> Self {
+        read.map_or_else(Self::Unknown, Self::Known)
+    }
 }
 
 /// A block device's number.
@@ -248,20 +266,26 @@ pub struct Device {
     pub usage: Usage,
 }
 
-/// Why a path is not a target.
-#[derive(Debug)]
+/// Why a path is not a target. Shown as `fact; remedy`, without the path.
+#[derive(Debug, Error)]
 pub enum NoTarget {
     /// Nothing is there.
+    #[error("no such device or file; `wipeit --list` shows the disks")]
     Missing,
-    /// It may not be looked at or opened.
+    /// It may not be looked at or opened: errno.
+    #[error("permission denied")]
     Denied(Option<i32>),
     /// It is something else: a directory, a character device, a pipe, a socket.
+    #[error("is {0}; give a block device or a disk-image file")]
     NotATarget(&'static str),
     /// It has no bytes.
+    #[error("has no bytes; there is nothing to wipe")]
     Empty,
     /// It is there and tells no capacity, so that nothing of it can be wiped.
+    #[error("{0}")]
     NoCapacity(NoCapacity),
     /// The kernel's files say something that cannot be understood.
+    #[error("{0}; refusing")]
     Unreadable(String),
 }
 
@@ -275,24 +299,6 @@ pub struct Attached {
     /// Which drive it is.
     pub identity: Identity,
 }
-
-impl fmt::Display for NoTarget {
-    /// Fact and remedy, without the path.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("no such device or file; `wipeit --list` shows the disks"),
-            Self::Denied(_) => f.write_str("permission denied"),
-            Self::NotATarget(what) => {
-                write!(f, "is {what}; give a block device or a disk-image file")
-            }
-            Self::Empty => f.write_str("has no bytes; there is nothing to wipe"),
-            Self::NoCapacity(why) => why.fmt(f),
-            Self::Unreadable(why) => write!(f, "{why}; refusing"),
-        }
-    }
-}
-
-impl std::error::Error for NoTarget {}
 
 impl NoTarget {
     /// What an error of opening it says.
@@ -337,7 +343,6 @@ pub mod example {
     pub const SIZE: u64 = 18_000_207_937_536;
 
     /// `/dev/sdb`.
-    #[must_use]
     pub fn disk() -> Device {
         let dev = DevId {
             major: 8,

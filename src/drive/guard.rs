@@ -23,9 +23,6 @@ impl Cleared {
 
 /// Clears a device, or says everything that is against it, the most specific
 /// first.
-///
-/// # Errors
-/// One or more refusals.
 pub fn check(device: Device) -> Result<Cleared, Vec<InUse>> {
     let refusals = refusals(&device);
     if refusals.is_empty() {
@@ -58,59 +55,47 @@ pub fn may_pass(refusals: &[InUse]) -> bool {
 
 fn refusals(device: &Device) -> Vec<InUse> {
     let usage = &device.usage;
-    let mut found = Vec::new();
-    let mut unread = Vec::new();
-    let mut mounts = listed(&usage.mounts, &mut unread, |mount| {
-        InUse::Mounted(mount.clone())
-    });
-    // Nothing else helps while the running system is on it.
-    mounts.sort_by_key(|refusal| !is_root(refusal));
-    found.append(&mut mounts);
-    found.extend(listed(&usage.swaps, &mut unread, |path| {
-        InUse::Swap(path.clone())
-    }));
-    found.extend(listed(&usage.holders, &mut unread, |holder| {
-        InUse::Held(holder.clone())
-    }));
+    let unread = &mut Vec::new();
     let under = under(device);
-    let busy = flagged(&usage.busy, &mut unread) && found.is_empty();
-    found.extend(listed(&usage.loops, &mut unread, |by| InUse::Looped {
+    let image = under == Under::File;
+    let mut found = listed(&usage.mounts, unread, |it| InUse::Mounted(it.clone()));
+    // Nothing else helps while the running system is on it.
+    found.sort_by_key(|refusal| !is_root(refusal));
+    found.extend(listed(&usage.swaps, unread, |it| InUse::Swap(it.clone())));
+    found.extend(listed(&usage.holders, unread, |it| InUse::Held(it.clone())));
+    let busy = flagged(&usage.busy, unread) && found.is_empty();
+    let looped = |by: &String| InUse::Looped {
         by: by.clone(),
         under,
-    }));
-    found.extend(listed(&usage.openers, &mut unread, |opener| {
-        InUse::Open(opener.clone())
-    }));
-    found.extend(carried(usage, &found, &mut unread));
-    if flagged(&usage.carries_state, &mut unread) {
-        let image = under == Under::File;
+    };
+    found.extend(listed(&usage.loops, unread, looped));
+    found.extend(listed(&usage.openers, unread, |it| InUse::Open(it.clone())));
+    found.extend(carried(usage, &found, unread));
+    if flagged(&usage.carries_state, unread) {
         found.push(InUse::CarriesState { image });
     }
-    found.extend(listed(&usage.caches, &mut unread, |cache| {
-        InUse::Cached(cache.clone())
+    found.extend(listed(&usage.caches, unread, |it| {
+        InUse::Cached(it.clone())
     }));
     // What was found is told; only that nothing could be found stops the run.
-    let _ = known(&usage.leftovers, &mut unread);
+    let _ = known(&usage.leftovers, unread);
     if let (Some(why), Node::Block { .. }, false) = (usage.unseen, &device.node, device.named) {
         let has_serial = device.identity.serial.is_some();
         found.push(InUse::Unseen { why, has_serial });
     }
-    if let Some(inside) = known(&usage.extended, &mut unread).flatten() {
+    if let Some(inside) = known(&usage.extended, unread).flatten() {
         found.push(InUse::Extended(inside));
     }
-    if flagged(&usage.host_managed, &mut unread) {
+    if flagged(&usage.host_managed, unread) {
         found.push(InUse::HostManaged);
     }
-    if flagged(&usage.read_only, &mut unread) {
-        let image = under == Under::File;
+    if flagged(&usage.read_only, unread) {
         let at = usage.lies_at.clone();
         found.push(InUse::ReadOnly { image, at });
     }
-    if busy {
-        found.push(InUse::Busy);
-    }
+    found.extend(busy.then_some(InUse::Busy));
     // One unreadable file may hide several facts.
-    for why in unread {
+    for why in std::mem::take(unread) {
         let refusal = InUse::Unreadable(why);
         if !found.contains(&refusal) {
             found.push(refusal);
@@ -148,18 +133,13 @@ fn under(device: &Device) -> Under {
     }
 }
 
-fn listed<T>(
+fn listed<T: Clone>(
     fact: &Fact<Vec<T>>,
     unread: &mut Vec<String>,
     refusal: impl Fn(&T) -> InUse,
 ) -> Vec<InUse> {
-    match fact {
-        Fact::Known(things) => things.iter().map(refusal).collect(),
-        Fact::Unknown(why) => {
-            unread.push(why.clone());
-            Vec::new()
-        }
-    }
+    let things = known(fact, unread).unwrap_or_default();
+    things.iter().map(refusal).collect()
 }
 
 fn flagged(fact: &Fact<bool>, unread: &mut Vec<String>) -> bool {

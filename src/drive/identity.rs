@@ -93,7 +93,6 @@ pub enum Comparison {
 impl Identity {
     /// What it really is, or its disk: as the kernel said it, else as far as its
     /// names tell.
-    #[must_use]
     pub fn nature(&self) -> Nature {
         self.nature.clone().unwrap_or_else(|| {
             Nature::of(&Signs {
@@ -106,7 +105,6 @@ impl Identity {
     }
 
     /// What its disk may hide from the host, unless it hides nothing.
-    #[must_use]
     pub fn hidden_areas(&self) -> Option<&'static str> {
         let of_disk = matches!(self.kind, Kind::Disk | Kind::Partition);
         self.nature()
@@ -115,14 +113,12 @@ impl Identity {
     }
 
     /// Compares with what was recorded: the rules of "the same drive".
-    #[must_use]
     pub fn compare(&self, recorded: &Self) -> Comparison {
         self.compare_beside(recorded, std::iter::empty())
     }
 
     /// The same where other attached drives report some of the same: what
     /// several report proves nothing.
-    #[must_use]
     pub fn compare_beside<'a>(
         &self,
         recorded: &Self,
@@ -173,7 +169,6 @@ impl Identity {
 
     /// Whether version 0.1.0 recorded it for a multipath map, by the name of
     /// that: it says nothing of the drive.
-    #[must_use]
     pub fn is_of_old_map(&self) -> bool {
         self.of_map().is_some()
     }
@@ -213,7 +208,6 @@ impl Identity {
     }
 
     /// Whether this is its serial, in any case.
-    #[must_use]
     pub fn has_serial(&self, serial: &str) -> bool {
         let own = self.serial.as_deref().map(str::trim);
         own.is_some_and(|own| own.eq_ignore_ascii_case(serial.trim()))
@@ -249,14 +243,12 @@ impl Identity {
 
     /// Whether the same drive may be attached through several cables or ports,
     /// each of which is a disk to the kernel. By a good world-wide name only.
-    #[must_use]
     pub fn can_have_paths(&self) -> bool {
         self.transport.traits().identifiers == Identifiers::StrongByPaths
             && self.wwn.as_deref().is_some_and(|wwn| !is_junk(wwn))
     }
 
     /// Whether another disk of this machine is the same drive by another path.
-    #[must_use]
     pub fn is_other_path_to(&self, other: &Self) -> bool {
         self.can_have_paths()
             && other.can_have_paths()
@@ -267,7 +259,6 @@ impl Identity {
 
     /// Whether this and another attached drive cannot be told apart by name:
     /// they report the same WWN or the same serial.
-    #[must_use]
     pub fn shares_id_with(&self, other: &Self) -> bool {
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         same(&self.wwn, &other.wwn) || same(&self.serial, &other.serial)
@@ -275,7 +266,6 @@ impl Identity {
 
     /// What is equal with a recorded identity, for people: `WWN`, `serial`,
     /// `backing file`.
-    #[must_use]
     pub fn equal_identifiers(&self, recorded: &Self) -> Vec<&'static str> {
         let equal = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         let file = self.has_file() && self.backing == recorded.backing;
@@ -293,7 +283,6 @@ impl Identity {
     }
 
     /// The serial, where it is one that tells drives apart.
-    #[must_use]
     pub fn good_serial(&self) -> Option<&str> {
         self.serial.as_deref().filter(|serial| !is_junk(serial))
     }
@@ -309,7 +298,6 @@ fn both_equal(a: Option<&String>, b: Option<&String>) -> bool {
 /// Whether an identifier is one that many drives have: empty, of one character
 /// over and over, with a single digit that is not zero, a row of digits, or one
 /// that makers of bridges are known to leave in.
-#[must_use]
 pub fn is_junk(id: &str) -> bool {
     const KNOWN: [&str; 12] = [
         "152D00539000",

@@ -1,9 +1,10 @@
 //! What forbids to wipe a device, and what helps.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use thiserror::Error;
 
 use super::device::{Cache, CacheState, Carried, Holder, Mount, Opener, Process, Unseen};
 use crate::text;
@@ -21,117 +22,89 @@ pub enum Under {
 
 /// Why a device must not be wiped. Shown as `fact; remedy`, in one line without
 /// control characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InUse {
     /// It, or something on it, is mounted.
+    #[error("{}", mounted(.0))]
     Mounted(Mount),
     /// It, or something on it, is active swap: kernel name or path.
+    #[error("{}", swapped(.0))]
     Swap(String),
     /// Something is built on it.
+    #[error("{} is held by {}; {} first", visible(&.0.name), visible(&.0.by), release(&.0.by))]
     Held(Holder),
-    /// A loop device writes to the same bytes.
-    Looped {
-        /// Its node.
-        by: String,
-        /// What it shares with the target.
-        under: Under,
-    },
+    /// A loop device writes to the same bytes: its node, and what it shares.
+    #[error("{}", looped(.by, *.under))]
+    Looped { by: String, under: Under },
     /// Another process can write to it.
+    #[error("{} is open for writing by {}; end it first", visible(&.0.name), who(&.0.process))]
     Open(Opener),
     /// The running system would be wiped.
+    #[error("{}", carried(.0))]
     Carries(Carried),
-    /// The checkpoints would be wiped with it.
-    CarriesState {
-        /// Whether it is a file: then it lies there, or they lie in it.
-        image: bool,
-    },
+    /// The checkpoints would be wiped with it. `image`: a file lies there, or they lie
+    /// in it.
+    #[error("{}", carries_state(*.image))]
+    CarriesState { image: bool },
     /// It holds these partitions; maybe none yet, but is there to hold some.
+    #[error("{}", extended(.0))]
     Extended(Vec<String>),
     /// A cache below it keeps what is written from the disk.
+    #[error("{}", cached(.0))]
     Cached(Cache),
     /// Who else writes to it may stay unseen, and nobody named it by its serial.
-    Unseen {
-        /// Why.
-        why: Unseen,
-        /// Whether it has one.
-        has_serial: bool,
-    },
+    #[error("{}", not_seen(*.why, *.has_serial))]
+    Unseen { why: Unseen, has_serial: bool },
     /// Its zones must be written in order.
+    #[error(
+        "it is a host-managed zoned drive, which wipeit cannot write; use the drive's own sanitize"
+    )]
     HostManaged,
-    /// It cannot be written.
-    ReadOnly {
-        /// Whether it is a file, whose file system is read-only.
-        image: bool,
-        /// Where that is mounted, if that can be told.
-        at: Option<PathBuf>,
-    },
+    /// It cannot be written. `image`: the file system of a file is read-only, mounted
+    /// there, if that can be told.
+    #[error("{}", read_only(*.image, .at.as_deref()))]
+    ReadOnly { image: bool, at: Option<PathBuf> },
     /// The kernel refuses exclusive access, and nothing above says why.
+    #[error(
+        "it is in use (the kernel refuses exclusive access); find by what with `lsblk` and \
+         `fuser -v`, and end that first"
+    )]
     Busy,
     /// A fact could not be read; which, and why.
+    #[error("{}; refusing", visible(.0))]
     Unreadable(String),
 }
 
-impl fmt::Display for InUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mounted(mount) => mounted(f, mount),
-            Self::Swap(path) => swapped(f, path),
-            Self::Held(Holder { name, by }) => write!(
-                f,
-                "{} is held by {}; {} first",
-                visible(name),
-                visible(by),
-                release(by)
-            ),
-            Self::Looped { by, under } => looped(f, by, *under),
-            Self::Open(Opener { name, process }) => write!(
-                f,
-                "{} is open for writing by {}; end it first",
-                visible(name),
-                who(process)
-            ),
-            Self::Carries(Carried::System) => {
-                f.write_str("it carries the running system; start another one to wipe it")
-            }
-            Self::Carries(Carried::Program(path)) => write!(
-                f,
-                "it carries the program that is running, {}; start that from another drive",
-                visible(path)
-            ),
-            Self::Extended(inside) if inside.is_empty() => f.write_str(
-                "it is an extended partition, only a table of others; wipe the whole disk",
-            ),
-            Self::Extended(inside) => write!(
-                f,
-                "it is a partition that holds others ({}); wipe those, or the whole disk",
-                visible(inside.join(", "))
-            ),
-            Self::HostManaged => f.write_str(
-                "it is a host-managed zoned drive, which wipeit cannot write; use the drive's own \
-                 sanitize",
-            ),
-            Self::Cached(cache) => cached(f, cache),
-            Self::Unseen { why, has_serial } => not_seen(f, *why, *has_serial),
-            Self::CarriesState { image: true } => f.write_str(
-                "it lies in wipeit's state directory, or holds it; move it elsewhere, or use \
-                 another --state-dir",
-            ),
-            Self::CarriesState { image: false } => {
-                f.write_str("it carries wipeit's state directory; use --state-dir on another drive")
-            }
-            Self::ReadOnly { image, at } => read_only(f, *image, at.as_deref()),
-            Self::Busy => f.write_str(
-                "it is in use (the kernel refuses exclusive access); \
-                 find by what with `lsblk` and `fuser -v`, and end that first",
-            ),
-            Self::Unreadable(why) => write!(f, "{}; refusing", visible(why)),
+fn carried(what: &Carried) -> String {
+    match what {
+        Carried::System => {
+            "it carries the running system; start another one to wipe it".to_string()
         }
+        Carried::Program(path) => format!(
+            "it carries the program that is running, {}; start that from another drive",
+            visible(path)
+        ),
     }
 }
 
-impl std::error::Error for InUse {}
+fn carries_state(image: bool) -> &'static str {
+    if image {
+        "it lies in wipeit's state directory, or holds it; move it elsewhere, or use another \
+         --state-dir"
+    } else {
+        "it carries wipeit's state directory; use --state-dir on another drive"
+    }
+}
 
-fn swapped(f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
+fn extended(inside: &[String]) -> String {
+    if inside.is_empty() {
+        return "it is an extended partition, only a table of others; wipe the whole disk".into();
+    }
+    let inside = visible(inside.join(", "));
+    format!("it is a partition that holds others ({inside}); wipe those, or the whole disk")
+}
+
+fn swapped(path: &str) -> String {
     let node = if path.starts_with('/') {
         path.to_string()
     } else {
@@ -139,62 +112,58 @@ fn swapped(f: &mut fmt::Formatter<'_>, path: &str) -> fmt::Result {
     };
     let name = path.strip_prefix("/dev/").unwrap_or(path);
     let (name, node) = (visible(name), quoted(Path::new(&node)));
-    write!(f, "{name} is swap; run `swapoff {node}` first")
+    format!("{name} is swap; run `swapoff {node}` first")
 }
 
-fn looped(f: &mut fmt::Formatter<'_>, by: &str, under: Under) -> fmt::Result {
+fn looped(by: &str, under: Under) -> String {
     let (shown, by) = (visible(by), quoted(Path::new(by)));
     let fact = match under {
         Under::File => "it is the backing file of",
         Under::SameFile => "its backing file is in use by",
         Under::Device => "it is the backing device of",
     };
-    write!(f, "{fact} {shown}; run `losetup -d {by}` first")
+    format!("{fact} {shown}; run `losetup -d {by}` first")
 }
 
-fn not_seen(f: &mut fmt::Formatter<'_>, why: Unseen, has_serial: bool) -> fmt::Result {
+fn not_seen(why: Unseen, has_serial: bool) -> String {
     let (fact, remedy) = unseen(why);
     let or = if has_serial {
         ", or add --serial to take that on you"
     } else {
         "; it has no serial by which you could take that on you"
     };
-    write!(
-        f,
+    format!(
         "processes that write to it cannot be seen ({fact}), so it counts as in use; {remedy}{or}"
     )
 }
 
-fn read_only(f: &mut fmt::Formatter<'_>, image: bool, at: Option<&Path>) -> fmt::Result {
+fn read_only(image: bool, at: Option<&Path>) -> String {
     match at {
-        _ if !image => f.write_str(
+        _ if !image => String::from(
             "it is read-only; release its write protection (a switch, or `blockdev --setrw`) first",
         ),
-        Some(point) => write!(
-            f,
+        Some(point) => format!(
             "it lies at {}, which is mounted read-only; run `mount -o remount,rw {}` first",
             visible(point),
             quoted(point)
         ),
-        None => f.write_str("its file system is read-only; remount it writable first"),
+        None => String::from("its file system is read-only; remount it writable first"),
     }
 }
 
-fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
+fn mounted(mount: &Mount) -> String {
     let name = visible(&mount.name);
     let point = visible(&mount.point);
     let command = quoted(&mount.point);
     if let Some(process) = &mount.by {
         let (who, pid) = (who(process), process.pid);
-        return write!(
-            f,
+        return format!(
             "{name} is mounted at {point} in the mount namespace of {who}; \
              end that or run `nsenter -t {pid} -m umount {command}` first"
         );
     }
     if mount.point == Path::new("/") {
-        return write!(
-            f,
+        return format!(
             "{name} is mounted at /; it carries the running system: start another one to wipe it"
         );
     }
@@ -204,29 +173,23 @@ fn mounted(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
     } else {
         ""
     };
-    write!(
-        f,
-        "{name} is mounted at {point}{role}; run `umount {command}` first"
-    )
+    format!("{name} is mounted at {point}{role}; run `umount {command}` first")
 }
 
-fn cached(f: &mut fmt::Formatter<'_>, Cache { name, state }: &Cache) -> fmt::Result {
+fn cached(Cache { name, state }: &Cache) -> String {
     let dir = format!("/sys/block/{}/bcache", visible(name));
     match state {
-        CacheState::WriteBack => write!(
-            f,
+        CacheState::WriteBack => format!(
             "{} is a bcache in write-back mode: what is written stays on its cache, and the old \
              data on the disk below; run `echo writethrough > {dir}/cache_mode` and wait until \
              {dir}/state says clean",
             visible(name)
         ),
-        CacheState::Dirty => write!(
-            f,
+        CacheState::Dirty => format!(
             "{} is a bcache whose cache and disk differ; wait until {dir}/state says clean",
             visible(name)
         ),
-        CacheState::WriteCache => write!(
-            f,
+        CacheState::WriteCache => format!(
             "{} has a dm-writecache: what is written stays on it, and the old data on the disk \
              below; run `lvconvert --splitcache` on it first",
             visible(name)

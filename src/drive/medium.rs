@@ -30,7 +30,6 @@ pub struct MediumWords {
 
 impl Medium {
     /// What it is called.
-    #[must_use]
     pub const fn words(self) -> MediumWords {
         let (name, noun, short) = match self {
             Self::Rotational => ("magnetic disk (rotational)", "hard disk", "HDD"),

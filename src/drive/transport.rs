@@ -1,5 +1,7 @@
-//! How a drive is attached, and all that follows from it. Nothing else matches
-//! on a [`Transport`] but `probe/drive.rs`, which reads what each has in sysfs.
+//! How a drive is attached, and all that follows from it.
+//!
+//! A new transport is a variant and an entry here, and what the kernel's files say of
+//! it in `probe/identify.rs`. Nothing else matches on a [`Transport`].
 
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +109,6 @@ const DRIVE: Traits = Traits {
 
 impl Traits {
     /// Whether its word in a column says what a disk is, whatever else is known.
-    #[must_use]
     pub const fn short_says_all(&self) -> bool {
         matches!(
             self.attaches,
@@ -117,105 +118,47 @@ impl Traits {
 }
 
 impl Transport {
-    /// All that is true of it.
-    #[must_use]
+    /// All that is true of it, an entry for each.
+    #[rustfmt::skip]
     pub const fn traits(self) -> Traits {
+        const HIDDEN: Option<&str> = Some("HPA, DCO and AMAX areas");
         match self {
-            Self::Nvme => Traits {
-                name: "NVMe",
-                adjective: "NVMe ",
-                short: Some("NVMe"),
+            // It hides no areas; what no namespace has is unreached.
+            Self::Nvme => Traits { name: "NVMe", adjective: "NVMe ", short: Some("NVMe"),
                 identifiers: Identifiers::StrongByPaths,
-                // It hides no areas; what no namespace has is unreached.
-                flash_beyond: ", nor what is in no namespace",
-                ..DRIVE
-            },
-            Self::Sata => Traits {
-                name: "SATA",
-                adjective: "SATA ",
-                identifiers: Identifiers::StrongByPaths,
-                hidden_areas: Some("HPA, DCO and AMAX areas"),
-                ..DRIVE
-            },
-            Self::Scsi => Traits {
-                name: "SCSI",
-                adjective: "SAS/SCSI ",
-                identifiers: Identifiers::StrongByPaths,
-                hidden_areas: Some("HPA, DCO and AMAX areas"),
-                ..DRIVE
-            },
-            Self::Usb => Traits {
-                name: "USB",
-                adjective: "USB ",
-                short: Some("USB"),
-                flash_noun: "flash drive",
-                identifiers: Identifiers::Weak,
-                removable_is_flash: true,
-                sequential: true,
-                hidden_areas: Some("areas that the drive or its USB bridge hides"),
-                ..DRIVE
-            },
-            Self::Mmc => Traits {
-                name: "a card slot",
-                adjective: "SD/MMC ",
-                short: Some("SD"),
-                noun: Some("card"),
-                attaches: Attaches::Drive,
-                sequential: true,
-                hidden_areas: Some("boot, RPMB and protected areas"),
-                ..DRIVE
-            },
-            Self::Virtio => Traits {
-                name: "virtio",
-                adjective: "virtio ",
-                short: Some("virtio"),
-                attaches: Attaches::Virtual,
-                ..DRIVE
-            },
-            Self::Loop => Traits {
-                name: "a loop device",
-                short: Some("loop"),
-                noun: Some(""),
-                attaches: Attaches::File,
-                ..DRIVE
-            },
-            Self::Dm => Traits {
-                name: "device mapper",
-                adjective: "device-mapper ",
-                short: Some("dm"),
-                attaches: Attaches::Volume("device-mapper"),
-                ..DRIVE
-            },
-            Self::Md => Traits {
-                name: "software RAID",
-                adjective: "RAID ",
-                short: Some("md"),
-                attaches: Attaches::Volume("RAID"),
-                ..DRIVE
-            },
-            Self::File => Traits {
-                name: "a file",
-                noun: Some(""),
-                attaches: Attaches::File,
-                ..DRIVE
-            },
-            Self::Other => Traits {
-                attaches: Attaches::Unknown,
-                identifiers: Identifiers::Weak,
-                ..DRIVE
-            },
+                flash_beyond: ", nor what is in no namespace", ..DRIVE },
+            Self::Sata => Traits { name: "SATA", adjective: "SATA ",
+                identifiers: Identifiers::StrongByPaths, hidden_areas: HIDDEN, ..DRIVE },
+            Self::Scsi => Traits { name: "SCSI", adjective: "SAS/SCSI ",
+                identifiers: Identifiers::StrongByPaths, hidden_areas: HIDDEN, ..DRIVE },
+            Self::Usb => Traits { name: "USB", adjective: "USB ", short: Some("USB"),
+                flash_noun: "flash drive", identifiers: Identifiers::Weak,
+                removable_is_flash: true, sequential: true,
+                hidden_areas: Some("areas that the drive or its USB bridge hides"), ..DRIVE },
+            Self::Mmc => Traits { name: "a card slot", adjective: "SD/MMC ", short: Some("SD"),
+                noun: Some("card"), attaches: Attaches::Drive, sequential: true,
+                hidden_areas: Some("boot, RPMB and protected areas"), ..DRIVE },
+            Self::Virtio => Traits { name: "virtio", adjective: "virtio ", short: Some("virtio"),
+                attaches: Attaches::Virtual, ..DRIVE },
+            Self::Loop => Traits { name: "a loop device", short: Some("loop"), noun: Some(""),
+                attaches: Attaches::File, ..DRIVE },
+            Self::Dm => Traits { name: "device mapper", adjective: "device-mapper ",
+                short: Some("dm"), attaches: Attaches::Volume("device-mapper"), ..DRIVE },
+            Self::Md => Traits { name: "software RAID", adjective: "RAID ", short: Some("md"),
+                attaches: Attaches::Volume("RAID"), ..DRIVE },
+            Self::File => Traits { name: "a file", noun: Some(""), attaches: Attaches::File, ..DRIVE },
+            Self::Other => Traits { attaches: Attaches::Unknown, identifiers: Identifiers::Weak,
+                ..DRIVE },
         }
     }
 
     /// As people know it.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         self.traits().name
     }
 
     /// What a drive is called: `SATA hard disk`, `SD/MMC card`; nothing of a
     /// file.
-    #[must_use]
     pub fn drive_name(self, medium: Medium) -> String {
         let traits = self.traits();
         let noun = match medium {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::device::{Device, Fact, Node, Signature, Unseen};
+use super::device::{Device, Node, Signature, Unseen};
 use super::file_kind::{is_no_disk, is_virtual_disk};
 use super::finding::Finding;
 use super::in_use::{unseen, visible};
@@ -83,13 +83,14 @@ impl fmt::Display for Warning {
 /// and pools that nothing uses now, and that its other members may miss; and a
 /// drive that is never flushed.
 pub fn warnings(device: &Device) -> Vec<Warning> {
+    let leftovers = device.usage.leftovers.known().into_iter().flatten();
     device
         .contents
         .iter()
         .filter(|content| !is_held(device, content))
         .filter_map(member)
         .chain((device.write_back == Some(false)).then_some(Warning::WriteThrough))
-        .chain(left(device))
+        .chain(leftovers.cloned().map(Warning::Left))
         .chain(device.usage.unseen.map(Warning::Unseen))
         .chain(of_file(device))
         .collect()
@@ -112,26 +113,12 @@ fn of_file(device: &Device) -> Option<Warning> {
     }
 }
 
-fn left(device: &Device) -> impl Iterator<Item = Warning> {
-    let found = match &device.usage.leftovers {
-        Fact::Known(found) => found.as_slice(),
-        Fact::Unknown(_) => &[],
-    };
-    found.iter().cloned().map(Warning::Left)
-}
-
 /// Whether it is active, which is a refusal.
 fn is_held(device: &Device, content: &Signature) -> bool {
-    let usage = &device.usage;
-    let held = match &usage.holders {
-        Fact::Known(holders) => holders.iter().any(|holder| holder.name == content.name),
-        Fact::Unknown(_) => false,
-    };
-    let mounted = match &usage.mounts {
-        Fact::Known(mounts) => mounts.iter().any(|mount| mount.name == content.name),
-        Fact::Unknown(_) => false,
-    };
-    held || mounted
+    let holders = device.usage.holders.known().into_iter().flatten();
+    let mounts = device.usage.mounts.known().into_iter().flatten();
+    let mut names = holders.map(|it| &it.name).chain(mounts.map(|it| &it.name));
+    names.any(|name| *name == content.name)
 }
 
 fn member(content: &Signature) -> Option<Warning> {

@@ -67,7 +67,6 @@ pub struct BadRange {
 
 impl BadRange {
     /// Whether every byte of it is bad.
-    #[must_use]
     pub fn is_exact(&self) -> bool {
         self.bytes == self.extent.length()
     }
@@ -84,7 +83,6 @@ pub struct BadMap {
 impl BadMap {
     /// Every range in order. One of another kind may lie between the bad bytes
     /// of a joined one.
-    #[must_use]
     pub fn ranges(&self) -> Vec<BadRange> {
         let of_kind = |(&bad, ranges): (&Bad, _)| {
             let ranges: &Ranges<()> = ranges;
@@ -137,7 +135,6 @@ impl BadMap {
     }
 
     /// The parts of `within` of which every byte is bad.
-    #[must_use]
     pub fn exact(&self, within: Extent) -> ExtentMap<()> {
         self.parts(within, &|_, range| range.is_exact())
     }
@@ -156,7 +153,6 @@ impl BadMap {
 
     /// The parts of `within` that a read-back looks at: not those that are bad
     /// as a whole. `again`: those that could not be read are read again.
-    #[must_use]
     pub fn to_read(&self, within: Extent, again: bool) -> Vec<Extent> {
         let left_out = |bad: Bad, range: &Range<()>| {
             range.is_exact() && !(again && bad.during == During::Read)
@@ -165,20 +161,17 @@ impl BadMap {
     }
 
     /// The parts of `within` that lie in any range, also in joined ones.
-    #[must_use]
     pub fn touching(&self, within: Extent) -> ExtentMap<()> {
         self.parts(within, &|_, _| true)
     }
 
     /// Whether anything in a range is bad, or in a joined range.
-    #[must_use]
     pub fn touches(&self, within: Extent) -> bool {
         let mut kinds = self.kinds.values();
         kinds.any(|ranges| ranges.touching(within).next().is_some())
     }
 
     /// Every range without what is known of it; joined ones as a whole.
-    #[must_use]
     pub fn shape(&self) -> ExtentMap<()> {
         let mut shape = ExtentMap::default();
         for range in self.kinds.values().flat_map(Ranges::iter) {
@@ -188,7 +181,6 @@ impl BadMap {
     }
 
     /// Those that could not be written.
-    #[must_use]
     pub fn unwritten(&self) -> Self {
         let mut unwritten = self.clone();
         unwritten.kinds.retain(|bad, _| bad.during == During::Write);
@@ -215,7 +207,6 @@ impl BadMap {
 
     /// What a pass left for its end, in order; neighbours are one. Between the
     /// bad bytes of a joined range are good ones, which are done again too.
-    #[must_use]
     pub fn deferred(&self, pass: usize) -> Vec<Extent> {
         let mut areas = ExtentMap::default();
         for (bad, ranges) in &self.kinds {
@@ -229,38 +220,32 @@ impl BadMap {
     }
 
     /// Whether nothing is bad.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
 
     /// Number of ranges.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.kinds.values().map(Ranges::len).sum()
     }
 
     /// One past the last byte of the last range; 0 without any.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.kinds.values().map(Ranges::end).max().unwrap_or(0)
     }
 
     /// Bytes that are bad.
-    #[must_use]
     pub fn amount(&self) -> Amount {
         amount(self.kinds.values().flat_map(Ranges::iter))
     }
 
     /// Bytes that are bad because that could not be done.
-    #[must_use]
     pub fn amount_during(&self, during: During) -> Amount {
         let kinds = self.kinds.iter().filter(|(bad, _)| bad.during == during);
         amount(kinds.flat_map(|(_, ranges)| ranges.iter()))
     }
 
     /// Whether there are more ranges than are saved.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         let crowded = |kind: &Ranges<()>| kind.len() > MOST_OF_A_KIND;
         self.len() > MOST || self.kinds.values().any(crowded)
@@ -268,7 +253,6 @@ impl BadMap {
 
     /// Whether there are so many ranges that they should be [bound](Self::bound)
     /// before the next save.
-    #[must_use]
     pub fn is_crowded(&self) -> bool {
         self.len() > 2 * MOST
     }

@@ -32,7 +32,6 @@ pub struct First {
 impl First {
     /// The first bytes that differ in `found`, which was read at `offset`, a
     /// multiple of [`SHOWN`]; `None` where nothing does.
-    #[must_use]
     pub fn of(offset: u64, expected: &[u8], found: &[u8]) -> Option<Self> {
         let mut at = offset;
         for (expected, found) in expected.chunks(SHOWN).zip(found.chunks(SHOWN)) {
@@ -50,7 +49,6 @@ impl First {
     }
 
     /// For people: where, what was written and what is there.
-    #[must_use]
     pub fn text(&self) -> String {
         format!(
             "at byte {}: {} was written, {} is read",
@@ -88,7 +86,6 @@ impl Wrap {
 
     /// What is known with one range more that holds, `distance` bytes too
     /// early, what belongs elsewhere.
-    #[must_use]
     pub fn and(known: Option<Self>, distance: u64, bytes: u64) -> Self {
         let (every, before) = known.map_or((0, 0), |known| (known.every, known.bytes));
         Self {
@@ -99,7 +96,6 @@ impl Wrap {
 
     /// How much memory the drive has at most, in bytes, where enough is known
     /// to say so.
-    #[must_use]
     pub fn capacity(self) -> Option<u64> {
         (self.bytes >= Self::LEAST && self.every >= Self::LEAST).then_some(self.every)
     }
@@ -137,38 +133,32 @@ impl Differences {
     }
 
     /// Whether nothing differs.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// Number of ranges.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
 
     /// One past the last byte of the last range; 0 without any.
-    #[must_use]
     pub fn end(&self) -> u64 {
         self.ranges.end()
     }
 
     /// Bytes that differ.
-    #[must_use]
     pub fn amount(&self) -> Amount {
         amount(self.ranges.iter())
     }
 
     /// Whether there are more ranges than are saved.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         self.len() > MOST
     }
 
     /// Whether there are so many ranges that they should be [bound](Self::bound)
     /// before the next save.
-    #[must_use]
     pub fn is_crowded(&self) -> bool {
         self.len() > 2 * MOST
     }

@@ -29,37 +29,31 @@ impl TryFrom<RawExtent> for Extent {
 
 impl Extent {
     /// `None` when empty or beyond 64 bits.
-    #[must_use]
     pub fn new(start: u64, length: u64) -> Option<Self> {
         (length > 0 && start.checked_add(length).is_some()).then_some(Self { start, length })
     }
 
     /// The range between two offsets; `None` when there is nothing between.
-    #[must_use]
     pub fn between(start: u64, end: u64) -> Option<Self> {
         Self::new(start, end.checked_sub(start)?)
     }
 
     /// First byte.
-    #[must_use]
     pub fn start(self) -> u64 {
         self.start
     }
 
     /// Bytes.
-    #[must_use]
     pub fn length(self) -> u64 {
         self.length
     }
 
     /// One past the last byte.
-    #[must_use]
     pub fn end(self) -> u64 {
         self.start + self.length
     }
 
     /// The part of it that lies within another; `None` when there is none.
-    #[must_use]
     pub fn clipped(self, within: Self) -> Option<Self> {
         Self::between(self.start.max(within.start), self.end().min(within.end()))
     }
@@ -142,7 +136,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
     }
 
     /// The parts of `within` that are not in the map, in order.
-    #[must_use]
     pub fn gaps(&self, within: Extent) -> Vec<Extent> {
         let mut at = within.start();
         let mut gaps = Vec::new();
@@ -155,7 +148,6 @@ impl<V: Copy + PartialEq> ExtentMap<V> {
     }
 
     /// Bytes in the map.
-    #[must_use]
     pub fn bytes(&self) -> u64 {
         self.ranges
             .iter()

@@ -33,7 +33,6 @@ pub struct Plan {
 
 impl Plan {
     /// `None` without a pass or with more than [`MAX_PASSES`].
-    #[must_use]
     pub fn new(passes: Vec<Pass>) -> Option<Self> {
         (1..=MAX_PASSES).contains(&passes.len()).then_some(Self {
             passes,
@@ -42,13 +41,11 @@ impl Plan {
     }
 
     /// The passes in order.
-    #[must_use]
     pub fn passes(&self) -> &[Pass] {
         &self.passes
     }
 
     /// The pass of a step; a step beyond the plan gives the last pass.
-    #[must_use]
     pub fn pass(&self, index: usize) -> &Pass {
         &self.passes[index.min(self.passes.len() - 1)]
     }
@@ -65,7 +62,6 @@ impl Plan {
     }
 
     /// The same with these keys; those that are not given are kept elsewhere.
-    #[must_use]
     pub fn with_keys(mut self, given: &[(usize, Key)]) -> Self {
         for (index, pass) in self.passes.iter_mut().enumerate() {
             if let Some(key) = pass.content.key_mut() {
@@ -77,13 +73,11 @@ impl Plan {
     }
 
     /// How the last pass is read back.
-    #[must_use]
     pub fn verify(&self) -> Verify {
         self.pass(usize::MAX).verify
     }
 
     /// A plan of the last pass alone, read back in full.
-    #[must_use]
     pub fn last_read_back(&self) -> Self {
         let last = Pass {
             content: self.pass(usize::MAX).content.clone(),
@@ -98,7 +92,6 @@ impl Plan {
     /// The same passes, read back otherwise from pass `from` (counted from 0)
     /// on: what was done with earlier ones cannot be changed any more. `seed`
     /// draws samples, unless some are drawn already.
-    #[must_use]
     pub fn with_read_back(mut self, how: ReadBack, from: usize, seed: u64) -> Self {
         let last = self.passes.len() - 1;
         for (index, pass) in self.passes.iter_mut().enumerate().skip(from.min(last)) {
@@ -115,7 +108,6 @@ impl Plan {
 
     /// Whether each of its passes is read back at least as thoroughly as that of
     /// another plan of the same passes.
-    #[must_use]
     pub fn shows_no_less_than(&self, other: &Self) -> bool {
         let mut pairs = self.passes.iter().zip(&other.passes);
         pairs.all(|(own, other)| own.verify.strength() >= other.verify.strength())
@@ -123,7 +115,6 @@ impl Plan {
 
     /// Everything that is done, in order: each pass written and, where asked,
     /// read back.
-    #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (pass, what) in self.passes.iter().enumerate() {
@@ -144,7 +135,6 @@ impl Plan {
     }
 
     /// The step after this one; phase `Complete` of the last pass at the end.
-    #[must_use]
     pub fn after(&self, step: Step) -> Step {
         let Step { pass, phase } = step;
         if phase == Phase::Write && self.pass(pass).verify != Verify::None {
@@ -167,7 +157,6 @@ impl Plan {
 
     /// Where this plan goes on when `step` of `begun` was done up to `position`
     /// bytes. The two differ in how passes are read back at most.
-    #[must_use]
     pub fn entry(&self, begun: &Self, step: Step, position: u64) -> (Step, u64) {
         let (now, before) = (self.pass(step.pass).verify, begun.pass(step.pass).verify);
         let more = now.strength() > before.strength();
@@ -183,7 +172,6 @@ impl Plan {
     }
 
     /// Which parts of the target a step moves.
-    #[must_use]
     pub fn part(&self, step: Step) -> Verify {
         match step.phase {
             Phase::Write => Verify::Full,
@@ -193,14 +181,12 @@ impl Plan {
     }
 
     /// Bytes that a step moves on a target of `size` bytes.
-    #[must_use]
     pub fn step_bytes(&self, step: Step, size: u64) -> u64 {
         self.part(step).bytes(size)
     }
 
     /// Bytes of all steps that are moved when `done` bytes of `step` are done,
     /// and bytes of all steps together, for a target of `size` bytes.
-    #[must_use]
     pub fn work(&self, step: Step, done: u64, size: u64) -> (u128, u128) {
         let (mut total, mut moved) = (0_u128, None);
         for known in self.steps() {

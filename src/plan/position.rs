@@ -18,7 +18,6 @@ pub enum Phase {
 
 impl Phase {
     /// As people read it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
@@ -49,7 +48,6 @@ pub struct Cursor {
 
 impl Cursor {
     /// A cursor that continues at `saved`; capped at `size`.
-    #[must_use]
     pub fn at(saved: u64, size: u64) -> Self {
         let saved = saved.min(size);
         Self {
@@ -61,19 +59,16 @@ impl Cursor {
     }
 
     /// Everything below is written, or known to be bad.
-    #[must_use]
     pub fn done(&self) -> u64 {
         self.done
     }
 
     /// Everything below was covered by a successful sync.
-    #[must_use]
     pub fn durable(&self) -> u64 {
         self.durable
     }
 
     /// Everything below is in a checkpoint that is itself on disk.
-    #[must_use]
     pub fn saved(&self) -> u64 {
         self.saved
     }
@@ -100,7 +95,6 @@ impl Cursor {
 }
 
 /// Percent of a plan, rounded down to hundredths.
-#[must_use]
 pub fn percent(done: u128, total: u128) -> f64 {
     if total == 0 {
         return 100.0;
@@ -111,7 +105,6 @@ pub fn percent(done: u128, total: u128) -> f64 {
 }
 
 /// Percent of a size, rounded down to hundredths: never 100 before the end.
-#[must_use]
 pub fn percent_of(part: u64, whole: u64) -> f64 {
     f64::from(size::basis_points(part, whole)) / 100.0
 }

@@ -27,7 +27,6 @@ pub struct Range<V> {
 
 impl<V> Range<V> {
     /// Whether every byte of it is of its kind.
-    #[must_use]
     pub fn is_exact(&self) -> bool {
         self.bytes == self.extent.length()
     }
@@ -76,19 +75,16 @@ impl<V: Clone> Ranges<V> {
     }
 
     /// Number of ranges.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
 
     /// Whether there is none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// One past the last byte of the last one; 0 without any.
-    #[must_use]
     pub fn end(&self) -> u64 {
         let last = self.ranges.values().next_back();
         last.map_or(0, |range| range.extent.end())
@@ -234,14 +230,12 @@ impl<V: Clone> Ranges<V> {
 
 /// Where ranges may be joined: over a gap in which nothing more is found. A gap
 /// that ends at the proof's MiB or reaches over it is left as long as others do.
-#[must_use]
 pub fn may_join(gap: Extent, closed: &dyn Fn(Extent) -> bool) -> bool {
     let apart = gap.start() <= APART && gap.end() >= APART;
     !apart && closed(gap)
 }
 
 /// The shortest of these gaps, so many of them, by kind.
-#[must_use]
 pub fn shortest(mut gaps: Vec<Gap>, number: usize) -> BTreeMap<usize, HashSet<u64>> {
     if number < gaps.len() {
         gaps.select_nth_unstable(number);
@@ -265,7 +259,6 @@ pub struct Amount {
 
 impl Amount {
     /// Whether the number is known exactly: no range is joined.
-    #[must_use]
     pub fn is_exact(self) -> bool {
         self.least == self.most
     }

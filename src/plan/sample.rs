@@ -20,7 +20,6 @@ const PART: u64 = 20;
 const GRAIN: u64 = 4 * KIB;
 
 /// The sampled parts of `within`, in order, for a target of `size` bytes.
-#[must_use]
 pub fn pieces(seed: u64, size: u64, within: Extent) -> Vec<Extent> {
     let mut set = ExtentMap::default();
     let end = within.end().min(size);

@@ -53,115 +53,39 @@ pub struct Scheme {
 /// All of them. The passes of Gutmann's are those of "Secure Deletion of Data
 /// from Magnetic and Solid-State Memory" (1996), table 1; those of dod-ece are
 /// drawn as nwipe does it.
+#[rustfmt::skip]
 pub const SCHEMES: [Scheme; 11] = [
     scheme("nist-clear", "NIST SP 800-88, Clear", Asks::Last, &[ZEROS]),
-    scheme(
-        "dod-short",
-        "DoD 5220.22-M, 3 passes",
-        Asks::Last,
-        &[ZEROS, ONES, Random],
-    ),
-    scheme(
-        "dod-ece",
-        "DoD 5220.22-M (ECE), 7 passes",
-        Asks::Last,
-        &[
-            Drawn(0),
-            Inverted(0),
-            Random,
-            Drawn(1),
-            Drawn(2),
-            Inverted(2),
-            Random,
-        ],
-    ),
-    Scheme {
-        name: "gutmann",
-        source: "Peter Gutmann, 1996",
-        asks: Asks::Nothing,
-        passes: &GUTMANN,
-        shuffled: Some((4, 31)),
-    },
-    scheme(
-        "schneier",
-        "Bruce Schneier, 1996",
-        Asks::Nothing,
-        &[ONES, ZEROS, Random, Random, Random, Random, Random],
-    ),
-    scheme(
-        "vsitr",
-        "German BSI, VSITR",
-        Asks::Nothing,
-        &[ZEROS, ONES, ZEROS, ONES, ZEROS, ONES, Bytes(&[0xAA])],
-    ),
-    scheme(
-        "rcmp-ops-ii",
-        "Canadian RCMP TSSIT OPS-II",
-        Asks::Last,
-        &[ZEROS, ONES, ZEROS, ONES, ZEROS, ONES, Random],
-    ),
-    scheme(
-        "hmg-is5-baseline",
-        "British HMG IS5, baseline",
-        Asks::Mandatory,
-        &[ZEROS],
-    ),
-    scheme(
-        "hmg-is5-enhanced",
-        "British HMG IS5, enhanced",
-        Asks::Mandatory,
-        &[ZEROS, ONES, Random],
-    ),
-    scheme(
-        "afssi-5020",
-        "US Air Force AFSSI-5020 (the order is disputed)",
-        Asks::Last,
-        &[ZEROS, ONES, Random],
-    ),
-    scheme(
-        "nnsa",
-        "US NNSA NAP-14.1-C",
-        Asks::Last,
-        &[Random, Random, ZEROS],
-    ),
+    scheme("dod-short", "DoD 5220.22-M, 3 passes", Asks::Last, &[ZEROS, ONES, Random]),
+    scheme("dod-ece", "DoD 5220.22-M (ECE), 7 passes", Asks::Last,
+        &[Drawn(0), Inverted(0), Random, Drawn(1), Drawn(2), Inverted(2), Random]),
+    Scheme { name: "gutmann", source: "Peter Gutmann, 1996", asks: Asks::Nothing,
+        passes: &GUTMANN, shuffled: Some((4, 31)) },
+    scheme("schneier", "Bruce Schneier, 1996", Asks::Nothing,
+        &[ONES, ZEROS, Random, Random, Random, Random, Random]),
+    scheme("vsitr", "German BSI, VSITR", Asks::Nothing,
+        &[ZEROS, ONES, ZEROS, ONES, ZEROS, ONES, Bytes(&[0xAA])]),
+    scheme("rcmp-ops-ii", "Canadian RCMP TSSIT OPS-II", Asks::Last,
+        &[ZEROS, ONES, ZEROS, ONES, ZEROS, ONES, Random]),
+    scheme("hmg-is5-baseline", "British HMG IS5, baseline", Asks::Mandatory, &[ZEROS]),
+    scheme("hmg-is5-enhanced", "British HMG IS5, enhanced", Asks::Mandatory,
+        &[ZEROS, ONES, Random]),
+    scheme("afssi-5020", "US Air Force AFSSI-5020 (the order is disputed)", Asks::Last,
+        &[ZEROS, ONES, Random]),
+    scheme("nnsa", "US NNSA NAP-14.1-C", Asks::Last, &[Random, Random, ZEROS]),
 ];
 
+#[rustfmt::skip]
 const GUTMANN: [Write; 35] = [
-    Random,
-    Random,
-    Random,
-    Random,
-    Bytes(&[0x55]),
-    Bytes(&[0xAA]),
-    Bytes(&[0x92, 0x49, 0x24]),
-    Bytes(&[0x49, 0x24, 0x92]),
-    Bytes(&[0x24, 0x92, 0x49]),
-    Bytes(&[0x00]),
-    Bytes(&[0x11]),
-    Bytes(&[0x22]),
-    Bytes(&[0x33]),
-    Bytes(&[0x44]),
-    Bytes(&[0x55]),
-    Bytes(&[0x66]),
-    Bytes(&[0x77]),
-    Bytes(&[0x88]),
-    Bytes(&[0x99]),
-    Bytes(&[0xAA]),
-    Bytes(&[0xBB]),
-    Bytes(&[0xCC]),
-    Bytes(&[0xDD]),
-    Bytes(&[0xEE]),
-    Bytes(&[0xFF]),
-    Bytes(&[0x92, 0x49, 0x24]),
-    Bytes(&[0x49, 0x24, 0x92]),
-    Bytes(&[0x24, 0x92, 0x49]),
-    Bytes(&[0x6D, 0xB6, 0xDB]),
-    Bytes(&[0xB6, 0xDB, 0x6D]),
-    Bytes(&[0xDB, 0x6D, 0xB6]),
-    Random,
-    Random,
-    Random,
-    Random,
+    Random, Random, Random, Random,
+    Bytes(&[0x55]), Bytes(&[0xAA]),
+    Bytes(&[0x92, 0x49, 0x24]), Bytes(&[0x49, 0x24, 0x92]), Bytes(&[0x24, 0x92, 0x49]),
+    Bytes(&[0x00]), Bytes(&[0x11]), Bytes(&[0x22]), Bytes(&[0x33]), Bytes(&[0x44]), Bytes(&[0x55]),
+    Bytes(&[0x66]), Bytes(&[0x77]), Bytes(&[0x88]), Bytes(&[0x99]), Bytes(&[0xAA]), Bytes(&[0xBB]),
+    Bytes(&[0xCC]), Bytes(&[0xDD]), Bytes(&[0xEE]), Bytes(&[0xFF]),
+    Bytes(&[0x92, 0x49, 0x24]), Bytes(&[0x49, 0x24, 0x92]), Bytes(&[0x24, 0x92, 0x49]),
+    Bytes(&[0x6D, 0xB6, 0xDB]), Bytes(&[0xB6, 0xDB, 0x6D]), Bytes(&[0xDB, 0x6D, 0xB6]),
+    Random, Random, Random, Random,
 ];
 
 const fn scheme(
@@ -181,21 +105,16 @@ const fn scheme(
 
 impl Scheme {
     /// The scheme of this name.
-    #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         SCHEMES.iter().find(|scheme| scheme.name == name)
     }
 
     /// Number of its passes.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.passes.len()
     }
 
     /// Whether it allows this read-back.
-    ///
-    /// # Errors
-    /// A usage error, where it demands more.
     pub fn allows(&self, how: ReadBack) -> Result<(), String> {
         if self.asks != Asks::Mandatory || matches!(how, ReadBack::Full | ReadBack::All) {
             return Ok(());
@@ -207,9 +126,6 @@ impl Scheme {
     }
 
     /// Its passes for one run, none of them read back yet.
-    ///
-    /// # Errors
-    /// Those of `draw`.
     pub fn passes<E>(&self, draw: &mut dyn Draw<E>) -> Result<Vec<Pass>, E> {
         let mut order: Vec<usize> = (0..self.passes.len()).collect();
         if let Some((from, to)) = self.shuffled {
@@ -245,7 +161,6 @@ impl Scheme {
     }
 
     /// What it does, for people: `00, FF, random`.
-    #[must_use]
     pub fn text(&self) -> String {
         if self.shuffled.is_some() {
             return "random x 4, 27 fixed patterns in random order, random x 4".into();
@@ -278,7 +193,6 @@ fn repeated(bytes: &[u8]) -> Content {
 }
 
 /// The list that `--scheme help` prints.
-#[must_use]
 pub fn list() -> String {
     let mut text = String::from(
         "Schemes. One pass is enough by NIST SP 800-88; all but nist-clear are legacy,\n\

@@ -23,7 +23,6 @@ pub enum Verify {
 
 impl Verify {
     /// As it is typed.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -33,14 +32,12 @@ impl Verify {
     }
 
     /// Bytes that it reads of a target of `size` bytes.
-    #[must_use]
     pub fn bytes(self, size: u64) -> u64 {
         Extent::new(0, size).map_or(0, |all| self.bytes_in(all, size))
     }
 
     /// The parts of a range that it reads, in order, on a target of `size`
     /// bytes.
-    #[must_use]
     pub fn pieces(self, range: Extent, size: u64) -> Vec<Extent> {
         match self {
             Self::None => Vec::new(),
@@ -50,7 +47,6 @@ impl Verify {
     }
 
     /// Bytes that it reads of a range of a target of `size` bytes.
-    #[must_use]
     pub fn bytes_in(self, range: Extent, size: u64) -> u64 {
         let pieces = self.pieces(range, size);
         pieces.iter().map(|piece| piece.length()).sum()

@@ -22,9 +22,6 @@ pub struct Wish {
 
 impl Wish {
     /// The plan of a fresh wipe; `seed` draws samples.
-    ///
-    /// # Errors
-    /// Those of `draw`.
     pub fn plan<E>(&self, draw: &mut dyn Draw<E>, seed: u64) -> Result<Plan, E> {
         let how = self.verify.unwrap_or(ReadBack::Full);
         let only_read = false;
@@ -47,9 +44,7 @@ impl Wish {
     /// The plan with which a wipe that is in pass `current` (counted from 0) is
     /// continued: its own, except that the read-back may be changed; `seed`
     /// draws samples.
-    ///
-    /// # Errors
-    /// The option that contradicts it, and what the wipe was begun with.
+    /// Fails with the option that contradicts it.
     pub fn reconcile(
         &self,
         begun: &Plan,

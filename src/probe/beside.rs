@@ -13,7 +13,6 @@ use crate::drive::{Attached, DevId, Device, Node};
 impl Host {
     /// Every disk, partition and loop device that has a size, in the order of
     /// their kernel names; not those that are memory.
-    #[must_use]
     pub fn attached(&self) -> Vec<Attached> {
         let devices = Devices::read(self);
         devices.map_or_else(|_| Vec::new(), |devices| devices.attached())

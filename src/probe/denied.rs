@@ -1,7 +1,6 @@
 //! Why the kernel denies a target: what can be known of it, the mount that
 //! explains it first.
 
-use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use thiserror::Error;
 
 use super::host::Host;
 use super::storage::Storage;
@@ -23,88 +23,67 @@ const OVERRULE_MODES: u32 = 1;
 const NOBODY: u32 = 65534;
 
 /// Why something is denied. Shown as `fact; remedy`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Denial {
     /// Only root may.
+    #[error("permission denied; run as root")]
     NotRoot,
-    /// The node lies on a file system whose nodes lead nowhere.
+    /// The node lies on a file system whose nodes lead nowhere, mounted there.
+    #[error(
+        "permission denied: {} is mounted with nodev, so that no device can be opened there; name \
+         its node in /dev",
+        shown(.0)
+    )]
     NoDevices(PathBuf),
-    /// It lies on a server, or is served by a program, which decides itself.
-    Served {
-        /// `nfs4`.
-        kind: String,
-        /// Where that is mounted.
-        point: PathBuf,
-    },
+    /// It lies on a server, or is served by a program, which decides itself: `nfs4`,
+    /// and where that is mounted.
+    #[error(
+        "permission denied: {} is {kind}, whose server decides, and it denies root; run where its \
+         disk is",
+        shown(.point)
+    )]
+    Served { kind: String, point: PathBuf },
     /// Root of a user namespace has no rights over what is of others.
+    #[error(
+        "permission denied: its owner is unknown in this user namespace, whose root has no right \
+         to it; run as root of the machine"
+    )]
     ForeignOwner,
-    /// The file may not be changed: `immutable` or `append-only`.
+    /// The file may not be changed: `immutable` or `append-only`, and the letter that
+    /// `chattr` takes for it.
+    #[error(
+        "permission denied: it is {name}; run `chattr -{letter} {}` first",
+        shell_word(.path.as_os_str().as_bytes())
+    )]
     Attribute {
-        /// Which.
         name: &'static str,
-        /// The letter that `chattr` takes for it.
         letter: char,
-        /// The file.
         path: PathBuf,
     },
     /// fs-verity keeps the file as it is, for ever.
+    #[error("permission denied: fs-verity seals it, so that it can never be changed; delete it")]
     Sealed,
     /// Root without the capability that overrules file modes.
+    #[error(
+        "permission denied by its owner and mode: this root has no CAP_DAC_OVERRIDE, as in a \
+         container; run with it"
+    )]
     Mode,
     /// A control group that may use some devices only.
+    #[error(
+        "permission denied: this control group may not use the device, as in a container; allow it \
+         (docker and podman: --device, systemd: DeviceAllow)"
+    )]
     ControlGroup,
     /// A security module.
+    #[error(
+        "permission denied, by {0} as it seems; allow it there (the kernel's log or the audit log \
+         has the rule)"
+    )]
     Module(String),
     /// Nothing that can be seen.
+    #[error("permission denied, even to root; the kernel's log (dmesg) may say why")]
     Unexplained,
-}
-
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRoot => f.write_str("permission denied; run as root"),
-            Self::NoDevices(point) => write!(
-                f,
-                "permission denied: {} is mounted with nodev, so that no device can be opened \
-                 there; name its node in /dev",
-                shown(point)
-            ),
-            Self::Served { kind, point } => write!(
-                f,
-                "permission denied: {} is {kind}, whose server decides, and it denies root; run \
-                 where its disk is",
-                shown(point)
-            ),
-            Self::ForeignOwner => f.write_str(
-                "permission denied: its owner is unknown in this user namespace, whose root has \
-                 no right to it; run as root of the machine",
-            ),
-            Self::Attribute { name, letter, path } => write!(
-                f,
-                "permission denied: it is {name}; run `chattr -{letter} {}` first",
-                shell_word(path.as_os_str().as_bytes())
-            ),
-            Self::Sealed => f.write_str(
-                "permission denied: fs-verity seals it, so that it can never be changed; delete it",
-            ),
-            Self::Mode => f.write_str(
-                "permission denied by its owner and mode: this root has no CAP_DAC_OVERRIDE, as in \
-                 a container; run with it",
-            ),
-            Self::ControlGroup => f.write_str(
-                "permission denied: this control group may not use the device, as in a container; \
-                 allow it (docker and podman: --device, systemd: DeviceAllow)",
-            ),
-            Self::Module(name) => write!(
-                f,
-                "permission denied, by {name} as it seems; allow it there (the kernel's log or the \
-                 audit log has the rule)"
-            ),
-            Self::Unexplained => {
-                f.write_str("permission denied, even to root; the kernel's log (dmesg) may say why")
-            }
-        }
-    }
 }
 
 impl Host {

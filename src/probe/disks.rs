@@ -17,7 +17,7 @@ use super::denied::Denial;
 use super::devices::Devices;
 use super::snapshot::Snapshot;
 use super::target::block_facts;
-use super::{drive, no_capacity};
+use super::{identify, no_capacity};
 use crate::drive::{Device, Fact, Identity, Medium, NoCapacity, Transport};
 
 /// How often exclusive access is asked for: another list may ask at the same
@@ -143,7 +143,7 @@ fn outline(devices: &Devices, block: &Block) -> Disk {
         name: block.name(),
         size: block.size().unwrap_or(0),
         no_capacity: no_capacity::why(block).filter(|_| block.size() == Ok(0)),
-        medium: known.map_or(Medium::Unknown, |id| drive::medium(block, id)),
+        medium: known.map_or(Medium::Unknown, |id| identify::medium(block, id)),
         slot: devices.slot(block, known.map_or(Transport::Other, |id| id.transport)),
         identity,
         facts: Err("does not answer".into()),

@@ -9,8 +9,8 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::below::{Layers, nearest_existing};
 use super::block::Block;
-use super::drive;
 use super::host::Host;
+use super::identify;
 use super::mounts::Entry;
 use super::storage::Storage;
 use super::sysfs::{FileId, attribute};
@@ -158,7 +158,7 @@ impl Storage {
             .blocks_under(&there)
             .iter()
             .filter_map(|block| self.devices().ok()?.whole(block).ok())
-            .filter(|disk| drive::write_back(disk) == Some(false))
+            .filter(|disk| identify::write_back(disk) == Some(false))
             .map(Block::name)
             .collect();
         names.dedup();

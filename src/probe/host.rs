@@ -15,7 +15,6 @@ pub struct Host {
 
 impl Host {
     /// This machine.
-    #[must_use]
     pub fn real() -> Self {
         Self {
             sys: "/sys".into(),

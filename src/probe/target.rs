@@ -13,15 +13,11 @@ use super::host::Host;
 use super::snapshot::Snapshot;
 use super::storage::Storage;
 use super::sysfs::{FileId, cannot_read};
-use super::{drive, image, no_capacity, signature};
+use super::{identify, image, no_capacity, signature};
 use crate::drive::{Cache, DevId, Device, Fact, NoTarget, Node, Usage};
 
 impl Host {
     /// All facts about a target. Reads only.
-    ///
-    /// # Errors
-    /// When the path is not a block device or a regular file with bytes in it,
-    /// or may not be read.
     pub fn device(&self, path: &Path, state_dir: &Path) -> Result<Device, NoTarget> {
         self.look(path, Some(state_dir))
     }
@@ -111,9 +107,7 @@ impl Host {
 
     /// The facts about a target that we hold open exclusively, read again
     /// without opening it again.
-    ///
-    /// # Errors
-    /// What differs from `device`, for people.
+    /// Fails with what differs, for people.
     pub fn held(&self, device: &Device, state_dir: &Path) -> Result<Device, String> {
         let mut now = device.clone();
         match device.node {
@@ -121,7 +115,7 @@ impl Host {
                 let machine = Snapshot::take(self, state_dir);
                 let devices = machine.storage.devices()?;
                 let block = devices.block(dev).ok_or("it has gone")?;
-                if drive::diskseq(devices.whole(block)?) != diskseq {
+                if identify::diskseq(devices.whole(block)?) != diskseq {
                     return Err("another disk has its name".into());
                 }
                 now.size = block.size()?;
@@ -162,9 +156,7 @@ impl Host {
     /// holders, loop devices and other processes. Whatever else `device` says of
     /// it counts for nothing. `descriptor`: a path to an image's file whatever
     /// its names are now.
-    ///
-    /// # Errors
-    /// It is not there any more; why, for people.
+    /// Fails where it is not there any more, with the reason.
     pub fn used_now(
         &self,
         device: &Device,
@@ -201,7 +193,7 @@ impl Host {
 /// All facts about a block device but its use.
 pub(super) fn block_facts(devices: &Devices, path: &Path, block: &Block) -> Result<Device, String> {
     let disk = devices.whole(block)?;
-    let (logical_block, physical_block) = drive::block_sizes(disk)?;
+    let (logical_block, physical_block) = identify::block_sizes(disk)?;
     let identity = devices.identity(block)?;
     let size = block.size()?;
     let mut contents = vec![signature::of(block.name(), path, size)];
@@ -216,16 +208,16 @@ pub(super) fn block_facts(devices: &Devices, path: &Path, block: &Block) -> Resu
             dev: block.dev,
             whole: disk.dev,
             whole_path: devices.node(disk),
-            diskseq: drive::diskseq(disk),
+            diskseq: identify::diskseq(disk),
         },
         size,
         logical_block,
         physical_block,
         named: false,
-        medium: drive::medium(disk, &identity),
+        medium: identify::medium(disk, &identity),
         slot: devices.slot(disk, identity.transport),
         identity,
-        write_back: drive::write_back(disk),
+        write_back: identify::write_back(disk),
         contents,
         usage: Usage::not_looked_at(),
     })

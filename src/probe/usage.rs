@@ -12,15 +12,6 @@ use super::swaps::SwapOn;
 use super::sysfs::FileId;
 use crate::drive::{Carried, Fact, Holder, Mount, Opener, Usage};
 
-impl<T> From<Result<T, String>> for Fact<T> {
-    fn from(result: Result<T, String>) -> Self {
-        match result {
-            Ok(value) => Self::Known(value),
-            Err(why) => Self::Unknown(why),
-        }
-    }
-}
-
 /// By what a block device is used, as far as the machine says: what only the
 /// device itself tells remains unknown. `stack`: what is built on it.
 pub(super) fn of_block(block: &Block, stack: Result<&Stack, &String>, machine: &Snapshot) -> Usage {
@@ -122,9 +113,9 @@ fn holders(
     machine: &Snapshot,
 ) -> Result<Vec<Holder>, String> {
     // A pool whose mount is known needs no other reason.
-    let is_mounted = |name: &str| match mounts {
-        Fact::Known(mounts) => mounts.iter().any(|mount| mount.name == name),
-        Fact::Unknown(_) => false,
+    let is_mounted = |name: &str| {
+        let mut mounts = mounts.known().into_iter().flatten();
+        mounts.any(|mount| mount.name == name)
     };
     let mut holders = stack.holders.clone();
     for pool in machine.storage.pools()? {

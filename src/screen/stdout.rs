@@ -22,9 +22,7 @@ static STDOUT: Printer = Printer::new(write);
 
 /// One line, cleaned. A reader that has left (a closed pipe, a terminal that
 /// hung up or stands still) does not want it, which is no error.
-///
-/// # Errors
-/// When it could not be written: a full disk.
+/// Fails where it could not be written: a full disk.
 pub fn result(line: &str) -> io::Result<()> {
     let bytes = format!("{}\n", clean(line)).into_bytes();
     let patience = if io::stdout().is_terminal() {

@@ -23,10 +23,6 @@ pub enum SizeError {
 }
 
 /// Parses a typed size into bytes.
-///
-/// # Errors
-/// When the text is not a whole number with a known suffix, or the result does
-/// not fit in 64 bits.
 pub fn parse(text: &str) -> Result<u64, SizeError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 0 {

@@ -82,17 +82,11 @@ impl From<io::Error> for OpenError {
 impl Writer {
     /// Opens a device for writing: an existing node only, exclusively, past the
     /// page cache; and checks that it is the one that was cleared.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     pub fn open(host: &Host, cleared: &Cleared, lock: Lock) -> Result<Self, OpenError> {
         Self::opened(host, cleared.device(), lock, Access::Write)
     }
 
     /// The same for reading alone: a write to it fails.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     pub fn open_to_read(host: &Host, device: &Device, lock: Lock) -> Result<Self, OpenError> {
         Self::opened(host, device, lock, Access::Read)
     }
@@ -151,22 +145,18 @@ impl Writer {
 
     /// The file that is watched: the image, or the one below a loop device as
     /// far as that can be found.
-    #[must_use]
     pub fn watch(&self) -> Option<&Arc<Watch>> {
         self.watch.as_ref()
     }
 
     /// Whether reads and writes bypass the page cache.
-    #[must_use]
     pub fn is_direct(&self) -> bool {
         self.direct
     }
 
     /// Bytes a second that the target gives when read at its start, middle and
     /// end; `None` where that says nothing, as it is too small. Reads only.
-    ///
-    /// # Errors
-    /// When nothing can be read at any of the three places.
+    /// Fails where nothing can be read at any place.
     pub fn read_speed(&self) -> io::Result<Option<u64>> {
         let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
         let span = PROBE.min(self.size / 3) / MIB * MIB;

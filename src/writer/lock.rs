@@ -34,9 +34,6 @@ pub enum LockError {
 /// Locks the whole disk, or the image; of a loop device its backing file too,
 /// as a run on the file would not see one on the device; `others`: nodes that
 /// lead to the same drive.
-///
-/// # Errors
-/// See [`LockError`].
 pub fn lock(device: &Device, others: &[PathBuf]) -> Result<Lock, LockError> {
     // Each with the inode that it must be; a node's own does not matter.
     let mut paths: Vec<(PathBuf, Option<u64>)> = Vec::new();

@@ -25,7 +25,6 @@ pub enum Kind {
 impl Kind {
     /// The kind of a file, by the number of its file system (`f_type` of
     /// statfs, `linux/magic.h`).
-    #[must_use]
     pub fn of_file_system(magic: u64) -> Self {
         const LOCAL: [u64; 22] = [
             0xef53,      // ext2, ext3, ext4
@@ -89,7 +88,6 @@ const OF_NFS: std::ops::RangeInclusive<i32> = 521..=531;
 
 /// What an error of this kind of target means. `errno`: that of `pread`,
 /// `pwrite` or `fdatasync`.
-#[must_use]
 pub fn meaning(kind: Kind, errno: i32) -> Meaning {
     if kind == Kind::Served && OF_NFS.contains(&errno) {
         return Meaning::ServerGone;
@@ -123,18 +121,12 @@ fn of_block(errno: Errno) -> Meaning {
 
 /// The errors of the drive below come through; anything else is the file
 /// system's own. xfs and ext4 that were shut down give EIO for everything.
+#[rustfmt::skip]
 fn of_local(errno: Errno) -> Meaning {
     match errno {
-        Errno::EIO
-        | Errno::ENODATA
-        | Errno::EREMOTEIO
-        | Errno::EILSEQ
-        | Errno::EBADE
-        | Errno::ENOLINK
-        | Errno::ETIMEDOUT
-        | Errno::ETIME
-        // A checksum of the file system: EFSBADCRC.
-        | Errno::EBADMSG => Meaning::Bad,
+        // EBADMSG: a checksum of the file system, its EFSBADCRC.
+        Errno::EIO | Errno::ENODATA | Errno::EREMOTEIO | Errno::EILSEQ | Errno::EBADE
+        | Errno::ENOLINK | Errno::ETIMEDOUT | Errno::ETIME | Errno::EBADMSG => Meaning::Bad,
         Errno::ESHUTDOWN | Errno::ESTALE | Errno::ENOENT | Errno::ENOMEDIUM => Meaning::Gone,
         _ => Meaning::Ends,
     }
@@ -154,37 +146,20 @@ fn of_served(errno: Errno) -> Meaning {
 /// Whether an error says that a server, the way to it, or the handle of the
 /// file there is no more. FUSE without its program: ENOTCONN, and ECONNABORTED
 /// for what was in flight. Ceph's EBLOCKLISTED is ESHUTDOWN.
+#[rustfmt::skip]
 fn is_of_server(errno: Errno) -> bool {
+    use Errno::{
+        EBADE, EBADF, EBADFD, ECOMM, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN,
+        EHOSTUNREACH, EKEYEXPIRED, EKEYREJECTED, EKEYREVOKED, ENETDOWN, ENETRESET, ENETUNREACH,
+        ENOKEY, ENOLINK, ENOMEDIUM, ENONET, ENOTCONN, EPIPE, EPROTO, EREMCHG, EREMOTEIO,
+        ESHUTDOWN, ESTALE, ETIME, ETIMEDOUT,
+    };
     matches!(
         errno,
-        Errno::ENOTCONN
-            | Errno::ECONNABORTED
-            | Errno::ECONNREFUSED
-            | Errno::ECONNRESET
-            | Errno::EHOSTDOWN
-            | Errno::EHOSTUNREACH
-            | Errno::ENETDOWN
-            | Errno::ENETUNREACH
-            | Errno::ENETRESET
-            | Errno::EPIPE
-            | Errno::ETIMEDOUT
-            | Errno::ETIME
-            | Errno::ESHUTDOWN
-            | Errno::ESTALE
-            | Errno::EREMOTEIO
-            | Errno::EREMCHG
-            | Errno::ENOLINK
-            | Errno::ECOMM
-            | Errno::EPROTO
-            | Errno::ENONET
-            | Errno::EBADF
-            | Errno::EBADFD
-            | Errno::EBADE
-            | Errno::EKEYEXPIRED
-            | Errno::EKEYREVOKED
-            | Errno::EKEYREJECTED
-            | Errno::ENOKEY
-            | Errno::ENOMEDIUM
+        EBADE | EBADF | EBADFD | ECOMM | ECONNABORTED | ECONNREFUSED | ECONNRESET | EHOSTDOWN
+        | EHOSTUNREACH | EKEYEXPIRED | EKEYREJECTED | EKEYREVOKED | ENETDOWN | ENETRESET
+        | ENETUNREACH | ENOKEY | ENOLINK | ENOMEDIUM | ENONET | ENOTCONN | EPIPE | EPROTO
+        | EREMCHG | EREMOTEIO | ESHUTDOWN | ESTALE | ETIME | ETIMEDOUT
     )
 }
 

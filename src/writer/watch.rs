@@ -86,9 +86,6 @@ struct Seen {
 
 impl Watch {
     /// Begins to watch the file in which the target has `length` bytes.
-    ///
-    /// # Errors
-    /// The kernel's.
     pub(super) fn begin(file: File, role: Role, length: u64) -> io::Result<Self> {
         let meta = file.metadata()?;
         let base = match role {
@@ -140,7 +137,6 @@ impl Watch {
     }
 
     /// What the descriptor leads to.
-    #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -151,9 +147,7 @@ impl Watch {
     }
 
     /// Looks at the size and the count of blocks.
-    ///
-    /// # Errors
-    /// The target is not there as a whole any more; why, for people.
+    /// Fails where the target is not there as a whole any more, with the reason.
     pub(super) fn glance(&self) -> Result<(), String> {
         let mut seen = self.seen();
         // Within the lock: an older count would look like fewer blocks.
@@ -204,9 +198,6 @@ impl Watch {
     }
 
     /// Looks at everything, when all that `state` claims is durable.
-    ///
-    /// # Errors
-    /// As for [`glance`](Self::glance).
     pub(super) fn look(&self, state: &State, plan: &Plan) -> Result<(), String> {
         self.glance()?;
         let mut seen = self.seen();
