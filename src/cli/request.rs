@@ -184,13 +184,15 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     if let (Some(scheme), Some(how)) = (wish.scheme, wish.verify) {
         scheme.allows(how)?;
     }
-    let mode = match (args.resume, args.ensure, args.restart) {
-        _ if args.check => Mode::Check,
-        (true, ..) => Mode::Resume,
-        (_, true, _) => Mode::Ensure,
-        (.., true) => Mode::Restart,
-        _ => Mode::Fresh,
-    };
+    // clap lets one of them stand at most.
+    let modes = [
+        (args.check, Mode::Check),
+        (args.resume, Mode::Resume),
+        (args.ensure, Mode::Ensure),
+        (args.restart, Mode::Restart),
+    ];
+    let asked = modes.into_iter().find(|(asked, _)| *asked);
+    let mode = asked.map_or(Mode::Fresh, |(_, mode)| mode);
     let stall_timeout = args.stall_timeout.map(|seconds| seconds as u64);
     Ok(Request {
         targets,

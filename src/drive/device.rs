@@ -166,6 +166,15 @@ pub struct Signature {
     pub group: Option<String>,
 }
 
+impl Signature {
+    /// `ext4 "backup"`; `None` where nothing known was found.
+    pub fn text(&self) -> Option<String> {
+        let label = self.label.as_ref();
+        let label = label.map_or(String::new(), |label| format!(" \"{label}\""));
+        self.what.map(|what| format!("{what}{label}"))
+    }
+}
+
 /// Whether and by what a device is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
@@ -211,25 +220,31 @@ impl Usage {
 
     /// Nothing is known, for this reason.
     pub fn unknown(why: &str) -> Self {
-        fn of<T>(why: &str) -> Fact<T> {
-            Fact::Unknown(why.into())
+        Self::all(Err(why))
+    }
+
+    /// Known to be no use at all, or not known.
+    fn all(known: Result<(), &str>) -> Self {
+        fn of<T: Default>(known: Result<(), &str>) -> Fact<T> {
+            let none = known.map(|()| T::default());
+            none.map_err(String::from).into()
         }
         Self {
-            busy: of(why),
-            read_only: of(why),
+            busy: of(known),
+            read_only: of(known),
             lies_at: None,
-            mounts: of(why),
-            swaps: of(why),
-            holders: of(why),
-            loops: of(why),
-            openers: of(why),
+            mounts: of(known),
+            swaps: of(known),
+            holders: of(known),
+            loops: of(known),
+            openers: of(known),
             unseen: None,
-            caches: of(why),
-            leftovers: of(why),
-            carries_state: of(why),
-            carries: of(why),
-            host_managed: of(why),
-            extended: of(why),
+            caches: of(known),
+            leftovers: of(known),
+            carries_state: of(known),
+            carries: of(known),
+            host_managed: of(known),
+            extended: of(known),
         }
     }
 }
@@ -337,7 +352,7 @@ pub fn sharing_id<'a>(
 pub mod example {
     use super::super::identity::{Identity, Kind};
     use super::super::transport::Transport;
-    use super::{DevId, Device, Fact, Medium, Node, Signature, Usage};
+    use super::{DevId, Device, Medium, Node, Signature, Usage};
 
     /// Bytes of the disk.
     pub const SIZE: u64 = 18_000_207_937_536;
@@ -361,74 +376,40 @@ pub mod example {
             logical_block: 4096,
             physical_block: 4096,
             identity: Identity {
-                kind: Kind::Disk,
-                transport: Transport::Sata,
                 vendor: Some("SEAGATE".into()),
                 model: Some("ST18000NM004J".into()),
                 serial: Some("ZR5A1B2C".into()),
                 wwn: Some("5000c500d1a2b3c4".into()),
                 firmware: Some("E002".into()),
-                size: SIZE,
-                logical_block: 4096,
-                slice: None,
-                backing: None,
-                nature: None,
+                ..Identity::bare(Kind::Disk, Transport::Sata, SIZE, 4096)
             },
             named: false,
             medium: Medium::Rotational,
             slot: Some("0:7".into()),
             write_back: Some(true),
             contents: vec![
-                Signature {
-                    name: "sdb".into(),
-                    size: SIZE,
-                    what: Some("GPT"),
-                    label: None,
-                    group: None,
-                },
-                Signature {
-                    name: "sdb1".into(),
-                    size: SIZE - 4096,
-                    what: Some("ext4"),
-                    label: Some("backup".into()),
-                    group: None,
-                },
+                found("sdb", SIZE, "GPT", None),
+                found("sdb1", SIZE - 4096, "ext4", Some("backup")),
             ],
-            usage: Usage {
-                busy: Fact::Known(false),
-                read_only: Fact::Known(false),
-                lies_at: None,
-                mounts: Fact::Known(Vec::new()),
-                swaps: Fact::Known(Vec::new()),
-                holders: Fact::Known(Vec::new()),
-                loops: Fact::Known(Vec::new()),
-                openers: Fact::Known(Vec::new()),
-                unseen: None,
-                caches: Fact::Known(Vec::new()),
-                leftovers: Fact::Known(Vec::new()),
-                carries_state: Fact::Known(false),
-                carries: Fact::Known(Vec::new()),
-                host_managed: Fact::Known(false),
-                extended: Fact::Known(None),
-            },
+            usage: Usage::all(Ok(())),
+        }
+    }
+
+    fn found(name: &str, size: u64, what: &'static str, label: Option<&str>) -> Signature {
+        Signature {
+            name: name.into(),
+            size,
+            what: Some(what),
+            label: label.map(str::to_string),
+            group: None,
         }
     }
 
     /// A drive of which no more is known than its serial.
     pub fn of_1000_bytes() -> Identity {
         Identity {
-            kind: Kind::Disk,
-            transport: Transport::Sata,
-            vendor: None,
-            model: None,
             serial: Some("ZR5A1B2C".into()),
-            wwn: None,
-            firmware: None,
-            size: 1000,
-            logical_block: 512,
-            slice: None,
-            backing: None,
-            nature: None,
+            ..Identity::bare(Kind::Disk, Transport::Sata, 1000, 512)
         }
     }
 }

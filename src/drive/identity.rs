@@ -91,6 +91,24 @@ pub enum Comparison {
 }
 
 impl Identity {
+    /// One of which no more is known.
+    pub fn bare(kind: Kind, transport: Transport, size: u64, logical_block: u32) -> Self {
+        Self {
+            kind,
+            transport,
+            vendor: None,
+            model: None,
+            serial: None,
+            wwn: None,
+            firmware: None,
+            size,
+            logical_block,
+            slice: None,
+            backing: None,
+            nature: None,
+        }
+    }
+
     /// What it really is, or its disk: as the kernel said it, else as far as its
     /// names tell.
     pub fn nature(&self) -> Nature {

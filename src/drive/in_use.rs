@@ -1,13 +1,11 @@
 //! What forbids to wipe a device, and what helps.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::device::{Cache, CacheState, Carried, Holder, Mount, Opener, Process, Unseen};
-use crate::text;
+use crate::text::{shell_word, visible};
 
 /// Something between a loop device and its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,12 +109,12 @@ fn swapped(path: &str) -> String {
         format!("/dev/{path}")
     };
     let name = path.strip_prefix("/dev/").unwrap_or(path);
-    let (name, node) = (visible(name), quoted(Path::new(&node)));
+    let (name, node) = (visible(name), shell_word(Path::new(&node)));
     format!("{name} is swap; run `swapoff {node}` first")
 }
 
 fn looped(by: &str, under: Under) -> String {
-    let (shown, by) = (visible(by), quoted(Path::new(by)));
+    let (shown, by) = (visible(by), shell_word(Path::new(by)));
     let fact = match under {
         Under::File => "it is the backing file of",
         Under::SameFile => "its backing file is in use by",
@@ -145,7 +143,7 @@ fn read_only(image: bool, at: Option<&Path>) -> String {
         Some(point) => format!(
             "it lies at {}, which is mounted read-only; run `mount -o remount,rw {}` first",
             visible(point),
-            quoted(point)
+            shell_word(point)
         ),
         None => String::from("its file system is read-only; remount it writable first"),
     }
@@ -154,7 +152,7 @@ fn read_only(image: bool, at: Option<&Path>) -> String {
 fn mounted(mount: &Mount) -> String {
     let name = visible(&mount.name);
     let point = visible(&mount.point);
-    let command = quoted(&mount.point);
+    let command = shell_word(&mount.point);
     if let Some(process) = &mount.by {
         let (who, pid) = (who(process), process.pid);
         return format!(
@@ -228,10 +226,10 @@ fn release(by: &str) -> String {
     let (node, rest) = by.split_once(' ').unwrap_or((by, ""));
     if node == "multipath" {
         let map = rest.split(['(', ')']).nth(1).unwrap_or(rest);
-        format!("run `multipath -f {}`", quoted(Path::new(map)))
+        format!("run `multipath -f {}`", shell_word(Path::new(map)))
     } else if node == "ZFS" {
         let pool = rest.strip_prefix("pool ").unwrap_or(rest);
-        format!("run `zpool export {}`", quoted(Path::new(pool)))
+        format!("run `zpool export {}`", shell_word(Path::new(pool)))
     } else if matches!(node, "btrfs" | "bcachefs") {
         "unmount it, in whichever mount namespace that is,".to_string()
     } else if node.starts_with("dm-") {
@@ -239,20 +237,9 @@ fn release(by: &str) -> String {
     } else if node.starts_with("md") {
         format!(
             "run `mdadm --stop {}`",
-            quoted(&Path::new("/dev").join(node))
+            shell_word(&Path::new("/dev").join(node))
         )
     } else {
         "release it".to_string()
     }
-}
-
-/// A name for a message; what a terminal would not simply show becomes octal
-/// bytes as in mountinfo.
-pub(super) fn visible(text: impl AsRef<OsStr>) -> String {
-    text::visible(text.as_ref().as_bytes())
-}
-
-/// A path as a word of a shell command.
-pub(super) fn quoted(path: &Path) -> String {
-    text::shell_word(path.as_os_str().as_bytes())
 }

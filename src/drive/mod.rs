@@ -1,4 +1,20 @@
 //! Facts about a drive, as data, and what follows from them.
+//!
+//! - [`device`]: a target, and all that is known of it
+//! - [`identity`]: which drive it is, and whether two are the same
+//! - [`transport`]: how it is attached, and all that follows from that
+//! - [`medium`]: what the bits are kept on
+//! - [`signs`]: the names by which drives, volumes and memory are told apart
+//! - [`nature`]: which of these it is
+//! - [`file_kind`]: what a file is that is no disk
+//! - [`file_facts`]: what is looked at again of a file
+//! - [`no_capacity`]: why a device has no bytes
+//! - [`in_use`]: what forbids to wipe it
+//! - [`guard`]: whether anything does
+//! - [`warning`]: what speaks against it
+//! - [`finding`]: what weakens a wipe
+//! - [`tuning`]: how it is kept busy
+//! - [`path_text`]: paths as text
 
 mod device;
 mod file_facts;

@@ -5,8 +5,8 @@ use std::fmt;
 use super::device::{Device, Node, Signature, Unseen};
 use super::file_kind::{is_no_disk, is_virtual_disk};
 use super::finding::Finding;
-use super::in_use::{unseen, visible};
-use crate::text::clean;
+use super::in_use::unseen;
+use crate::text::{clean, visible};
 
 /// Something that speaks against wiping a device and does not forbid it. Shown
 /// as a fact in one line without control characters.

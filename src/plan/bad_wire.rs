@@ -49,15 +49,15 @@ impl Serialize for BadMap {
 
 impl<'de> Deserialize<'de> for BadMap {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Reader)
+        from.deserialize_seq(BadReader)
     }
 }
 
 /// Joins while it reads, so that a long list takes no more memory than a short
 /// one.
-struct Reader;
+struct BadReader;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for BadReader {
     type Value = BadMap;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

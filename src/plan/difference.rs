@@ -199,7 +199,7 @@ fn earlier(one: First, other: First) -> First {
 
 /// As it is saved.
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct DifferenceEntry {
     start: u64,
     length: u64,
     /// Bytes of a joined range that are in blocks that differ.
@@ -216,7 +216,7 @@ struct Entry {
 
 impl Serialize for Differences {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.iter().map(|range| Entry {
+        to.collect_seq(self.iter().map(|range| DifferenceEntry {
             start: range.extent.start(),
             length: range.extent.length(),
             at_least: (!range.is_exact()).then_some(range.bytes),
@@ -230,15 +230,15 @@ impl Serialize for Differences {
 
 impl<'de> Deserialize<'de> for Differences {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Reader)
+        from.deserialize_seq(DifferenceReader)
     }
 }
 
 /// Joins while it reads, so that a long list takes no more memory than a short
 /// one.
-struct Reader;
+struct DifferenceReader;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for DifferenceReader {
     type Value = Differences;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,7 +247,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Differences, A::Error> {
         let mut all = Differences::default();
-        while let Some(entry) = list.next_element::<Entry>()? {
+        while let Some(entry) = list.next_element::<DifferenceEntry>()? {
             let extent = Extent::new(entry.start, entry.length)
                 .filter(|extent| extent.start() >= all.end())
                 .ok_or_else(|| {

@@ -1,4 +1,16 @@
 //! What is to be written and compared, and how far it got.
+//!
+//! - [`wish`]: what was asked for
+//! - [`scheme`]: named lists of passes
+//! - [`passes`]: the passes of a wipe
+//! - [`verify`]: how one is read back
+//! - [`sample`]: in which places
+//! - [`position`]: where a wipe is
+//! - [`extent`]: ranges, and maps of them
+//! - [`ranges`]: ranges that are joined where there are too many
+//! - [`bad`]: those that could not be written or read
+//! - [`bad_wire`]: these in a checkpoint
+//! - [`difference`]: those that were not what was written
 
 mod bad;
 mod bad_wire;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use super::sysfs::{FileId, base_name, cannot_read, canonical, clean, list, listed};
+use super::sysfs::{FileId, base_name, cannot_read, canonical, list, listed, stripped};
 use crate::drive::{DevId, Identity};
 
 /// What is read in a device's own directory, of what is there.
@@ -217,12 +217,12 @@ impl Block {
     /// The serial of a virtio disk. Each reading is a request to the disk, which one
     /// that hangs does not answer: only who has to know asks for it.
     pub(super) fn virtio_serial(&self) -> Option<String> {
-        clean(&std::fs::read(self.dir.join("serial")).ok()?)
+        stripped(&std::fs::read(self.dir.join("serial")).ok()?)
     }
 
     /// What a file of it says, if there is one that can be read.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        clean(self.bytes(name)?)
+        stripped(self.bytes(name)?)
     }
 
     /// The same as bytes.
@@ -233,7 +233,7 @@ impl Block {
     /// The same of one that must be read where it is there.
     pub(super) fn text_if_there(&self, name: &str) -> Result<Option<String>, String> {
         let text = self.attributes.get(name).cloned().transpose()?;
-        Ok(text.and_then(|text| clean(&text)))
+        Ok(text.and_then(|text| stripped(&text)))
     }
 
     /// A number that every such device has.

@@ -2,7 +2,6 @@
 //! explains it first.
 
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -53,7 +52,7 @@ pub enum Denial {
     /// `chattr` takes for it.
     #[error(
         "permission denied: it is {name}; run `chattr -{letter} {}` first",
-        shell_word(.path.as_os_str().as_bytes())
+        shell_word(&.path)
     )]
     Attribute {
         name: &'static str,

@@ -61,8 +61,8 @@ pub enum Whereabouts {
     AnyOf(Vec<PathBuf>),
 }
 
-/// What a disk says when it is asked.
-struct Answer {
+/// What is known of a disk that was asked.
+struct Asked {
     facts: Result<Device, String>,
     denied: Option<Denial>,
     held: Vec<String>,
@@ -104,7 +104,7 @@ impl Snapshot {
         Ok(disks)
     }
 
-    fn ask(&self, path: &Path, block: &Block) -> Answer {
+    fn ask(&self, path: &Path, block: &Block) -> Asked {
         let opened = File::open(path);
         let denied = opened.as_ref().err();
         let denied = denied
@@ -126,7 +126,7 @@ impl Snapshot {
             }
             _ => Vec::new(),
         };
-        Answer {
+        Asked {
             facts,
             denied,
             held,

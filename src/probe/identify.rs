@@ -1,9 +1,9 @@
 //! Which drive it is, from sysfs alone: nothing here needs udev or an ioctl. The
-//! one place besides `Transport` that a new transport touches.
+//! one place besides `drive/transport.rs` that a new transport touches.
 
 use super::block::{Block, LoopFile};
 use super::devices::Devices;
-use super::sysfs::{FileId, base_name, clean};
+use super::sysfs::{FileId, base_name, stripped};
 use super::{nature, vpd};
 use crate::drive::{
     Attached, Backing, Identity, Kind, Medium, Nature, Signs, Slice, Transport, is_junk,
@@ -98,7 +98,7 @@ impl Devices {
         // `device/enclosure_device:SLOT`, from the kernel's enclosure services.
         let enclosed = disk.device_entries.iter();
         let slot = enclosed.filter_map(|name| name.strip_prefix("enclosure_device:"));
-        let mut slots = slot.filter_map(|slot| clean(slot.as_bytes()));
+        let mut slots = slot.filter_map(|slot| stripped(slot.as_bytes()));
         if let Some(slot) = slots.next() {
             return Some(slot);
         }
@@ -118,7 +118,14 @@ impl Devices {
                 let address = parts.rfind(|part| is_pci_address(part))?;
                 Some(self.pci_slot(address).unwrap_or(address).to_string())
             }
-            _ => None,
+            Transport::Scsi
+            | Transport::Mmc
+            | Transport::Virtio
+            | Transport::Loop
+            | Transport::Dm
+            | Transport::Md
+            | Transport::File
+            | Transport::Other => None,
         }
     }
 }
@@ -225,7 +232,7 @@ impl Ids {
             Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => Self {
                 vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
                 model: get("device/model"),
-                serial: better(get("usb/serial"), vpd::page(disk, 0x80).and_then(clean)),
+                serial: better(get("usb/serial"), vpd::page(disk, 0x80).and_then(stripped)),
                 wwn: get("device/wwid").or_else(|| vpd::name(disk)),
                 firmware: get("device/rev"),
             },

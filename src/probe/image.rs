@@ -39,16 +39,6 @@ pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, NoTarge
         logical_block: 512,
         physical_block: 4096,
         identity: Identity {
-            kind: Kind::Image,
-            transport: Transport::File,
-            vendor: None,
-            model: None,
-            serial: None,
-            wwn: None,
-            firmware: None,
-            size,
-            logical_block: 512,
-            slice: None,
             backing: Some(Backing {
                 path: path_to_text(&real),
                 inode: metadata.ino(),
@@ -56,6 +46,7 @@ pub(super) fn device(path: &Path, metadata: &Metadata) -> Result<Device, NoTarge
                 size_limit: 0,
             }),
             nature: Some(Nature::File),
+            ..Identity::bare(Kind::Image, Transport::File, size, 512)
         },
         named: false,
         medium: Medium::File,

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::sysfs::clean;
+use super::sysfs::stripped;
 
 /// What a ZFS label says of its pool.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ fn volume_group(file: &File) -> Option<String> {
     file.read_exact_at(&mut name, area.checked_add(text)?)
         .ok()?;
     let end = name.iter().position(|byte| *byte == b' ')?;
-    clean(&name[..end])
+    stripped(&name[..end])
 }
 
 /// The pool that a device belongs to by its first label; `None` without one.
@@ -135,7 +135,7 @@ fn parse_label(bytes: &[u8]) -> Option<ZfsLabel> {
         let name = text(at + 8)?;
         let kind = at + 12 + name.len().next_multiple_of(4);
         match (name, be32(kind)?) {
-            (b"name", STRING) => pool = clean(text(kind + 8)?),
+            (b"name", STRING) => pool = stripped(text(kind + 8)?),
             (b"pool_guid", UINT64) => guid = array(bytes, kind + 8).map(u64::from_be_bytes),
             _ => {}
         }

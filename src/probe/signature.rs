@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::member;
-use super::sysfs::clean;
+use super::sysfs::stripped;
 use crate::drive::{Signature, file_kind};
 
 /// Covers the btrfs superblock at 64 KiB, the farthest of the cheap ones.
@@ -275,7 +275,7 @@ pub(super) fn is_extended(disk: &Path, number: u64) -> std::io::Result<bool> {
 
 /// A label up to its first NUL, without the white space around it.
 fn label(bytes: &[u8]) -> Option<String> {
-    clean(bytes.split(|byte| *byte == 0).next()?)
+    stripped(bytes.split(|byte| *byte == 0).next()?)
 }
 
 #[cfg(test)]

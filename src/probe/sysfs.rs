@@ -54,7 +54,7 @@ pub(super) fn list_if_there(dir: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Text without the white space and NULs around it; `None` when nothing is left.
-pub(super) fn clean(bytes: &[u8]) -> Option<String> {
+pub(super) fn stripped(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
     (!text.is_empty()).then(|| text.to_string())
@@ -62,7 +62,7 @@ pub(super) fn clean(bytes: &[u8]) -> Option<String> {
 
 /// What a file says, where it is there and can be read.
 pub(super) fn attribute(dir: &Path, name: &str) -> Option<String> {
-    clean(&std::fs::read(dir.join(name)).ok()?)
+    stripped(&std::fs::read(dir.join(name)).ok()?)
 }
 
 /// The file name, as text.

@@ -10,7 +10,6 @@ use std::path::Path;
 
 /// The line on stdout, for people and scripts: `OUTCOME PATH SERIAL ...`.
 pub fn line(ending: &Ending<'_>) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let Ending {
         outcome,
         checkpoint,
@@ -28,7 +27,7 @@ pub fn line(ending: &Ending<'_>) -> String {
     let head = format!(
         "{} {} {}",
         outcome.word(),
-        octal(ending.path.as_os_str().as_bytes()),
+        octal(&ending.path),
         serial_field(checkpoint)
     );
     match outcome {
@@ -58,8 +57,7 @@ pub fn line(ending: &Ending<'_>) -> String {
 /// The line on stdout of a target that was not touched. `path` as typed, `None`
 /// where none was; `serial` as far as it is known.
 pub fn refused_line(outcome: &Outcome, path: Option<&Path>, serial: Option<&str>) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let path = path.map_or("-".into(), |path| octal(path.as_os_str().as_bytes()));
+    let path = path.map_or("-".into(), |path| octal(path));
     let word = outcome.word();
     format!("{word} {path} {} nothing written", field_of(serial))
 }
@@ -83,6 +81,6 @@ fn serial_field(checkpoint: &Checkpoint) -> String {
 fn field_of(serial: Option<&str>) -> String {
     match serial.map(str::trim) {
         None | Some("") => "-".into(),
-        Some(serial) => octal(serial.as_bytes()),
+        Some(serial) => octal(serial),
     }
 }

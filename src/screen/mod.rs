@@ -3,6 +3,22 @@
 //! A thread of its own draws, so that a terminal that stands still (Ctrl+S, a
 //! dead connection) never holds the wipe. Nothing here can panic or fail:
 //! output that cannot be written is dropped.
+//!
+//! - [`card`]: what is about to be destroyed or continued
+//! - [`question`]: the question, and what was typed
+//! - [`list`]: unfinished wipes and disks
+//! - [`display`]: the thread that shows a run
+//! - [`notes`]: what reaches it
+//! - [`view`]: what it shows
+//! - [`face`]: as a bar or as lines
+//! - [`bar`]: the bar
+//! - [`plain`]: the lines of a log
+//! - [`paper`]: where either goes
+//! - [`estimate`]: speed and time
+//! - [`warnings`]: what went wrong, in words
+//! - [`output`]: lines to stderr
+//! - [`stdout`]: lines to stdout
+//! - [`printer`]: the thread behind each
 
 mod bar;
 pub mod card;

@@ -20,7 +20,7 @@ const POINTS: u16 = 500;
 
 /// When the next line is due.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Schedule {
     began: Duration,
     minute_told: bool,
     // the last line: when, and at how many times 5 %
@@ -28,7 +28,7 @@ pub(super) struct Pace {
     told: u16,
 }
 
-impl Pace {
+impl Schedule {
     /// A step began and was announced.
     pub(super) fn started(&mut self, at: Duration, progress: &Progress) {
         *self = Self {
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_line_comes_after_a_minute_every_5_percent_and_every_half_hour() {
         let s = Duration::from_secs;
-        let mut pace = Pace::default();
+        let mut pace = Schedule::default();
         pace.started(s(100), &at(10));
         assert!(!pace.due(s(159), &at(49)));
         assert!(pace.due(s(160), &at(49)), "a minute");

@@ -14,7 +14,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use crate::drive::{Attached, Device, Kind, Node};
 use crate::progress::Checkpoint;
-use crate::text::{COLUMNS, clean, columns, folded, size};
+use crate::text::{COLUMNS, clean, columns, folded, said, size};
 
 /// Fewest characters of a serial that are asked for.
 const FEWEST: usize = 4;
@@ -137,8 +137,7 @@ pub fn question(device: &Device, expected: &Expected) -> [String; 3] {
         format!("the word {typed}")
     };
     let path = clean(&device.path.to_string_lossy());
-    let model = device.identity.model.as_deref().map(str::trim);
-    let model = model.filter(|model| !model.is_empty()).map(clean);
+    let model = said(device.identity.model.as_ref()).map(clean);
     let end = match &expected.serial {
         Some(_) => format!("{id} ends in {typed}"),
         None => format!("no {id} that tells it from others"),

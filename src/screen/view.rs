@@ -23,14 +23,14 @@ const CLOSING: Duration = Duration::from_secs(10);
 
 /// How long the run has worked, without the time in which it was stopped or the
 /// machine slept, and how often that was.
-pub type Work = Box<dyn Fn() -> (Duration, u64) + Send>;
+pub type WorkClock = Box<dyn Fn() -> (Duration, u64) + Send>;
 
 /// The state behind a face.
 pub struct Screen {
     face: Face,
     header: Header,
     paper: Box<dyn Paper>,
-    work: Work,
+    work: WorkClock,
     // as often as the speed has begun anew
     pauses: u64,
     estimate: Estimate,
@@ -40,7 +40,7 @@ pub struct Screen {
     shown: Option<Progress>,
     // when the bar was last drawn
     drawn: Option<Duration>,
-    pace: plain::Pace,
+    schedule: plain::Schedule,
     warnings: Warnings,
     // since when only the disk of the state directory is waited for
     closing: Option<Duration>,
@@ -61,7 +61,7 @@ impl Screen {
             now: None,
             shown: None,
             drawn: None,
-            pace: plain::Pace::default(),
+            schedule: plain::Schedule::default(),
             warnings: Warnings::default(),
             closing: None,
         }
@@ -72,7 +72,7 @@ impl Screen {
     }
 
     /// With this time of work.
-    pub fn timed(self, work: Work) -> Self {
+    pub fn timed(self, work: WorkClock) -> Self {
         Self { work, ..self }
     }
 
@@ -171,7 +171,7 @@ impl Screen {
         let first = self.now.is_none();
         self.progress(progress);
         self.feed(at);
-        self.pace.started(at, &progress);
+        self.schedule.started(at, &progress);
         if self.face == Face::Plain {
             let text = plain::started(&self.header, &progress, first, &self.estimate, local);
             self.log(&text, local);
@@ -229,7 +229,7 @@ impl Screen {
                 }
             }
             Face::Plain => {
-                if self.pace.due(at, &shown) {
+                if self.schedule.due(at, &shown) {
                     let text = plain::progress(&shown, &self.estimate, local);
                     self.log(&text, local);
                 }

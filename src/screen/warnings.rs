@@ -15,8 +15,8 @@ const STATE_DISK: &str = "the disk of the state directory has not answered for";
 /// What was said so far.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
-    bad: Tally,
-    differ: Tally,
+    bad: Repeats,
+    differ: Repeats,
     save_failure: Option<String>,
 }
 
@@ -58,7 +58,17 @@ impl Warnings {
                 "written in full, but {how} since; waiting up to {} for that to end",
                 span(limit)
             )),
-            waits => Some(waiting(&waits)),
+            Event::NoAnswer(silence) => Some(format!(
+                "nothing has come back from the drive for {}; it may hang",
+                span(silence)
+            )),
+            Event::StateSilent(silence) => Some(state_silent(
+                silence,
+                "the wipe goes on as far as the last checkpoint allows",
+            )),
+            Event::Slow { now, best } => Some(slow(now, best)),
+            Event::WaitsForCheckpoint => Some(WAITS.into()),
+            Event::StillWaiting => Some(STILL.into()),
         }
     }
 
@@ -83,30 +93,18 @@ impl Warnings {
 const BAD: &str = "bad ranges";
 const DIFFER: &str = "ranges that differ";
 
-/// That something takes long.
-fn waiting(event: &Event) -> String {
-    match event {
-        Event::NoAnswer(silence) => {
-            let silence = span(*silence);
-            format!("nothing has come back from the drive for {silence}; it may hang")
-        }
-        Event::StateSilent(silence) => state_silent(
-            *silence,
-            "the wipe goes on as far as the last checkpoint allows",
-        ),
-        Event::Slow { now, best } => format!(
-            "{}/s for minutes, less than a hundredth of the {}/s it did before; the drive may be \
-             failing",
-            size::decimal(*now),
-            size::decimal(*best)
-        ),
-        Event::WaitsForCheckpoint => "waiting until the checkpoint can be saved: the next pass \
-             would destroy what the last one speaks of"
-            .into(),
-        _ => "still waiting for the drive or the disk of the state directory; a write that hangs \
-             in the kernel cannot be left"
-            .into(),
-    }
+const WAITS: &str = "waiting until the checkpoint can be saved: the next pass would destroy what \
+                     the last one speaks of";
+const STILL: &str = "still waiting for the drive or the disk of the state directory; a write that \
+                     hangs in the kernel cannot be left";
+
+/// That the drive has become slow: bytes a second.
+fn slow(now: u64, best: u64) -> String {
+    let (now, best) = (size::decimal(now), size::decimal(best));
+    format!(
+        "{now}/s for minutes, less than a hundredth of the {best}/s it did before; the drive may \
+         be failing"
+    )
 }
 
 /// That the disk of the state directory does not answer, and what comes of it.
@@ -145,11 +143,11 @@ fn bad_text(extent: Extent, bad: Bad, sector: u64) -> String {
 
 /// Counts warnings of one kind: the first ones are shown, then every tenfold.
 #[derive(Debug, Default)]
-struct Tally {
+struct Repeats {
     seen: u64,
 }
 
-impl Tally {
+impl Repeats {
     fn shown(&mut self, text: impl FnOnce() -> String, what: &str) -> Option<String> {
         self.seen += 1;
         if self.seen <= SHOWN {

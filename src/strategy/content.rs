@@ -123,9 +123,10 @@ impl Content {
         /// Bytes of a pattern that are shown.
         const FEW: usize = 8;
         const MANY: usize = 16;
-        let (object, cell, generator) = match self {
-            Self::Zero => ("zeros".into(), "zeros".into(), None),
+        let (brief, object, cell, generator) = match self {
+            Self::Zero => (self.name(), "zeros".into(), "zeros".into(), None),
             Self::Random { generator, .. } => (
+                self.name(),
                 "random data".into(),
                 "random".into(),
                 Some(generator.name()),
@@ -135,16 +136,14 @@ impl Content {
                     ..=MANY => String::new(),
                     bytes => format!(" ({bytes} bytes)"),
                 };
+                let few = pattern.digits(FEW);
                 (
-                    format!("the pattern {}", pattern.digits(FEW)),
+                    format!("pattern {few}"),
+                    format!("the pattern {few}"),
                     format!("pattern {}{all}", pattern.digits(MANY)),
                     None,
                 )
             }
-        };
-        let brief = match self {
-            Self::Pattern { pattern } => format!("pattern {}", pattern.digits(FEW)),
-            Self::Zero | Self::Random { .. } => self.name(),
         };
         ContentWords {
             brief,

@@ -4,16 +4,15 @@
 //! file below, and in `content` a variant of `Choice` (as it is typed) and one of
 //! `Content` (as it is saved); the compiler then asks there for its words and its
 //! bytes, and nowhere else.
+//!
+//! - [`content`]: what is typed, saved and told of each, and which bytes it is
+//! - [`stream`]: the trait
+//! - [`zero`], [`pattern`], [`random`]: one strategy each
 
-// What is typed, saved and told of each strategy, and which bytes it is.
 mod content;
-// Repeated bytes.
 mod pattern;
-// Keystreams, their keys and generators.
 mod random;
-// The trait.
 mod stream;
-// Zero bytes.
 mod zero;
 
 pub use content::{Choice, Content, Draw, of};

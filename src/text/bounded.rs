@@ -54,7 +54,7 @@ pub fn read<T: DeserializeOwned>(from: &mut (impl Read + Seek)) -> Result<T, Fai
 
 fn pass<T, R: Read + Seek>(
     from: &mut R,
-    get: impl FnOnce(&mut Json<&mut R>) -> serde_json::Result<T>,
+    get: impl FnOnce(&mut Guarded<&mut R>) -> serde_json::Result<T>,
 ) -> Result<T, Failure> {
     from.seek(SeekFrom::Start(0)).map_err(Failure::Unreadable)?;
     let mut why = None;
@@ -69,7 +69,7 @@ fn pass<T, R: Read + Seek>(
     })
 }
 
-type Json<'a, R> =
+type Guarded<'a, R> =
     serde_json::Deserializer<serde_json::de::IoRead<Guard<'a, BufReader<io::Take<R>>>>>;
 
 /// Passes JSON on as long as its parts are small enough to be kept in memory.

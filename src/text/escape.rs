@@ -1,7 +1,9 @@
 //! Words from outside made fit to be shown: on a terminal, as one field of a
 //! line, as one word of a shell.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// Whether a terminal would not simply show this character: control characters
@@ -48,20 +50,23 @@ pub fn clean_words(text: &str) -> String {
 /// A name as one field of a line: white space, the backslash, what is not
 /// UTF-8 and what a terminal would not simply show become `\ooo`, as in
 /// `/proc/mounts`.
-pub fn octal(bytes: &[u8]) -> String {
-    escaped(bytes, |c| is_unsafe(c) || c.is_whitespace() || c == '\\')
+pub fn octal(name: impl AsRef<OsStr>) -> String {
+    escaped(name.as_ref().as_bytes(), |c| {
+        is_unsafe(c) || c.is_whitespace() || c == '\\'
+    })
 }
 
 /// A name for a message: what is not UTF-8 and what a terminal would not simply
 /// show become `\ooo`.
-pub fn visible(bytes: &[u8]) -> String {
-    escaped(bytes, is_unsafe)
+pub fn visible(name: impl AsRef<OsStr>) -> String {
+    escaped(name.as_ref().as_bytes(), is_unsafe)
 }
 
 /// A name as one word of a shell command that can be pasted. Control
 /// characters and what is not UTF-8 need `$'...'`, which bash, zsh and busybox
 /// know.
-pub fn shell_word(bytes: &[u8]) -> String {
+pub fn shell_word(name: impl AsRef<OsStr>) -> String {
+    let bytes = name.as_ref().as_bytes();
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+:,@%=".contains(b);
     if !bytes.is_empty() && bytes.iter().all(plain) {
         return String::from_utf8_lossy(bytes).into_owned();
@@ -105,6 +110,14 @@ pub fn shown(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn octal(bytes: &[u8]) -> String {
+        super::octal(OsStr::from_bytes(bytes))
+    }
+
+    fn shell_word(bytes: &[u8]) -> String {
+        super::shell_word(OsStr::from_bytes(bytes))
+    }
+
     #[test]
     fn nothing_that_commands_a_terminal_survives() {
         let nasty = "a\x1b[2Jb\u{9b}c\rd\ne\tf\u{202e}g\u{7f}h\u{200b}";
@@ -124,7 +137,6 @@ mod tests {
 
     #[test]
     fn a_shell_gets_the_same_bytes_back() {
-        use std::os::unix::ffi::OsStrExt;
         assert_eq!(shell_word(b"/dev/sdb"), "/dev/sdb");
         for name in [
             &b"a b"[..],

@@ -1,4 +1,10 @@
 //! Text for people: escaped, in columns, in words; and bounded reading.
+//!
+//! - [`escape`]: what comes from outside, fit to be shown
+//! - [`columns`]: lines that fit a terminal
+//! - [`size`]: sizes
+//! - [`words`]: times, counts and reasons
+//! - [`bounded`]: JSON from outside, in bounded memory
 
 pub mod bounded;
 mod columns;
@@ -10,4 +16,4 @@ pub use bounded::{Failure, Word};
 pub use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
 pub use escape::{clean, clean_words, is_one_line, octal, shell_word, shown, visible};
 pub use size::{KIB, MIB, grouped};
-pub use words::{about, ago, clock, count, no_room, reason, span};
+pub use words::{about, ago, clock, count, no_room, reason, said, span};

@@ -71,6 +71,11 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
     }
 }
 
+/// What somebody says, without the white space around it; `None` where that is nothing.
+pub fn said(text: Option<&String>) -> Option<&str> {
+    text.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
 /// `1 pass`, `2 passes`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };

@@ -2,7 +2,6 @@
 //! what was opened, and whether anything uses it since.
 
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use crate::outcome::Signal;
 use crate::plan::Phase;
 use crate::probe::Host;
 use crate::progress::Saver;
-use crate::text::{self, reason, shown};
+use crate::text::{reason, shown, visible};
 
 /// How long something may use a target after the last byte: udev and its kind
 /// do so for moments.
@@ -180,12 +179,11 @@ struct Since<'a>(&'a InUse);
 
 impl fmt::Display for Since<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let visible = |text: &str| text::visible(text.as_bytes());
         match self.0 {
             InUse::Open(opener) => write!(f, "{} has it open", who(&opener.process)),
             InUse::Looped { by, .. } => write!(f, "{} uses the same bytes", visible(by)),
             InUse::Mounted(Mount { name, point, by }) => {
-                let point = text::visible(point.as_os_str().as_bytes());
+                let point = visible(point);
                 write!(f, "{} is mounted at {point}", visible(name))?;
                 match by {
                     Some(process) => {
@@ -212,6 +210,6 @@ impl fmt::Display for Since<'_> {
 }
 
 fn who(process: &Process) -> String {
-    let name = text::visible(process.name.as_bytes());
+    let name = visible(&process.name);
     format!("process {} ({name})", process.pid)
 }

@@ -2,7 +2,6 @@
 //! machine, the state directory, and what asks the run to stop.
 
 use std::env;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -137,6 +136,6 @@ pub fn resume_command(state_dir: Option<&Path>) -> String {
         return "wipeit --resume".into();
     };
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
-    let word = shell_word(absolute.as_os_str().as_bytes());
+    let word = shell_word(absolute);
     format!("wipeit --resume --state-dir {word}")
 }

@@ -1,7 +1,5 @@
-//! The device writer: one descriptor, aligned exact I/O, sync.
-//!
-//! Nothing else in the program writes to a target. The path is opened once; a
-//! node that vanishes or is replaced later changes nothing.
+//! The one descriptor of a target: opened once by its path, so that a node that
+//! vanishes or is replaced later changes nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -17,7 +15,7 @@ use nix::sys::statfs::fstatfs;
 
 use super::file_system::magic;
 use super::lock::Lock;
-use super::presence::Kind;
+use super::presence::Keeper;
 use super::watch::{Role, Watch};
 use crate::drive::{Cleared, DevId, Device, Node};
 use crate::engine::MIN_CHUNK;
@@ -47,7 +45,7 @@ pub struct Writer {
     pub(super) alignment: u64,
     pub(super) physical_block: u64,
     pub(super) direct: bool,
-    pub(super) kind: Kind,
+    pub(super) kind: Keeper,
     pub(super) node: Node,
     pub(super) host: Host,
     // none of what is no file
@@ -124,7 +122,7 @@ impl Writer {
         }
         let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
         let kind = if is_block {
-            Kind::Block
+            Keeper::Block
         } else {
             kind_of(&file)
         };
@@ -272,8 +270,8 @@ fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
 }
 
 /// The kind of a file's file system.
-fn kind_of(file: &File) -> Kind {
-    fstatfs(file).map_or(Kind::Served, |fs| {
-        Kind::of_file_system(magic(fs.filesystem_type()))
+fn kind_of(file: &File) -> Keeper {
+    fstatfs(file).map_or(Keeper::Served, |fs| {
+        Keeper::of_file_system(magic(fs.filesystem_type()))
     })
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 
 /// What a target is, as far as it matters for its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Keeper {
     /// A block device.
     Block,
     /// A file on a file system that the kernel itself keeps on a disk of this
@@ -22,7 +22,7 @@ pub enum Kind {
     Served,
 }
 
-impl Kind {
+impl Keeper {
     /// The kind of a file, by the number of its file system (`f_type` of
     /// statfs, `linux/magic.h`).
     pub fn of_file_system(magic: u64) -> Self {
@@ -88,8 +88,8 @@ const OF_NFS: std::ops::RangeInclusive<i32> = 521..=531;
 
 /// What an error of this kind of target means. `errno`: that of `pread`,
 /// `pwrite` or `fdatasync`.
-pub fn meaning(kind: Kind, errno: i32) -> Meaning {
-    if kind == Kind::Served && OF_NFS.contains(&errno) {
+pub fn meaning(kind: Keeper, errno: i32) -> Meaning {
+    if kind == Keeper::Served && OF_NFS.contains(&errno) {
         return Meaning::ServerGone;
     }
     let errno = Errno::from_raw(errno);
@@ -105,9 +105,9 @@ pub fn meaning(kind: Kind, errno: i32) -> Meaning {
         _ => {}
     }
     match kind {
-        Kind::Block => of_block(errno),
-        Kind::Local => of_local(errno),
-        Kind::Served => of_served(errno),
+        Keeper::Block => of_block(errno),
+        Keeper::Local => of_local(errno),
+        Keeper::Served => of_served(errno),
     }
 }
 
@@ -167,7 +167,7 @@ fn is_of_server(errno: Errno) -> bool {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 3] = [Kind::Block, Kind::Local, Kind::Served];
+    const KINDS: [Keeper; 3] = [Keeper::Block, Keeper::Local, Keeper::Served];
 
     /// Errno, and what it means for a block device, a local and a served file.
     const TABLE: &[(Errno, [Meaning; 3])] = {
@@ -250,13 +250,13 @@ mod tests {
     fn an_error_that_is_in_no_table_makes_no_bad_blocks_in_a_file() {
         let known = |code: i32| TABLE.iter().any(|(errno, _)| *errno as i32 == code);
         for code in (1..=1024).filter(|code| !known(*code)) {
-            let served = meaning(Kind::Served, code);
+            let served = meaning(Keeper::Served, code);
             assert!(
                 matches!(served, Meaning::Ends | Meaning::ServerGone),
                 "{code}: {served:?}"
             );
-            assert_eq!(meaning(Kind::Local, code), Meaning::Ends, "{code}");
-            assert_eq!(meaning(Kind::Block, code), Meaning::Bad, "{code}");
+            assert_eq!(meaning(Keeper::Local, code), Meaning::Ends, "{code}");
+            assert_eq!(meaning(Keeper::Block, code), Meaning::Bad, "{code}");
         }
     }
 
@@ -272,10 +272,10 @@ mod tests {
             0x794c_7630,
             0x1234_5678,
         ] {
-            assert_eq!(Kind::of_file_system(magic), Kind::Served);
+            assert_eq!(Keeper::of_file_system(magic), Keeper::Served);
         }
         for magic in [0xef53, 0x5846_5342, 0x0102_1994] {
-            assert_eq!(Kind::of_file_system(magic), Kind::Local);
+            assert_eq!(Keeper::of_file_system(magic), Keeper::Local);
         }
     }
 }

@@ -5,9 +5,9 @@ use super::*;
 use crate::drive::device::Usage;
 use crate::drive::device::example::disk;
 use crate::drive::device::{Holder, Opener, Process};
-use crate::drive::in_use::quoted;
 use crate::drive::transport::Transport;
 use crate::drive::{losses, warnings};
+use crate::text::shell_word;
 
 fn said_about(device: Device) -> Vec<String> {
     match check(device) {
@@ -438,7 +438,7 @@ fn a_shell_reads_the_quoted_word_as_the_path() {
         b"/a\x80b",
         b"/a-b",
     ] {
-        let word = quoted(Path::new(OsStr::from_bytes(point)));
+        let word = shell_word(Path::new(OsStr::from_bytes(point)));
         let output = std::process::Command::new("bash")
             .args(["-c", &format!("printf %s {word}")])
             .output()

@@ -1,7 +1,7 @@
 //! What a device is, and what is on it.
 
 use crate::drive::{Device, Fact, Kind, Node, Signature};
-use crate::text::{field, size};
+use crate::text::{field, said, size};
 
 /// Partitions that are listed on the card.
 const LISTED: usize = 8;
@@ -22,21 +22,20 @@ pub(super) fn device_text(device: &Device) -> String {
 }
 
 pub(super) fn slot(device: &Device) -> String {
-    device
-        .slot
-        .as_ref()
-        .map_or(String::new(), |slot| format!(", slot {slot}"))
+    after(", slot ", device.slot.as_ref())
+}
+
+/// What is known, after some words; nothing of what is not.
+fn after(words: &str, known: Option<&String>) -> String {
+    known.map_or(String::new(), |known| format!("{words}{known}"))
 }
 
 /// What it is, in words: `SATA hard disk`, `partition of /dev/sdb`.
 fn kind(device: &Device) -> String {
     let nature = device.identity.nature();
     let drive = device.identity.transport.drive_name(device.medium);
-    let backing = device
-        .identity
-        .backing
-        .as_ref()
-        .map_or(String::new(), |backing| format!(" over {}", backing.path));
+    let backing = device.identity.backing.as_ref().map(|file| &file.path);
+    let backing = after(" over ", backing);
     match (device.identity.kind, &device.node) {
         (Kind::Image, _) => "disk-image file".into(),
         (Kind::Loop, _) => format!("loop device{backing}"),
@@ -58,37 +57,21 @@ fn kind(device: &Device) -> String {
 pub(super) fn identity_lines(device: &Device) -> Vec<String> {
     let id = &device.identity;
     let mut lines = Vec::new();
-    if id.kind != Kind::Image {
-        let names: Vec<&str> = [&id.vendor, &id.model]
-            .into_iter()
-            .filter_map(|name| name.as_deref().map(str::trim))
-            .filter(|name| !name.is_empty())
-            .collect();
-        if !names.is_empty() {
-            let firmware = id
-                .firmware
-                .as_ref()
-                .map_or(String::new(), |firmware| format!(", firmware {firmware}"));
-            lines.extend(field("Model", &format!("{}{firmware}", names.join(" "))));
-        }
-        let serial = id
-            .serial
-            .as_deref()
-            .map(str::trim)
-            .filter(|s| !s.is_empty());
-        let wwn = id
-            .wwn
-            .as_ref()
-            .map_or(String::new(), |wwn| format!(", WWN {wwn}"));
-        if id.kind != Kind::Loop {
-            let label = if id.nature().is_volume() {
-                "Id"
-            } else {
-                "Serial"
-            };
-            let serial = serial.unwrap_or("none reported");
-            lines.extend(field(label, &format!("{serial}{wwn}")));
-        }
+    let names = [&id.vendor, &id.model].map(|name| said(name.as_ref()));
+    let names: Vec<&str> = names.into_iter().flatten().collect();
+    if id.kind != Kind::Image && !names.is_empty() {
+        let firmware = after(", firmware ", id.firmware.as_ref());
+        lines.extend(field("Model", &format!("{}{firmware}", names.join(" "))));
+    }
+    if id.kind != Kind::Image && id.kind != Kind::Loop {
+        let label = if id.nature().is_volume() {
+            "Id"
+        } else {
+            "Serial"
+        };
+        let serial = said(id.serial.as_ref()).unwrap_or("none reported");
+        let wwn = after(", WWN ", id.wwn.as_ref());
+        lines.extend(field(label, &format!("{serial}{wwn}")));
     }
     lines.extend(field(
         "Size",
@@ -110,17 +93,18 @@ pub(super) fn content_lines(device: &Device) -> Vec<String> {
         Fact::Known(_) => "MOUNTED",
         Fact::Unknown(_) => "mounts unknown",
     };
-    let what = itself.and_then(|found| found.what);
-    let label = itself.map_or(String::new(), label);
     let mut texts: Vec<String> = parts.iter().take(LISTED).map(partition).collect();
     if parts.len() > LISTED {
         texts.push(format!("and {} more", parts.len() - LISTED));
     }
-    match (what, texts.is_empty()) {
-        (None, true) => field("Content", &format!("nothing recognised; {mounted}")),
-        (Some(what), true) => field("Content", &format!("{what}{label}; {mounted}")),
-        (what, false) => {
-            let table = what.unwrap_or("partitions");
+    match (itself, texts.is_empty()) {
+        (itself, true) => {
+            let what = itself.and_then(Signature::text);
+            let what = what.unwrap_or_else(|| "nothing recognised".into());
+            field("Content", &format!("{what}; {mounted}"))
+        }
+        (itself, false) => {
+            let table = itself.and_then(|found| found.what).unwrap_or("partitions");
             let first = texts.remove(0);
             let mut lines = field("Content", &format!("{table}: {first}"));
             for text in texts {
@@ -140,18 +124,6 @@ pub(super) fn content_lines(device: &Device) -> Vec<String> {
 }
 
 fn partition(found: &Signature) -> String {
-    let what = found.what.map_or(String::new(), |what| format!(" {what}"));
-    format!(
-        "{} {}{what}{}",
-        found.name,
-        size::decimal(found.size),
-        label(found)
-    )
-}
-
-fn label(found: &Signature) -> String {
-    found
-        .label
-        .as_ref()
-        .map_or(String::new(), |label| format!(" \"{label}\""))
+    let what = after(" ", found.text().as_ref());
+    format!("{} {}{what}", found.name, size::decimal(found.size))
 }

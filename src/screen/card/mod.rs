@@ -1,5 +1,11 @@
 //! The card: what is about to be destroyed or continued. Pure: it prints and
-//! asks nothing.
+//! asks nothing. A new line of it is a line in `fresh` or `resumed`.
+//!
+//! - [`fresh`]: of a wipe that begins
+//! - [`resumed`]: of one that is continued
+//! - [`device`]: what a device is
+//! - [`plan`]: the steps and their times
+//! - [`kept`]: how surely the state is kept
 
 mod device;
 mod fresh;

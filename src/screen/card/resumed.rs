@@ -9,7 +9,7 @@ use super::plan::{PassTimes, day, time_of};
 use crate::drive::Device;
 use crate::plan::{Phase, Verify};
 use crate::progress::Checkpoint;
-use crate::text::{clock, count, field, size};
+use crate::text::{clock, count, field, said, size};
 
 /// Why a drive is taken for the one that a checkpoint speaks of.
 #[derive(Debug, Clone)]
@@ -29,12 +29,7 @@ pub fn resumed(
     now: &ZonedDateTime,
 ) -> Vec<String> {
     let id = &device.identity;
-    let serial = id
-        .serial
-        .as_deref()
-        .map(str::trim)
-        .filter(|s| !s.is_empty());
-    let mut parts: Vec<&str> = vec![serial.unwrap_or(&device.name)];
+    let mut parts: Vec<&str> = vec![said(id.serial.as_ref()).unwrap_or(&device.name)];
     parts.extend(id.model.as_deref().map(str::trim));
     let size = size::decimal(device.size);
     parts.push(&size);

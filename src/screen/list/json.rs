@@ -11,7 +11,7 @@ use crate::plan::Phase;
 use crate::probe::Whereabouts;
 
 #[derive(Serialize)]
-struct Json<'a> {
+struct ListJson<'a> {
     unfinished: Vec<PendingJson<'a>>,
     disks: Vec<DiskJson<'a>>,
     notes: &'a [String],
@@ -76,7 +76,7 @@ struct ContentJson<'a> {
 impl Listing {
     /// As JSON for scripts, in ASCII, ending in a line end.
     pub fn json(&self, now: Timestamp) -> serde_json::Result<String> {
-        let json = Json {
+        let json = ListJson {
             unfinished: self.unfinished.iter().map(|it| it.json(now)).collect(),
             disks: self.disks.iter().map(Row::json).collect(),
             notes: &self.notes,

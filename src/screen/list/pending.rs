@@ -1,7 +1,6 @@
 //! What is said of an unfinished wipe.
 
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::drive::Kind;
 use crate::plan::Phase;
 use crate::probe::Whereabouts;
 use crate::progress::Run;
-use crate::text::{about, ago, clean, shell_word, size, visible};
+use crate::text::{about, ago, clean, said, shell_word, size, visible};
 
 /// Columns at the start of a line of a block, before its second and later
 /// lines.
@@ -26,7 +25,7 @@ impl PendingWipe {
         }
         Some(match &self.place {
             Whereabouts::Here(path) => {
-                let path = shell_word(path.as_os_str().as_bytes());
+                let path = shell_word(path);
                 format!("{} {path}", self.resume)
             }
             Whereabouts::AnyOf(_) => format!("{} DEVICE", self.resume),
@@ -37,11 +36,7 @@ impl PendingWipe {
     pub(super) fn lines(&self, now: Timestamp) -> [String; 2] {
         let checkpoint = &self.checkpoint;
         let id = checkpoint.device_id();
-        let word = |text: &Option<String>| {
-            text.as_deref()
-                .map(|text| clean(text.trim()))
-                .filter(|text| !text.is_empty())
-        };
+        let word = |text: &Option<String>| said(text.as_ref()).map(clean);
         let last = checkpoint.device().rsplit('/').next().unwrap_or_default();
         let name = word(&id.serial).unwrap_or_else(|| clean(last));
         let what = match (word(&id.model), id.kind) {
@@ -51,7 +46,7 @@ impl PendingWipe {
             (None, Kind::Image) => "image ".into(),
             (None, _) => String::new(),
         };
-        let shown = |path: &PathBuf| visible(path.as_os_str().as_bytes());
+        let shown = |path: &PathBuf| visible(path);
         let place = match &self.place {
             Whereabouts::Here(path) => format!("now {}", shown(path)),
             Whereabouts::Absent => "not attached".into(),

@@ -1,6 +1,5 @@
 //! Whether a disk can be wiped, or why not.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -143,7 +142,7 @@ fn words_for(refusal: &InUse) -> Option<String> {
     Some(match refusal {
         InUse::Unseen { .. } | InUse::Unreadable(_) => return None,
         InUse::Mounted(mount) => {
-            format!("at {}", visible(mount.point.as_os_str().as_bytes()))
+            format!("at {}", visible(&mount.point))
         }
         InUse::Swap(_) => "swap".into(),
         InUse::Held(holder) => format!("held by {}", holder.by),
@@ -166,17 +165,10 @@ fn words_for(refusal: &InUse) -> Option<String> {
 /// What is on a device, as `vfat, ext4 "backup"`; the partition table only where
 /// nothing is known to be in it.
 fn contents(device: &Device) -> Option<String> {
-    let text = |content: &Signature| {
-        let label = content
-            .label
-            .as_ref()
-            .map_or(String::new(), |label| format!(" \"{label}\""));
-        content.what.map(|what| format!("{what}{label}"))
-    };
     let (itself, parts) = device.contents.split_first()?;
-    let parts: Vec<String> = parts.iter().filter_map(text).collect();
+    let parts: Vec<String> = parts.iter().filter_map(Signature::text).collect();
     if parts.is_empty() {
-        text(itself)
+        itself.text()
     } else {
         Some(parts.join(", "))
     }

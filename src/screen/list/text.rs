@@ -1,14 +1,12 @@
 //! The list as text.
 
-use std::os::unix::ffi::OsStrExt;
-
 use jiff::Timestamp;
 
 use super::entry::{Listing, Row};
 use super::pending::INDENT;
 use crate::drive::Nature;
 use crate::probe::Whereabouts;
-use crate::text::{broken, clean, cut, padded, size, visible, width};
+use crate::text::{broken, clean, cut, padded, said, size, visible, width};
 
 const HEADER: [&str; 7] = ["DEVICE", "SIZE", "STATE", "KIND", "MODEL", "SERIAL", "SLOT"];
 
@@ -102,10 +100,7 @@ impl Row {
         let id = disk.identity.as_ref();
         let dash = || "-".to_string();
         let backing = id.and_then(|id| id.backing.as_ref());
-        let named = |text: Option<&String>| {
-            text.map(|text| text.trim().to_string())
-                .filter(|text| !text.is_empty())
-        };
+        let named = |text| said(text).map(str::to_string);
         let model = named(id.and_then(|id| id.model.as_ref()))
             .or_else(|| backing.and_then(|file| Some(file.path.rsplit('/').next()?.to_string())));
         let made_here = id.is_some_and(|id| {
@@ -116,7 +111,7 @@ impl Row {
         });
         let no_serial = if made_here { "-" } else { "(none)" };
         [
-            visible(disk.path.as_os_str().as_bytes()),
+            visible(&disk.path),
             size::decimal(disk.size),
             self.state.text.clone(),
             self.kind().into(),
