@@ -59,7 +59,6 @@ pub struct Request {
 pub enum Mode {
     /// Nothing was said: ask.
     Fresh,
-    /// Continue.
     Resume,
     /// Continue; and where the drive is wiped already, write nothing.
     Ensure,
@@ -72,11 +71,9 @@ pub enum Mode {
 /// What came of the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// Do this.
     Run(Box<Request>),
     /// Show unfinished wipes and the disks of this machine.
     List {
-        /// Whether for scripts.
         json: bool,
         /// Where the state is kept, where that was said.
         state_dir: Option<PathBuf>,

@@ -40,18 +40,14 @@ impl<T> From<Result<T, String>> for Fact<T> {
 /// A block device's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DevId {
-    /// Major number.
     pub major: u64,
-    /// Minor number.
     pub minor: u64,
 }
 
 /// What is behind the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// A block device.
     Block {
-        /// Its number.
         dev: DevId,
         /// The number of the whole disk; its own when it is one.
         whole: DevId,
@@ -65,7 +61,6 @@ pub enum Node {
     Image {
         /// `st_dev`.
         dev: u64,
-        /// Inode.
         inode: u64,
     },
 }
@@ -75,7 +70,6 @@ pub enum Node {
 pub struct Mount {
     /// The kernel name of what is mounted, such as `sdb1`.
     pub name: String,
-    /// Where.
     pub point: PathBuf,
     /// A process that sees it, where that is in another mount namespace only.
     pub by: Option<Process>,
@@ -84,7 +78,6 @@ pub struct Mount {
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
     pub pid: u32,
     /// What it calls itself; anything.
     pub name: String,
@@ -96,7 +89,6 @@ pub struct Opener {
     /// The kernel name of what it holds open, such as `sdb1`, or the name of an
     /// image.
     pub name: String,
-    /// Who.
     pub process: Process,
 }
 
@@ -180,7 +172,6 @@ impl Signature {
 pub struct Usage {
     /// Whether the kernel refuses exclusive access to it.
     pub busy: Fact<bool>,
-    /// Whether it is read-only.
     pub read_only: Fact<bool>,
     /// Where the file system of a read-only image is mounted, if that can be told.
     pub lies_at: Option<PathBuf>,
@@ -188,7 +179,6 @@ pub struct Usage {
     pub mounts: Fact<Vec<Mount>>,
     /// Kernel names or paths of what is active swap on it.
     pub swaps: Fact<Vec<String>>,
-    /// What holds it or its partitions.
     pub holders: Fact<Vec<Holder>>,
     /// Loop devices (other than itself) over the same file.
     pub loops: Fact<Vec<String>>,
@@ -213,7 +203,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Nothing is known.
     pub fn not_looked_at() -> Self {
         Self::unknown("nobody has looked yet")
     }
@@ -264,7 +253,6 @@ pub struct Device {
     pub logical_block: u32,
     /// Bytes of a physical block, >= `logical_block`.
     pub physical_block: u32,
-    /// Which drive it is.
     pub identity: Identity,
     /// Whether the user named it by its serial or volume id.
     pub named: bool,
@@ -277,7 +265,6 @@ pub struct Device {
     pub write_back: Option<bool>,
     /// What is on it: first itself, then its partitions.
     pub contents: Vec<Signature>,
-    /// Whether and by what it is used.
     pub usage: Usage,
 }
 
@@ -311,7 +298,6 @@ pub struct Attached {
     pub path: PathBuf,
     /// Kernel name.
     pub name: String,
-    /// Which drive it is.
     pub identity: Identity,
 }
 

@@ -37,7 +37,6 @@ const OTHER: [(&[u8], &str); 14] = [
 /// A text has no other bytes in its first part, of so many.
 const TEXT: usize = 4096;
 
-/// What is called a text.
 const A_TEXT: &str = "a text";
 
 /// Whether that is the name of a format of virtual disks.

@@ -26,15 +26,9 @@ pub enum Finding {
         file_system: String,
     },
     /// A layer of a union file system cannot be seen: it may have the file.
-    LayerUnseen {
-        /// Which, for people.
-        layer: String,
-    },
+    LayerUnseen { layer: String },
     /// A dm-cache lies below, of which it is not known whether it writes back.
-    MayHoldBack {
-        /// Its name.
-        cache: String,
-    },
+    MayHoldBack { cache: String },
     /// The wall clock was set: the dates do not tell how long the wipe took.
     ClockSet {
         /// By how many milliseconds, together.
@@ -67,7 +61,6 @@ pub enum Finding {
     },
     /// An image's path leads nowhere any more.
     PathGone {
-        /// The path.
         path: String,
         /// Where the file is now; `None` where it was deleted.
         now: Option<String>,
@@ -212,7 +205,6 @@ impl Findings {
         self.0.iter()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -15,7 +15,6 @@ use super::transport::Attaches;
 pub struct Cleared(Device);
 
 impl Cleared {
-    /// Its facts.
     pub fn device(&self) -> &Device {
         &self.0
     }

@@ -10,11 +10,8 @@ use super::transport::{Identifiers, Transport};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A whole disk.
     Disk,
-    /// A partition of a disk.
     Partition,
-    /// A loop device.
     Loop,
     /// A disk-image file.
     Image,
@@ -48,15 +45,12 @@ pub struct Backing {
 /// Everything known about which drive a target is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// What kind of target.
     pub kind: Kind,
     /// How it is attached.
     pub transport: Transport,
     /// Who made it.
     pub vendor: Option<String>,
-    /// The model's name.
     pub model: Option<String>,
-    /// The serial number.
     pub serial: Option<String>,
     /// World-wide name: WWN, EUI-64, NGUID or a volume's UUID.
     pub wwn: Option<String>,
@@ -66,7 +60,6 @@ pub struct Identity {
     pub size: u64,
     /// Bytes of a logical block.
     pub logical_block: u32,
-    /// For a partition.
     pub slice: Option<Slice>,
     /// For an image or a loop device, or a partition of one.
     pub backing: Option<Backing>,
@@ -81,7 +74,6 @@ pub struct Identity {
 pub enum Comparison {
     /// A strong identifier is equal and nothing differs.
     Same,
-    /// This field differs.
     Different(&'static str),
     /// Nothing differs, but nothing proves it either.
     Unprovable,

@@ -20,7 +20,6 @@ pub enum Medium {
 /// What a medium is called.
 #[derive(Debug, Clone, Copy)]
 pub struct MediumWords {
-    /// By itself.
     pub name: &'static str,
     /// A drive with it.
     pub noun: &'static str,
@@ -29,7 +28,6 @@ pub struct MediumWords {
 }
 
 impl Medium {
-    /// What it is called.
     pub const fn words(self) -> MediumWords {
         let (name, noun, short) = match self {
             Self::Rotational => ("magnetic disk (rotational)", "hard disk", "HDD"),

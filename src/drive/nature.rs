@@ -13,7 +13,6 @@ use super::transport::Transport;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Nature {
-    /// A drive of its own.
     Drive,
     /// One of several namespaces of an `NVMe` drive.
     Namespace {
@@ -32,7 +31,6 @@ pub enum Nature {
         /// The software, as `device-mapper`, `RAID`, `bcache`.
         by: String,
     },
-    /// Memory of this machine.
     Memory {
         /// The driver, as `zram`.
         by: String,
@@ -60,7 +58,6 @@ impl Nature {
         )
     }
 
-    /// What its identifier is called.
     pub fn id_word(&self) -> &'static str {
         if self.is_volume() {
             "volume id"

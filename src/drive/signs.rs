@@ -14,7 +14,6 @@ pub struct Signs<'a> {
     pub transport: Option<Transport>,
     /// Who made it.
     pub vendor: Option<&'a str>,
-    /// The model's name.
     pub model: Option<&'a str>,
     /// The driver of its SCSI host: `proc_name`.
     pub driver: Option<&'a str>,

@@ -23,13 +23,11 @@ pub enum Transport {
     Mmc,
     /// A virtual drive of a hypervisor.
     Virtio,
-    /// A loop device.
     Loop,
     /// Device mapper.
     Dm,
     /// Software RAID.
     Md,
-    /// A file.
     File,
     /// None of these.
     Other,
@@ -38,15 +36,12 @@ pub enum Transport {
 /// What is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attaches {
-    /// A drive.
     Drive,
     /// A drive, or what a controller shows as one: other signs tell.
     DriveOrVolume,
     /// What this software makes.
     Volume(&'static str),
-    /// A file.
     File,
-    /// A virtual drive.
     Virtual,
     /// Nobody knows.
     Unknown,

@@ -8,7 +8,6 @@ use super::extent::{Extent, ExtentMap};
 use super::passes::MAX_PASSES;
 use super::ranges::{Amount, Gap, Range, Ranges, amount, may_join, shortest};
 
-/// Ranges that are kept of one kind.
 const MOST_OF_A_KIND: usize = 10_000;
 /// Ranges that are kept of all kinds together.
 const MOST: usize = 12_000;
@@ -57,7 +56,6 @@ pub enum During {
 /// A range that is bad, or several that were joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadRange {
-    /// Where.
     pub extent: Extent,
     /// What went wrong.
     pub bad: Bad,

@@ -1,14 +1,12 @@
 //! How bad ranges stand in a checkpoint.
 
-use std::fmt;
-
-use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bad::{Bad, BadMap, BadState, During, MOST_KINDS};
 use super::extent::Extent;
 use super::passes::MAX_PASSES;
 use super::ranges::Range;
+use crate::text::bounded;
 
 /// As it is saved.
 #[derive(Serialize, Deserialize)]
@@ -48,61 +46,55 @@ impl Serialize for BadMap {
 }
 
 impl<'de> Deserialize<'de> for BadMap {
+    /// Joins while it reads, so that a long list takes no more memory than a short one.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(BadReader)
-    }
-}
-
-/// Joins while it reads, so that a long list takes no more memory than a short
-/// one.
-struct BadReader;
-
-impl<'de> Visitor<'de> for BadReader {
-    type Value = BadMap;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of bad ranges")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<BadMap, A::Error> {
-        let mut map = BadMap::default();
+        let mut map = Self::default();
         let (mut start, mut end) = (0, 0);
-        while let Some(entry) = list.next_element::<BadEntry>()? {
+        bounded::each(from, |entry: BadEntry| {
             let whole = entry.at_least.is_none() && entry.shared.is_none();
             let extent = Extent::new(entry.start, entry.length)
                 .filter(|extent| extent.start() >= if whole { end } else { start })
-                .ok_or_else(|| de::Error::custom(WRONG))?;
+                .ok_or(WRONG)?;
             start = extent.start();
             if whole {
                 end = extent.end();
             }
-            let bad = Bad {
-                pass: entry.pass,
-                state: entry.state,
-                during: entry.during,
-                errno: entry.errno,
-            };
-            let known = map.kinds.len() < MOST_KINDS || map.kinds.contains_key(&bad);
-            if !known || bad.pass > MAX_PASSES {
-                return Err(de::Error::custom("no wipe has so many passes or errors"));
-            }
-            let own = map.kinds.entry(bad).or_default();
-            if whole && own.touching(extent).next().is_none() {
-                own.insert(extent, 0, (), |(), ()| ());
-            } else if !own.restore(Range {
-                extent,
-                bytes: entry.at_least.unwrap_or(entry.length),
-                shared: entry.shared.unwrap_or(0),
-                value: (),
-            }) {
-                return Err(de::Error::custom(WRONG));
-            }
-            if map.is_crowded() {
-                map.bound(&|_| true);
-            }
-        }
+            map.restore(&entry, extent)
+        })?;
         map.bound(&|_| true);
         Ok(map)
+    }
+}
+
+impl BadMap {
+    fn restore(&mut self, entry: &BadEntry, extent: Extent) -> Result<(), String> {
+        let bad = Bad {
+            pass: entry.pass,
+            state: entry.state,
+            during: entry.during,
+            errno: entry.errno,
+        };
+        let known = self.kinds.len() < MOST_KINDS || self.kinds.contains_key(&bad);
+        if !known || bad.pass > MAX_PASSES {
+            return Err("no wipe has so many passes or errors".into());
+        }
+        let own = self.kinds.entry(bad).or_default();
+        let range = Range {
+            extent,
+            bytes: entry.at_least.unwrap_or(entry.length),
+            shared: entry.shared.unwrap_or(0),
+            value: (),
+        };
+        let whole = entry.at_least.is_none() && entry.shared.is_none();
+        if whole && own.touching(extent).next().is_none() {
+            own.insert(extent, 0, (), |(), ()| ());
+        } else if !own.restore(range) {
+            return Err(WRONG.into());
+        }
+        if self.is_crowded() {
+            self.bound(&|_| true);
+        }
+        Ok(())
     }
 }
 

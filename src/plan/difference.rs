@@ -1,13 +1,10 @@
 //! What a read-back found that is not what was written.
 
-use std::fmt;
-
-use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::extent::Extent;
 use super::ranges::{Amount, Range, Ranges, amount, may_join, shortest};
-use crate::text::MIB;
+use crate::text::{MIB, bounded};
 
 /// Bytes that are shown of each range: a block of the cipher that makes random
 /// data, so that they tell where they come from.
@@ -229,64 +226,49 @@ impl Serialize for Differences {
 }
 
 impl<'de> Deserialize<'de> for Differences {
+    /// Joins while it reads, so that a long list takes no more memory than a short one.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(DifferenceReader)
+        let mut all = Self::default();
+        bounded::each(from, |entry| all.restore(entry))?;
+        all.bound(&|_| true);
+        Ok(all)
     }
 }
 
-/// Joins while it reads, so that a long list takes no more memory than a short
-/// one.
-struct DifferenceReader;
-
-impl<'de> Visitor<'de> for DifferenceReader {
-    type Value = Differences;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of ranges that differ")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Differences, A::Error> {
-        let mut all = Differences::default();
-        while let Some(entry) = list.next_element::<DifferenceEntry>()? {
-            let extent = Extent::new(entry.start, entry.length)
-                .filter(|extent| extent.start() >= all.end())
-                .ok_or_else(|| {
-                    de::Error::custom("extents are empty, overlap or are out of order")
-                })?;
-            if entry.at < extent.start() || entry.at >= extent.end() {
-                return Err(de::Error::custom(
-                    "the first bytes lie outside their extent",
-                ));
-            }
-            if entry.expected.len() > SHOWN || entry.found.len() > SHOWN {
-                return Err(de::Error::custom("more first bytes than are ever shown"));
-            }
-            let first = First {
-                at: entry.at,
-                expected: entry.expected,
-                found: entry.found,
-                written_for: entry.written_for,
-            };
-            match entry.at_least {
-                None => all.insert(Difference { extent, first }),
-                Some(bytes) => {
-                    let range = Range {
-                        extent,
-                        bytes,
-                        shared: 0,
-                        value: first,
-                    };
-                    if !all.ranges.restore(range) {
-                        return Err(de::Error::custom("more bytes differ than there are"));
-                    }
-                }
-            }
-            if all.is_crowded() {
-                all.bound(&|_| true);
-            }
+impl Differences {
+    fn restore(&mut self, entry: DifferenceEntry) -> Result<(), String> {
+        let extent = Extent::new(entry.start, entry.length)
+            .filter(|extent| extent.start() >= self.end())
+            .ok_or("extents are empty, overlap or are out of order")?;
+        if entry.at < extent.start() || entry.at >= extent.end() {
+            return Err("the first bytes lie outside their extent".into());
         }
-        all.bound(&|_| true);
-        Ok(all)
+        if entry.expected.len() > SHOWN || entry.found.len() > SHOWN {
+            return Err("more first bytes than are ever shown".into());
+        }
+        let value = First {
+            at: entry.at,
+            expected: entry.expected,
+            found: entry.found,
+            written_for: entry.written_for,
+        };
+        if let Some(bytes) = entry.at_least {
+            let range = Range {
+                extent,
+                bytes,
+                shared: 0,
+                value,
+            };
+            if !self.ranges.restore(range) {
+                return Err("more bytes differ than there are".into());
+            }
+        } else {
+            self.ranges.insert(extent, 0, value, earlier);
+        }
+        if self.is_crowded() {
+            self.bound(&|_| true);
+        }
+        Ok(())
     }
 }
 

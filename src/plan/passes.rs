@@ -40,7 +40,6 @@ impl Plan {
         })
     }
 
-    /// The passes in order.
     pub fn passes(&self) -> &[Pass] {
         &self.passes
     }

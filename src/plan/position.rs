@@ -8,7 +8,6 @@ use crate::text::size;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// It is written.
     Write,
     /// It is read back and compared.
     Verify,

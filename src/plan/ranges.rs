@@ -21,7 +21,6 @@ pub struct Range<V> {
     pub bytes: u64,
     /// Of these, how many may be counted in a range of another kind too.
     pub shared: u64,
-    /// What is known of it.
     pub value: V,
 }
 
@@ -79,7 +78,6 @@ impl<V: Clone> Ranges<V> {
         self.ranges.len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }

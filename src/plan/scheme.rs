@@ -16,7 +16,6 @@ pub enum Asks {
     Last,
     /// The same, and nothing less is allowed.
     Mandatory,
-    /// Nothing is stated.
     Nothing,
 }
 
@@ -29,7 +28,6 @@ enum Write {
     Random,
     /// One of three bytes that are drawn for the run.
     Drawn(usize),
-    /// Its complement.
     Inverted(usize),
 }
 
@@ -43,7 +41,6 @@ pub struct Scheme {
     pub name: &'static str,
     /// Where it comes from.
     pub source: &'static str,
-    /// What it asks of the read-back.
     pub asks: Asks,
     passes: &'static [Write],
     // passes that are written in an order drawn for the run: from, to
@@ -104,7 +101,6 @@ const fn scheme(
 }
 
 impl Scheme {
-    /// The scheme of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         SCHEMES.iter().find(|scheme| scheme.name == name)
     }
@@ -114,7 +110,6 @@ impl Scheme {
         self.passes.len()
     }
 
-    /// Whether it allows this read-back.
     pub fn allows(&self, how: ReadBack) -> Result<(), String> {
         if self.asks != Asks::Mandatory || matches!(how, ReadBack::Full | ReadBack::All) {
             return Ok(());

@@ -85,7 +85,6 @@ impl Wish {
 /// An option that does not agree with the wipe that it is to continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
-    /// The option.
     pub option: &'static str,
     /// What the wipe was begun with.
     pub begun: String,

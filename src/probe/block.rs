@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
-use super::sysfs::{FileId, base_name, cannot_read, canonical, list, listed, stripped};
+use super::sysfs::{
+    FileId, base_name, cannot_read, canonical, is_numbered, list, listed, stripped,
+};
 use crate::drive::{DevId, Identity};
 
 /// What is read in a device's own directory, of what is there.
@@ -50,7 +52,6 @@ pub(super) struct LoopFile {
 /// A block device: a whole one or a partition.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    /// Its number.
     pub dev: DevId,
     /// Its own directory, symbolic links resolved.
     pub dir: PathBuf,
@@ -58,7 +59,6 @@ pub(super) struct Block {
     pub whole_dir: PathBuf,
     /// The directory of what its driver made it of, symbolic links resolved.
     pub device_dir: Option<PathBuf>,
-    /// The names there.
     pub device_entries: Vec<String>,
     /// Whether it is a bcache, or kept on one.
     pub has_bcache: bool,
@@ -178,12 +178,8 @@ impl Block {
     /// USB device.
     fn read_above(&mut self) {
         let dir = self.dir.clone();
-        let is_host = |above: &&Path| {
-            let name = base_name(above);
-            let number = name.strip_prefix("host");
-            number.is_some_and(|number| number.parse::<u32>().is_ok())
-        };
-        if let Some(host) = dir.ancestors().find(is_host) {
+        let mut above = dir.ancestors();
+        if let Some(host) = above.find(|above| is_numbered(&base_name(above), "host")) {
             let host = host.join("scsi_host").join(base_name(host));
             self.keep("host/proc_name", &host.join("proc_name"));
         }
@@ -198,11 +194,8 @@ impl Block {
 
     /// Whether it is attached by USB: a root hub, `usb1`, lies above.
     pub(super) fn is_on_usb(&self) -> bool {
-        let is_hub = |part: &OsStr| {
-            let bus = part.to_str().and_then(|part| part.strip_prefix("usb"));
-            bus.is_some_and(|bus| !bus.is_empty() && bus.bytes().all(|b| b.is_ascii_digit()))
-        };
-        self.whole_dir.iter().any(is_hub)
+        let mut parts = self.whole_dir.iter().filter_map(OsStr::to_str);
+        parts.any(|part| is_numbered(part, "usb"))
     }
 
     /// The kernel's name, such as `sdb1`.

@@ -8,7 +8,6 @@ use super::sysfs::attribute;
 /// The machine, as far as it says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Computer {
-    /// Its host name.
     pub name: Option<String>,
     /// Who made it and what it is.
     pub model: Option<String>,

@@ -122,7 +122,6 @@ impl Devices {
         Ok(all.into_iter().map(|(_, block)| block).collect())
     }
 
-    /// The devices that hold it.
     pub(super) fn holders(&self, block: &Block) -> Result<Vec<&Block>, String> {
         self.all_at(&block.holders)
     }

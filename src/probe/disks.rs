@@ -16,6 +16,7 @@ use super::block::Block;
 use super::denied::Denial;
 use super::devices::Devices;
 use super::snapshot::Snapshot;
+use super::sysfs::is_numbered;
 use super::target::block_facts;
 use super::{identify, no_capacity};
 use crate::drive::{Device, Fact, Identity, Medium, NoCapacity, Transport};
@@ -53,7 +54,6 @@ pub struct Disk {
 /// Where the drive of an unfinished wipe is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// Here.
     Here(PathBuf),
     /// It is not attached.
     Absent,
@@ -213,15 +213,11 @@ fn volume_group(name: &str) -> String {
 fn is_listed(block: &Block) -> bool {
     let name = block.name();
     let left_out = ["ram", "zram", "sr", "fd"];
-    let is = |prefix: &str| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
-    };
     // A drive without a size cannot be wiped as it is, unless a medium is put
     // into it or a file behind it.
     let why = || no_capacity::why(block).filter(|why| *why != NoCapacity::NoMedium);
     !block.is_partition()
-        && !left_out.into_iter().any(is)
+        && !left_out.iter().any(|it| is_numbered(&name, it))
         && !block.says_yes("hidden")
         && (block.size() != Ok(0) || why().is_some())
 }

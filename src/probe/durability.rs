@@ -13,7 +13,7 @@ use super::host::Host;
 use super::identify;
 use super::mounts::Entry;
 use super::storage::Storage;
-use super::sysfs::{FileId, attribute};
+use super::sysfs::{FileId, attribute, is_numbered};
 
 /// Deeper than any real stack of overlays and loop devices.
 const DEEPEST: usize = 8;
@@ -26,7 +26,6 @@ pub enum Durability {
     /// No such file, but what was written in place and fsynced: `vfat`, `exfat`.
     /// They have no file modes either.
     BySlots(String),
-    /// Nothing: it is memory.
     Memory,
     /// What its server keeps; the type.
     Server(String),
@@ -121,7 +120,7 @@ impl Storage {
     fn below_keeps(&self, there: &Path, depth: usize) -> Option<Durability> {
         for block in self.blocks_under(there) {
             let name = block.name();
-            if name.starts_with("zram") || is_ram(&name) {
+            if name.starts_with("zram") || is_numbered(&name, "ram") {
                 return Some(Durability::Memory);
             }
             if let Ok(Some(file)) = self.devices().and_then(|devices| devices.file(block))
@@ -181,12 +180,6 @@ impl Storage {
             .ok()
             .map(|text| text.lines().any(|line| line.starts_with("data=")))
     }
-}
-
-/// `ram0`, a disk of memory.
-fn is_ram(name: &str) -> bool {
-    let number = name.strip_prefix("ram");
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Where an overlay writes to.
@@ -341,6 +334,7 @@ mod tests {
 
     #[test]
     fn only_disks_of_memory_are_called_so() {
+        let is_ram = |name| is_numbered(name, "ram");
         assert!(is_ram("ram0") && is_ram("ram15"));
         assert!(!is_ram("ram") && !is_ram("rampage") && !is_ram("sda"));
     }

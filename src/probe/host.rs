@@ -14,7 +14,6 @@ pub struct Host {
 }
 
 impl Host {
-    /// This machine.
     pub fn real() -> Self {
         Self {
             sys: "/sys".into(),

@@ -3,7 +3,7 @@
 
 use super::block::{Block, LoopFile};
 use super::devices::Devices;
-use super::sysfs::{FileId, base_name, stripped};
+use super::sysfs::{FileId, base_name, is_numbered, stripped};
 use super::{nature, vpd};
 use crate::drive::{
     Attached, Backing, Identity, Kind, Medium, Nature, Signs, Slice, Transport, is_junk,
@@ -105,12 +105,9 @@ impl Devices {
         match transport {
             Transport::Usb => disk.usb.clone(),
             Transport::Sata => {
-                let is_port = |part: &&str| {
-                    let port = part.strip_prefix("ata");
-                    port.is_some_and(|port| port.parse::<u32>().is_ok())
-                };
                 let mut parts = disk.dir.iter().filter_map(|part| part.to_str());
-                parts.find(is_port).map(str::to_string)
+                let port = parts.find(|part| is_numbered(part, "ata"));
+                port.map(str::to_string)
             }
             Transport::Nvme => {
                 let device = disk.device_dir.as_ref()?;

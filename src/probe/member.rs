@@ -11,9 +11,7 @@ use super::sysfs::stripped;
 /// What a ZFS label says of its pool.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ZfsLabel {
-    /// Name.
     pub pool: String,
-    /// Number.
     pub guid: u64,
 }
 

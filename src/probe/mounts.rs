@@ -21,7 +21,6 @@ pub(super) struct Entry {
     pub dev: DevId,
     /// What of the file system is mounted: `/`, or a directory of it.
     pub root: PathBuf,
-    /// Where it is mounted.
     pub point: PathBuf,
     /// `ext4`.
     pub kind: String,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::block::Block;
 use super::devices::Devices;
-use super::sysfs::{FileId, base_name};
+use super::sysfs::{FileId, base_name, is_numbered};
 use super::vpd;
 use crate::drive::{Nature, Signs};
 
@@ -61,9 +61,7 @@ fn namespace(devices: &Devices, disk: &Block) -> Option<(u32, u32)> {
     let (drive, _) = name.strip_prefix("nvme")?.split_once('n')?;
     let prefix = format!("nvme{drive}n");
     let is_one = |other: &&Block| {
-        let name = other.name();
-        let number = name.strip_prefix(&prefix);
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
+        is_numbered(&other.name(), &prefix)
             && other.dir.parent() == disk.dir.parent()
             && !other.says_yes("hidden")
     };

@@ -15,14 +15,12 @@ use crate::drive::DevId;
 pub(super) struct Pool {
     /// `btrfs UUID`.
     pub name: String,
-    /// The devices that are there.
     pub members: Vec<DevId>,
 }
 
 /// An imported ZFS pool. The module shows no devices of it.
 #[derive(Debug)]
 pub(super) struct ZfsPool {
-    /// What it is called.
     pub name: String,
     /// Its number, which newer modules tell: a drive of another pool of the same
     /// name is told apart by it.

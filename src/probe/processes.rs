@@ -30,9 +30,7 @@ pub(super) struct Elsewhere {
 /// A block device or a file that another process holds open for writing.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// By whom.
     pub process: Process,
-    /// What it is.
     pub found: FileId,
     /// The last part of the path that the kernel names it by.
     pub name: String,

@@ -31,7 +31,6 @@ pub struct Snapshot {
     pub(super) open: Result<Open, String>,
     /// Why some of them may stay unseen.
     pub(super) unseen: Option<Unseen>,
-    /// Active swap.
     pub(super) swaps: Result<Vec<Swap>, String>,
     /// ZFS pools that are imported.
     pub(super) zfs: Result<Vec<ZfsPool>, String>,

@@ -11,9 +11,7 @@ use crate::drive::DevId;
 /// An active swap.
 #[derive(Debug)]
 pub(super) struct Swap {
-    /// Its path, as text.
     pub path: String,
-    /// What is there.
     pub on: SwapOn,
 }
 

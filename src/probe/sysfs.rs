@@ -14,7 +14,6 @@ use crate::text::reason;
 pub(super) enum FileId {
     /// A file: `st_dev` and inode.
     File(u64, u64),
-    /// A block device.
     Block(DevId),
 }
 
@@ -71,6 +70,12 @@ pub(super) fn base_name(path: &Path) -> String {
         .unwrap_or(path.as_os_str())
         .to_string_lossy()
         .into_owned()
+}
+
+/// Whether a name is this and a number after it, as `sd1` is not of `sda`.
+pub(super) fn is_numbered(name: &str, before: &str) -> bool {
+    let number = name.strip_prefix(before);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// What a path leads to.

@@ -23,7 +23,6 @@ mod system;
 mod targets;
 mod usage;
 
-/// A machine of files.
 pub(crate) struct Machine {
     dir: TempDir,
     pub(crate) host: Host,

@@ -4,7 +4,6 @@ use super::output::say;
 
 /// Where lines and the bar go.
 pub trait Paper: Send {
-    /// A line that stays.
     fn line(&mut self, text: &str);
     /// The bar; drawn over the one before.
     fn bar(&mut self, text: String);

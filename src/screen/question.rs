@@ -182,11 +182,9 @@ pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
 /// What to do with a drive that has an unfinished wipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuation {
-    /// Continue it.
     Continue,
     /// Forget it and start over; the card and its question follow.
     StartOver,
-    /// Leave everything as it is.
     Leave,
     /// There is nobody to ask.
     NoTerminal,

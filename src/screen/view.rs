@@ -187,7 +187,6 @@ impl Screen {
         }
     }
 
-    /// A line of the log.
     fn log(&mut self, text: &str, local: &ZonedDateTime) {
         let line = format!("{} {} {text}", plain::stamp(local), self.header.name);
         self.paper.line(&clean(&line));

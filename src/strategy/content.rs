@@ -26,12 +26,10 @@ pub enum Choice {
 pub enum Content {
     /// Zero bytes.
     Zero,
-    /// A repeated pattern.
     Pattern {
         /// The repeated bytes.
         pattern: Pattern,
     },
-    /// A keystream.
     Random {
         /// What makes the stream.
         generator: Generator,
@@ -56,9 +54,7 @@ pub struct ContentWords {
 
 /// Draws from the kernel; in tests from elsewhere.
 pub trait Draw<E> {
-    /// A new key.
     fn key(&mut self) -> Result<Key, E>;
-    /// A byte.
     fn byte(&mut self) -> Result<u8, E>;
 }
 
@@ -104,7 +100,6 @@ impl Choice {
 }
 
 impl Content {
-    /// By which strategy it is written.
     pub fn strategy(&self) -> Choice {
         match self {
             Self::Zero => Choice::Zero,
@@ -118,7 +113,6 @@ impl Content {
         self.strategy().name()
     }
 
-    /// Its words.
     pub fn words(&self) -> ContentWords {
         /// Bytes of a pattern that are shown.
         const FEW: usize = 8;
@@ -170,7 +164,6 @@ impl Content {
         }
     }
 
-    /// Whether it is a keystream.
     pub fn is_keystream(&self) -> bool {
         self.key().is_some()
     }

@@ -67,7 +67,6 @@ impl Generator {
         }
     }
 
-    /// Its stream of a key.
     pub fn stream(self, key: &Key) -> Box<dyn WipeStrategy> {
         match self {
             Self::Aes256 => Box::new(Aes256Stream::new(key)),

@@ -196,9 +196,7 @@ where
 /// A value of which only a text or a whole number is of interest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Word {
-    /// A text.
     Text(String),
-    /// A number.
     Number(u64),
     /// Something else, or nothing.
     #[default]

@@ -45,7 +45,7 @@ pub struct Writer {
     pub(super) alignment: u64,
     pub(super) physical_block: u64,
     pub(super) direct: bool,
-    pub(super) kind: Keeper,
+    pub(super) keeper: Keeper,
     pub(super) node: Node,
     pub(super) host: Host,
     // none of what is no file
@@ -121,10 +121,10 @@ impl Writer {
             return Err(OpenError::Io(io::Error::new(ErrorKind::Unsupported, why)));
         }
         let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
-        let kind = if is_block {
+        let keeper = if is_block {
             Keeper::Block
         } else {
-            kind_of(&file)
+            keeper_of(&file)
         };
         Ok(Self {
             file,
@@ -133,7 +133,7 @@ impl Writer {
             alignment,
             physical_block,
             direct,
-            kind,
+            keeper,
             node: device.node.clone(),
             host: host.clone(),
             watch: watched(device, &lock)?.map(Arc::new),
@@ -269,8 +269,8 @@ fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
     Watch::begin(file.try_clone()?, role, device.size).map(Some)
 }
 
-/// The kind of a file's file system.
-fn kind_of(file: &File) -> Keeper {
+/// Who keeps a file.
+fn keeper_of(file: &File) -> Keeper {
     fstatfs(file).map_or(Keeper::Served, |fs| {
         Keeper::of_file_system(magic(fs.filesystem_type()))
     })

@@ -9,10 +9,11 @@
 
 use nix::errno::Errno;
 
+use super::file_system::{Does, does};
+
 /// What a target is, as far as it matters for its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeper {
-    /// A block device.
     Block,
     /// A file on a file system that the kernel itself keeps on a disk of this
     /// machine, or in its memory.
@@ -23,37 +24,11 @@ pub enum Keeper {
 }
 
 impl Keeper {
-    /// The kind of a file, by the number of its file system (`f_type` of
-    /// statfs, `linux/magic.h`).
+    /// That of a file, by the number of its file system.
     pub fn of_file_system(magic: u64) -> Self {
-        const LOCAL: [u64; 22] = [
-            0xef53,      // ext2, ext3, ext4
-            0x5846_5342, // xfs
-            0x9123_683e, // btrfs
-            0xf2f5_2010, // f2fs
-            0x0102_1994, // tmpfs
-            0x8584_58f6, // ramfs
-            0x2fc1_2fc1, // zfs
-            0xca45_1a4e, // bcachefs
-            0x3153_464a, // jfs
-            0x5265_4973, // reiserfs
-            0x3434,      // nilfs
-            0x4d44,      // msdos, vfat
-            0x2011_bab0, // exfat
-            0x7366_746e, // ntfs3
-            0x4244,      // hfs
-            0x482b,      // hfs+
-            0x0001_1954, // ufs
-            0x1501_3346, // udf
-            0x137f,      // minix
-            0x2468,      // minix, version 2
-            0x4d5a,      // minix, version 3
-            0x9584_58f6, // hugetlbfs
-        ];
-        if LOCAL.contains(&magic) {
-            Self::Local
-        } else {
-            Self::Served
+        match does(magic) {
+            Does::Copies | Does::InPlace | Does::CountsExactly => Self::Local,
+            Does::Nothing => Self::Served,
         }
     }
 }
@@ -69,7 +44,6 @@ pub enum Meaning {
     /// Nothing is wrong with the target: it is tried again after a moment, and
     /// where that does not help for seconds the run ends.
     Passing,
-    /// The target has gone.
     Gone,
     /// The file's server, or the program that serves it, has.
     ServerGone,

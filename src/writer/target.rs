@@ -14,7 +14,7 @@ use nix::sys::statvfs::fstatvfs;
 
 use super::Writer;
 use super::descriptor::end_of;
-use super::file_system::writes_in_place;
+use super::file_system::{Does, does, magic};
 use super::presence::{Keeper, Meaning, meaning};
 use crate::drive::Node;
 use crate::engine::{MIN_CHUNK, Presence, State, Target};
@@ -142,7 +142,7 @@ impl Target for Writer {
         let why = reason(error);
         let ends = |what: &str| Presence::Gone(format!("{what}: {why}"));
         let code = error.raw_os_error();
-        if code.is_some_and(|code| meaning(self.kind, code) == Meaning::ServerGone) {
+        if code.is_some_and(|code| meaning(self.keeper, code) == Meaning::ServerGone) {
             // It could not be asked for its size either.
             return ends("what serves it has gone");
         }
@@ -153,7 +153,7 @@ impl Target for Writer {
             // A range that ended early, of a target that is as large as ever.
             return Presence::Present;
         };
-        match meaning(self.kind, errno) {
+        match meaning(self.keeper, errno) {
             Meaning::Bad if self.is_full_below() => ends("what lies below it is full"),
             Meaning::Bad => Presence::Present,
             Meaning::BadUnlessAll if self.reads_elsewhere() => Presence::Present,
@@ -198,7 +198,8 @@ impl Writer {
             let full = fstatvfs(file).is_ok_and(|fs| fs.blocks() > 0 && fs.blocks_free() == 0);
             let meta = file.metadata().ok()?;
             // Elsewhere a write to what is there needs no room.
-            let copies = fstatfs(file).is_ok_and(|fs| !writes_in_place(fs.filesystem_type()));
+            let copies =
+                fstatfs(file).is_ok_and(|fs| does(magic(fs.filesystem_type())) < Does::InPlace);
             Some(full && (copies || meta.blocks() * 512 < meta.len()))
         };
         self.below().and_then(full).unwrap_or(false)
@@ -214,7 +215,7 @@ impl Writer {
             Ok(_) => true,
             Err(error) => {
                 let code = error.raw_os_error().unwrap_or(0);
-                meaning(self.kind, code) == Meaning::Passing
+                meaning(self.keeper, code) == Meaning::Passing
             }
         };
         (0..ELSEWHERE).map(|place| place * step).any(read)

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statfs::fstatfs;
 
-use super::file_system::magic;
+use super::file_system::{Does, does, magic};
 use super::holes::{MOST_HOLES, first_holes, holes};
 use crate::drive::{FileFacts, Finding};
 use crate::engine::State;
@@ -93,7 +93,8 @@ impl Watch {
             Role::Below { base } => base,
         };
         let range = Extent::new(base, length).ok_or(io::ErrorKind::InvalidInput)?;
-        let exact = fstatfs(&file).is_ok_and(|fs| counts_exactly(magic(fs.filesystem_type())));
+        let exact =
+            fstatfs(&file).is_ok_and(|fs| does(magic(fs.filesystem_type())) == Does::CountsExactly);
         let slack = TREE_BLOCKS.saturating_mul(meta.blksize());
         if exact {
             // What was preallocated and only read looks like data while it is in
@@ -369,17 +370,6 @@ fn may_be_zero(content: &Content) -> bool {
         strategy.fill(0, &mut bytes);
         bytes.iter().all(|byte| *byte == 0)
     })
-}
-
-/// File systems whose count of blocks follows every write at once, and where a
-/// hole is made by nobody but who asks for one.
-fn counts_exactly(magic: u64) -> bool {
-    const EXACT: [u64; 3] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0x0102_1994, // tmpfs
-    ];
-    EXACT.contains(&magic)
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use crate::progress::Checkpoint;
 /// Everything that is listed.
 #[derive(Debug)]
 pub struct Listing {
-    /// Unfinished wipes.
     pub unfinished: Vec<PendingWipe>,
-    /// The disks of this machine.
     pub disks: Vec<Row>,
     /// What could not be seen, in whole sentences.
     pub notes: Vec<String>,
@@ -21,15 +19,11 @@ pub struct Listing {
 /// A wipe that is not finished.
 #[derive(Debug)]
 pub struct PendingWipe {
-    /// The checkpoint's file.
     pub file: PathBuf,
-    /// What it says.
     pub checkpoint: Checkpoint,
-    /// Where its drive is.
     pub place: Whereabouts,
     /// Where its drive sits, if it is attached.
     pub slot: Option<String>,
-    /// Whether it is running now.
     pub running: bool,
     /// The process that runs it, where that can be seen.
     pub pid: Option<u32>,
@@ -40,7 +34,6 @@ pub struct PendingWipe {
 /// One disk.
 #[derive(Debug)]
 pub struct Row {
-    /// Its facts.
     pub disk: Disk,
     /// Whether it can be wiped, or why not.
     pub state: Readiness,

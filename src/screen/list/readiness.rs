@@ -13,7 +13,6 @@ use crate::text::{ago, clean, visible};
 pub struct Past {
     /// The first word of its result, as `WIPED`.
     pub outcome: String,
-    /// When.
     pub at: Timestamp,
 }
 
