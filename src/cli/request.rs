@@ -22,19 +22,15 @@ pub struct Request {
     /// What is wiped; none: the drives of unfinished wipes. Several only where
     /// nothing is written.
     pub targets: Vec<PathBuf>,
-    /// What was asked of the plan.
     pub wish: Wish,
     /// What is done about a checkpoint that is there.
     pub mode: Mode,
-    /// Whether nothing is asked.
     pub yes: bool,
     /// The serials that the targets must have: each is the answer for one.
     pub serials: Vec<String>,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether only warnings, errors and the result are shown.
     pub quiet: bool,
-    /// How progress is shown.
     pub progress: ProgressMode,
     /// Where the state is kept, where that was said.
     pub state_dir: Option<PathBuf>,
@@ -113,6 +109,12 @@ pub fn parse(
         }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Show(error.to_string()),
+            // Whatever else is wrong with a value, there is none.
+            ErrorKind::ValueValidation
+                if arguments.iter().any(|it| it == "--force" || it == "-f") =>
+            {
+                Parsed::Usage(NO_FORCE.into())
+            }
             _ => Parsed::Usage(
                 mistake::single_dash(&arguments, &command())
                     .unwrap_or_else(|| mistake::told(&error)),
@@ -145,7 +147,6 @@ fn list(args: Args, environment: Option<PathBuf>) -> Result<Parsed, String> {
 const NO_FORCE: &str =
     "--force: there is no --force, a disk in use is always refused; end what uses it";
 
-/// What was asked of the plan.
 fn wish(args: &Args) -> Result<Wish, String> {
     let strategy = match (args.strategy, &args.pattern) {
         (Some(choice), None) if choice.takes_pattern() && !args.resume => {
@@ -293,6 +294,7 @@ mod tests {
     fn every_mistake_is_one_line_that_names_the_option() {
         for (line, part) in [
             ("wipeit --force x", "there is no --force"),
+            ("wipeit --force --passes 0 x", "there is no --force"),
             ("wipeit a b", "2 TARGETs"),
             ("wipeit --pattern 5 x", "odd"),
             (

@@ -16,7 +16,6 @@ const EMPTY: &str = "is empty; did a variable expand to nothing?";
 /// What `--scheme` names.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SchemeName {
-    /// The list of all.
     Help,
     One(&'static Scheme),
 }

@@ -15,14 +15,12 @@ use crate::text::reason;
 /// for harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact<T> {
-    /// It was read.
     Known(T),
     /// It could not be read; which file, and why.
     Unknown(String),
 }
 
 impl<T> Fact<T> {
-    /// What was read.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -44,7 +42,6 @@ pub struct DevId {
     pub minor: u64,
 }
 
-/// What is behind the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     Block {
@@ -57,7 +54,6 @@ pub enum Node {
         /// under the same name has another one.
         diskseq: Option<u64>,
     },
-    /// A regular file.
     Image {
         /// `st_dev`.
         dev: u64,
@@ -97,7 +93,6 @@ pub struct Opener {
 pub enum Carried {
     /// Its root, or a layer of it.
     System,
-    /// The file of the program that runs.
     Program(PathBuf),
 }
 
@@ -151,7 +146,6 @@ pub struct Signature {
     pub size: u64,
     /// `GPT`, `ext4`, `LVM2`; `None` when nothing known was found.
     pub what: Option<&'static str>,
-    /// The file system's label.
     pub label: Option<String>,
     /// The volume group, array or pool that it is a member of, by name or UUID,
     /// where it tells. A file system on one device is no pool.
@@ -245,7 +239,6 @@ pub struct Device {
     pub path: PathBuf,
     /// Kernel name, such as `sdb`; of an image its file name.
     pub name: String,
-    /// What is behind the path.
     pub node: Node,
     /// Bytes, > 0.
     pub size: u64,

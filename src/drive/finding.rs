@@ -33,7 +33,6 @@ pub enum Finding {
     ClockSet {
         /// By how many milliseconds, together.
         by_ms: i64,
-        /// How often.
         times: u64,
     },
     /// Old data of the target is certainly still somewhere else.
@@ -200,7 +199,6 @@ impl Findings {
         }
     }
 
-    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter()
     }
@@ -209,7 +207,6 @@ impl Findings {
         self.0.is_empty()
     }
 
-    /// Whether old data certainly remains.
     pub fn keep_old_data(&self) -> bool {
         self.0.iter().any(Finding::keeps_old_data)
     }

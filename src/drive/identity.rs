@@ -13,7 +13,6 @@ pub enum Kind {
     Disk,
     Partition,
     Loop,
-    /// A disk-image file.
     Image,
 }
 
@@ -46,9 +45,7 @@ pub struct Backing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub kind: Kind,
-    /// How it is attached.
     pub transport: Transport,
-    /// Who made it.
     pub vendor: Option<String>,
     pub model: Option<String>,
     pub serial: Option<String>,

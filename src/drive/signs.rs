@@ -12,12 +12,10 @@ pub struct Signs<'a> {
     pub name: &'a str,
     /// How it is attached, as far as that is known otherwise.
     pub transport: Option<Transport>,
-    /// Who made it.
     pub vendor: Option<&'a str>,
     pub model: Option<&'a str>,
     /// The driver of its SCSI host: `proc_name`.
     pub driver: Option<&'a str>,
-    /// Its SCSI channel.
     pub channel: Option<u32>,
     /// The driver's attribute `raid_level`, or the level that the kernel's RAID
     /// class shows.

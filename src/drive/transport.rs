@@ -24,16 +24,13 @@ pub enum Transport {
     /// A virtual drive of a hypervisor.
     Virtio,
     Loop,
-    /// Device mapper.
     Dm,
-    /// Software RAID.
     Md,
     File,
     /// None of these.
     Other,
 }
 
-/// What is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attaches {
     Drive,
@@ -43,7 +40,6 @@ pub enum Attaches {
     Volume(&'static str),
     File,
     Virtual,
-    /// Nobody knows.
     Unknown,
 }
 
@@ -53,7 +49,6 @@ pub enum Identifiers {
     /// They may not be the drive's own: a USB bridge reports its own name, or
     /// gives every bay the same one.
     Weak,
-    /// They are the drive's own.
     Strong,
     /// And the same drive may be attached several times, each a disk to the
     /// kernel.
@@ -73,9 +68,7 @@ pub struct Traits {
     pub noun: Option<&'static str>,
     /// What one with a flash medium is called.
     pub flash_noun: &'static str,
-    /// What is at the other end.
     pub attaches: Attaches,
-    /// What a drive's identifiers are worth.
     pub identifiers: Identifiers,
     /// Whether removable media are flash whatever the queue says.
     pub removable_is_flash: bool,

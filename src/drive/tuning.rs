@@ -37,7 +37,6 @@ const FAST: Tuning = Tuning {
 };
 
 impl Tuning {
-    /// What suits a device.
     pub fn of(device: &Device) -> Self {
         let sequential = device.identity.transport.traits().sequential;
         if sequential || device.medium == Medium::Rotational {

@@ -57,7 +57,6 @@ pub enum During {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadRange {
     pub extent: Extent,
-    /// What went wrong.
     pub bad: Bad,
     /// Bytes of it for which that is so: all unless it is joined.
     pub bytes: u64,
@@ -217,12 +216,10 @@ impl BadMap {
         areas.iter().map(|(extent, ())| extent).collect()
     }
 
-    /// Whether nothing is bad.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
 
-    /// Number of ranges.
     pub fn len(&self) -> usize {
         self.kinds.values().map(Ranges::len).sum()
     }

@@ -17,9 +17,7 @@ pub struct First {
     /// Where they stand: the first byte that differs, rounded down to a
     /// multiple of [`SHOWN`].
     pub at: u64,
-    /// As they were written.
     pub expected: Vec<u8>,
-    /// As they were read.
     pub found: Vec<u8>,
     /// The offset for which they were written, where that could be told: the
     /// drive put them, or looked for them, in the wrong place.
@@ -129,12 +127,10 @@ impl Differences {
         self.ranges.insert(extent, 0, first, earlier);
     }
 
-    /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Number of ranges.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }

@@ -38,7 +38,6 @@ impl Extent {
         Self::new(start, end.checked_sub(start)?)
     }
 
-    /// First byte.
     pub fn start(self) -> u64 {
         self.start
     }

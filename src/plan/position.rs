@@ -11,7 +11,6 @@ pub enum Phase {
     Write,
     /// It is read back and compared.
     Verify,
-    /// Everything is done.
     Complete,
 }
 
@@ -31,7 +30,6 @@ impl Phase {
 pub struct Step {
     /// Counted from 0.
     pub pass: usize,
-    /// What is done with it.
     pub phase: Phase,
 }
 

@@ -73,7 +73,6 @@ impl<V: Clone> Ranges<V> {
             .filter(move |range| range.extent.clipped(within).is_some())
     }
 
-    /// Number of ranges.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }

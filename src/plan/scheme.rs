@@ -105,7 +105,6 @@ impl Scheme {
         SCHEMES.iter().find(|scheme| scheme.name == name)
     }
 
-    /// Number of its passes.
     pub fn len(&self) -> usize {
         self.passes.len()
     }

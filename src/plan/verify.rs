@@ -10,14 +10,12 @@ use super::sample;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verify", rename_all = "lowercase")]
 pub enum Verify {
-    /// Not at all.
     None,
     /// The places that [`sample`](super::sample) draws with this seed.
     Sample {
         /// Drawn from the kernel.
         seed: u64,
     },
-    /// Every byte.
     Full,
 }
 

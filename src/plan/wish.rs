@@ -86,6 +86,5 @@ impl Wish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
     pub option: &'static str,
-    /// What the wipe was begun with.
     pub begun: String,
 }

@@ -32,7 +32,17 @@ fn unclear(path: &Path, why: &str) -> String {
 
 impl Storage {
     /// The devices, layer under layer, that a path lies on.
-    pub(super) fn drives_under(
+    pub(super) fn drives_below(
+        &self,
+        path: &Path,
+        layers: Layers,
+    ) -> Result<BTreeSet<DevId>, String> {
+        let mut drives = BTreeSet::new();
+        self.drives_under(path, layers, &mut drives, 0)?;
+        Ok(drives)
+    }
+
+    fn drives_under(
         &self,
         path: &Path,
         layers: Layers,
@@ -82,7 +92,7 @@ impl Storage {
         if entry.kind == "overlay" {
             let dirs = match layers {
                 Layers::Upper => entry.option("upperdir").into_iter().collect(),
-                Layers::Visible => entry.layers(),
+                Layers::Visible => entry.layers(true),
             };
             for dir in dirs {
                 if layers == Layers::Upper || dir.metadata().is_ok() {
@@ -110,34 +120,32 @@ impl Storage {
     }
 
     /// The devices that the running system's root lies on.
-    pub(super) fn drives_of_root(&self, drives: &mut BTreeSet<DevId>) -> Result<(), String> {
-        let root = Path::new("/");
+    pub(super) fn drives_of_root(&self) -> Result<BTreeSet<DevId>, String> {
+        let (root, mut drives) = (Path::new("/"), BTreeSet::new());
         let mounts = self.mounts()?;
         let mut at_root = mounts.iter().filter(|entry| entry.point == root).peekable();
         if at_root.peek().is_none() {
             // In a chroot that is no mount point.
             let root = self.host.proc.join("self/root");
-            return self.drives_under(&root, Layers::Visible, drives, 0);
+            return self.drives_below(&root, Layers::Visible);
         }
         // What was mounted there first may be a layer of what is seen.
         for entry in at_root {
-            self.drives_of(entry, root, Layers::Visible, drives, 0)?;
+            self.drives_of(entry, root, Layers::Visible, &mut drives, 0)?;
         }
-        Ok(())
+        Ok(drives)
     }
 
     /// The program that runs, and the devices that its file lies on. It may be
     /// deleted or out of sight by now, and then has a number all the same.
-    pub(super) fn drives_of_program(
-        &self,
-        drives: &mut BTreeSet<DevId>,
-    ) -> Result<PathBuf, String> {
-        let exe = self.host.proc.join("self/exe");
+    pub(super) fn drives_of_program(&self) -> Result<(BTreeSet<DevId>, PathBuf), String> {
+        let (exe, mut drives) = (self.host.proc.join("self/exe"), BTreeSet::new());
         let (dev, path) = std::fs::metadata(&exe)
             .and_then(|metadata| Ok((metadata.dev(), std::fs::read_link(&exe)?)))
             .map_err(|error| cannot_read(&exe, &error))?;
-        self.drives_at(&path, DevId::from_raw(dev), Layers::Visible, drives, 0)?;
-        Ok(path)
+        let dev = DevId::from_raw(dev);
+        self.drives_at(&path, dev, Layers::Visible, &mut drives, 0)?;
+        Ok((drives, path))
     }
 
     fn descend(

@@ -66,7 +66,6 @@ pub(super) struct Block {
     pub usb: Option<String>,
     /// Of a loop device: what is behind it, if anything.
     pub file: Result<Option<LoopFile>, String>,
-    /// The directories of the devices that hold it.
     pub holders: Result<Vec<PathBuf>, String>,
     /// Those of the devices that it is made of.
     pub slaves: Result<Vec<PathBuf>, String>,
@@ -243,7 +242,6 @@ impl Block {
         }
     }
 
-    /// Whether an attribute is there and 1.
     pub(super) fn says_yes(&self, name: &str) -> bool {
         self.text(name).as_deref() == Some("1")
     }

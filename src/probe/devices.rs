@@ -11,7 +11,6 @@ use super::host::Host;
 use super::sysfs::{FileId, attribute, base_name, find, list, listed};
 use crate::drive::DevId;
 
-/// All block devices.
 #[derive(Debug)]
 pub(super) struct Devices {
     // in the order of their names
@@ -91,17 +90,14 @@ impl Devices {
         self.blocks.iter()
     }
 
-    /// The one with this number.
     pub(super) fn block(&self, dev: DevId) -> Option<&Block> {
         self.iter().find(|block| block.dev == dev)
     }
 
-    /// The one with this name.
     pub(super) fn of_name(&self, name: &str) -> Option<&Block> {
         self.iter().find(|block| block.name() == name)
     }
 
-    /// The one whose directory this is.
     pub(super) fn at(&self, dir: &Path) -> Result<&Block, String> {
         let found = self.iter().find(|block| block.dir == dir);
         found.ok_or_else(|| format!("{} is no block device any more", dir.display()))
@@ -165,12 +161,10 @@ impl Devices {
         self.nodes.join(block.name().replace('!', "/"))
     }
 
-    /// The same as text.
     pub(super) fn shown(&self, block: &Block) -> String {
         self.node(block).to_string_lossy().into_owned()
     }
 
-    /// Whether a path lies where nodes do.
     pub(super) fn is_node(&self, path: &Path) -> bool {
         path.starts_with(&self.nodes)
     }

@@ -55,7 +55,6 @@ pub struct Disk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whereabouts {
     Here(PathBuf),
-    /// It is not attached.
     Absent,
     /// It is one of these, which cannot be told apart by name.
     AnyOf(Vec<PathBuf>),

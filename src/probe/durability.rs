@@ -2,7 +2,6 @@
 //! there after a loss of power. Known by the type and the options of the file
 //! system, and by what is below it; statfs cannot tell ext4 from ext2.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -138,14 +137,9 @@ impl Storage {
 
     /// The devices that a path lies on; none where they cannot be told.
     fn blocks_under(&self, path: &Path) -> Vec<&Block> {
-        let mut drives = BTreeSet::new();
-        match self.drives_under(path, Layers::Upper, &mut drives, 0) {
-            Ok(()) => drives
-                .into_iter()
-                .filter_map(|dev| self.block(dev).ok()?)
-                .collect(),
-            Err(_) => Vec::new(),
-        }
+        let drives = self.drives_below(path, Layers::Upper).unwrap_or_default();
+        let block = |dev| self.block(dev).ok()?;
+        drives.into_iter().filter_map(block).collect()
     }
 
     /// The disks under a directory that get no flush, or stop it on its way down.

@@ -24,7 +24,6 @@ pub(super) struct Foundation<'a> {
 }
 
 impl<'a> Foundation<'a> {
-    /// Below a block device.
     pub(super) fn of_block(
         devices: &'a Devices,
         grounds: &'a Grounds,

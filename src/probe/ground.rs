@@ -136,7 +136,7 @@ fn left_in_layers(
     let upper = entry.option("upperdir").filter(|dir| dir.is_absolute());
     let copied = upper.as_ref().is_some_and(|dir| is_old(&dir.join(&inside)));
     let (mut seen, mut unseen) = (false, false);
-    for layer in entry.lower_layers() {
+    for layer in entry.layers(false) {
         // A relative one is relative to where the mounter stood.
         if !layer.is_absolute() || !layer.is_dir() {
             unseen = true;

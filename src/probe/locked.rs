@@ -51,7 +51,6 @@ impl Host {
         })
     }
 
-    /// The file that carries the lock.
     fn locked(&self, path: &Path) -> Option<PathBuf> {
         Some(match self.glance(path).ok()?.node {
             Node::Block { whole_path, .. } => whole_path,

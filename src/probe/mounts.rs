@@ -64,11 +64,6 @@ impl Entry {
         lists(&self.flags, option)
     }
 
-    /// Whether the file system has an option, or one of these values of it.
-    pub(super) fn has_option(&self, is: impl Fn(&[u8]) -> bool) -> bool {
-        self.options.split(|byte| *byte == b',').any(is)
-    }
-
     /// The value of an option that is a path.
     pub(super) fn option(&self, name: &str) -> Option<PathBuf> {
         self.options
@@ -82,19 +77,10 @@ impl Entry {
         lists(&self.options, option)
     }
 
-    /// All directories that an overlay is made of: the upper one, and the lower
-    /// ones in either form that kernels show (`Documentation/filesystems/
-    /// overlayfs.rst`, "Multiple lower layers").
-    pub(super) fn layers(&self) -> Vec<PathBuf> {
-        self.layers_of(true)
-    }
-
-    /// Those that an overlay never writes to.
-    pub(super) fn lower_layers(&self) -> Vec<PathBuf> {
-        self.layers_of(false)
-    }
-
-    fn layers_of(&self, upper: bool) -> Vec<PathBuf> {
+    /// The directories that an overlay is made of: the upper one too, or only the lower
+    /// ones, which it never writes to; in either form that kernels show
+    /// (`Documentation/filesystems/overlayfs.rst`, "Multiple lower layers").
+    pub(super) fn layers(&self, upper: bool) -> Vec<PathBuf> {
         let mut layers = Vec::new();
         for option in self.options.split(|byte| *byte == b',') {
             let Some(equals) = option.iter().position(|byte| *byte == b'=') else {
@@ -265,7 +251,7 @@ mod tests {
     fn the_layers_of_an_overlay_are_found_in_both_forms() {
         let layers = |options: &str| {
             let line = format!("1 0 0:40 / / rw - overlay overlay {options}");
-            parse_line(line.as_bytes()).unwrap().layers()
+            parse_line(line.as_bytes()).unwrap().layers(true)
         };
         assert_eq!(
             layers(r"rw,lowerdir=/a\040b:/c\134:d::/data,upperdir=/u,workdir=/w"),

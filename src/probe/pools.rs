@@ -60,7 +60,6 @@ fn pool(kind: &str, dir: &Path, links: &[PathBuf], devices: &Devices) -> Result<
     })
 }
 
-/// All ZFS pools that are imported.
 pub(super) fn read_zfs(host: &Host) -> Result<Vec<ZfsPool>, String> {
     let pools = list_if_there(&host.proc.join("spl/kstat/zfs"))?;
     let pools = pools.iter().filter(|path| path.is_dir());

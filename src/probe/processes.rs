@@ -46,7 +46,6 @@ pub(super) struct Open {
     pub denied: bool,
 }
 
-/// A process and its directory.
 type Running = (u32, PathBuf);
 
 /// Whether a process ended while it was looked at. One that is ending has no

@@ -14,7 +14,6 @@ use crate::drive::{Signature, file_kind};
 /// Covers the btrfs superblock at 64 KiB, the farthest of the cheap ones.
 const HEAD: usize = 70 * 1024;
 
-/// A format and its label.
 type Format = (&'static str, Option<String>);
 
 /// What is on the device or image of this name and size at a path.

@@ -32,7 +32,6 @@ pub struct Snapshot {
     /// Why some of them may stay unseen.
     pub(super) unseen: Option<Unseen>,
     pub(super) swaps: Result<Vec<Swap>, String>,
-    /// ZFS pools that are imported.
     pub(super) zfs: Result<Vec<ZfsPool>, String>,
     /// The drives that the running system lies on.
     pub(super) root: Result<BTreeSet<DevId>, String>,
@@ -70,9 +69,20 @@ impl Snapshot {
             unseen: host.unseen(denied),
             swaps: swaps::read(&storage),
             zfs: pools::read_zfs(host),
-            root: of_root(&storage),
-            program: of_program(&storage),
-            state: of_state(&storage, state_dir),
+            root: storage
+                .drives_of_root()
+                .map_err(|why| unclear("the running system", &why)),
+            program: storage
+                .drives_of_program()
+                .map_err(|why| unclear("the running program", &why)),
+            state: nearest_existing(state_dir)
+                .and_then(|there| storage.drives_below(&there, Layers::Upper))
+                .map_err(|why| {
+                    unclear(
+                        &format!("the state directory {}", state_dir.display()),
+                        &why,
+                    )
+                }),
             elsewhere,
             open,
             storage,
@@ -85,6 +95,10 @@ impl Snapshot {
         let elsewhere = self.elsewhere.as_deref().map_err(String::clone)?;
         Ok((here, elsewhere))
     }
+}
+
+fn unclear(what: &str, why: &str) -> String {
+    format!("cannot tell whether {what} lies on it ({why})")
 }
 
 fn files_of_loops(storage: &Storage) -> impl Iterator<Item = FileId> {
@@ -109,31 +123,4 @@ fn silent_mounts(
     let all = storage.mounts()?.iter().chain(elsewhere);
     let silent = all.filter(|entry| entry.is_remote() && Some(entry.dev) != answers);
     Ok(silent.map(|entry| entry.id).collect())
-}
-
-fn of_root(storage: &Storage) -> Result<BTreeSet<DevId>, String> {
-    let mut drives = BTreeSet::new();
-    storage
-        .drives_of_root(&mut drives)
-        .map_err(|why| format!("cannot tell whether the running system lies on it ({why})"))?;
-    Ok(drives)
-}
-
-fn of_program(storage: &Storage) -> Result<(BTreeSet<DevId>, PathBuf), String> {
-    let mut drives = BTreeSet::new();
-    let program = storage
-        .drives_of_program(&mut drives)
-        .map_err(|why| format!("cannot tell whether the running program lies on it ({why})"))?;
-    Ok((drives, program))
-}
-
-fn of_state(storage: &Storage, state_dir: &Path) -> Result<BTreeSet<DevId>, String> {
-    let mut drives = BTreeSet::new();
-    nearest_existing(state_dir)
-        .and_then(|there| storage.drives_under(&there, Layers::Upper, &mut drives, 0))
-        .map_err(|why| {
-            let dir = state_dir.display();
-            format!("cannot tell whether the state directory {dir} lies on it ({why})")
-        })?;
-    Ok(drives)
 }

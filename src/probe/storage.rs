@@ -22,7 +22,6 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// Reads them as they are now.
     pub(super) fn read(host: &Host) -> Self {
         let devices = Devices::read(host);
         let mut mounts = mounts::read(&host.proc.join("self"));
@@ -49,7 +48,6 @@ impl Storage {
         }
     }
 
-    /// All block devices.
     pub(super) fn devices(&self) -> Result<&Devices, String> {
         self.devices.as_ref().map_err(String::clone)
     }

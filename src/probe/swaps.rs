@@ -25,7 +25,6 @@ pub(super) enum SwapOn {
     File(Option<FileId>),
 }
 
-/// All that is active swap.
 pub(super) fn read(storage: &Storage) -> Result<Vec<Swap>, String> {
     let path = storage.host.proc.join("swaps");
     let unclear = || format!("cannot understand {}", path.display());
@@ -67,9 +66,7 @@ pub(super) fn read(storage: &Storage) -> Result<Vec<Swap>, String> {
 /// Whether `/proc` is mounted with `subset=pid`, and so has no other files.
 fn shows_processes_only(storage: &Storage) -> bool {
     let is_it = |entry: &Entry| {
-        entry.point == storage.host.proc
-            && entry.kind == "proc"
-            && entry.has_option(|option| option == b"subset=pid")
+        entry.point == storage.host.proc && entry.kind == "proc" && entry.says("subset=pid")
     };
     let mounts = storage.mounts();
     mounts.is_ok_and(|mounts| mounts.iter().any(is_it))

@@ -9,7 +9,6 @@ use nix::sys::stat::{major, minor};
 use crate::drive::DevId;
 use crate::text::reason;
 
-/// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FileId {
     /// A file: `st_dev` and inode.
@@ -64,7 +63,6 @@ pub(super) fn attribute(dir: &Path, name: &str) -> Option<String> {
     stripped(&std::fs::read(dir.join(name)).ok()?)
 }
 
-/// The file name, as text.
 pub(super) fn base_name(path: &Path) -> String {
     path.file_name()
         .unwrap_or(path.as_os_str())
@@ -78,7 +76,6 @@ pub(super) fn is_numbered(name: &str, before: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What a path leads to.
 pub(super) fn find(path: &Path) -> io::Result<FileId> {
     let metadata = std::fs::metadata(path)?;
     Ok(if metadata.file_type().is_block_device() {

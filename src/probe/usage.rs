@@ -86,7 +86,6 @@ fn mounts(stack: &Stack, machine: &Snapshot) -> Result<Vec<Mount>, String> {
     Ok(mounts)
 }
 
-/// Which of these devices a mount is of.
 fn mounted_name(
     stack: &Stack,
     entry: &Entry,

@@ -121,7 +121,6 @@ pub(super) fn status(progress: &Progress, estimate: &Estimate, local: &ZonedDate
     )
 }
 
-/// The last line.
 pub(super) fn ended(outcome: &Outcome, progress: Option<&Progress>) -> String {
     let place = progress.map_or(String::new(), |progress| {
         format!(" at {} {}", step(progress), percent(progress))

@@ -69,7 +69,6 @@ impl Expected {
         }
     }
 
-    /// Whether this is what was wanted.
     pub fn is(&self, typed: &str) -> bool {
         let typed = typed.trim();
         if !may_start(typed) {
@@ -157,11 +156,9 @@ pub fn question(device: &Device, expected: &Expected) -> [String; 3] {
 /// What was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// What was wanted.
     Yes,
     /// Anything else, or nothing.
     No,
-    /// There is nobody to ask.
     NoTerminal,
 }
 
@@ -186,7 +183,6 @@ pub enum Continuation {
     /// Forget it and start over; the card and its question follow.
     StartOver,
     Leave,
-    /// There is nobody to ask.
     NoTerminal,
 }
 

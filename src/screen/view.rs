@@ -71,7 +71,6 @@ impl Screen {
         self.face
     }
 
-    /// With this time of work.
     pub fn timed(self, work: WorkClock) -> Self {
         Self { work, ..self }
     }
@@ -209,7 +208,6 @@ impl Screen {
         }
     }
 
-    /// Draws what is due.
     fn tick(&mut self, at: Duration, local: &ZonedDateTime) {
         self.feed(at);
         let Some(shown) = self.shown else {

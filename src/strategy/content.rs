@@ -31,7 +31,6 @@ pub enum Content {
         pattern: Pattern,
     },
     Random {
-        /// What makes the stream.
         generator: Generator,
         /// Drawn from the kernel for this pass.
         #[serde(default, skip_serializing_if = "Key::is_elsewhere")]
@@ -108,7 +107,6 @@ impl Content {
         }
     }
 
-    /// The strategy's name as typed.
     pub fn name(&self) -> String {
         self.strategy().name()
     }
@@ -156,7 +154,6 @@ impl Content {
         }
     }
 
-    /// The same to be replaced.
     pub fn key_mut(&mut self) -> Option<&mut Key> {
         match self {
             Self::Random { key, .. } => Some(key),

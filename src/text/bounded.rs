@@ -204,7 +204,6 @@ pub enum Word {
 }
 
 impl Word {
-    /// The text, if it is one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

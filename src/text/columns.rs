@@ -73,9 +73,10 @@ fn hanging(line: &str) -> usize {
 }
 
 /// Columns that a text takes at most: where some terminals show a character in two,
-/// it counts as two.
+/// it counts as two, and a skin tone as an emoji of its own.
 pub fn width(text: &str) -> usize {
-    text.width_cjk()
+    let each = text.chars().filter_map(|c| c.width_cjk());
+    text.width_cjk().max(each.sum())
 }
 
 /// The first `columns` of a text, ending in `..` where something is left out.
@@ -150,5 +151,6 @@ mod tests {
             assert_eq!(cut(text, columns), short, "{text} {columns}");
         }
         assert_eq!(padded("\u{78c1}", 4), "\u{78c1}  ");
+        assert_eq!(width("\u{1f44d}\u{1f3fd}"), 4, "with a skin tone");
     }
 }

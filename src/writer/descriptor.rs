@@ -67,7 +67,6 @@ pub enum OpenError {
     InUse,
     /// It is not the device that was looked at; what differs.
     Changed(String),
-    /// The kernel's error.
     Io(io::Error),
 }
 
@@ -269,7 +268,6 @@ fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
     Watch::begin(file.try_clone()?, role, device.size).map(Some)
 }
 
-/// Who keeps a file.
 fn keeper_of(file: &File) -> Keeper {
     fstatfs(file).map_or(Keeper::Served, |fs| {
         Keeper::of_file_system(magic(fs.filesystem_type()))

@@ -25,7 +25,6 @@ pub struct Lock {
 pub enum LockError {
     /// Another program holds it.
     Held,
-    /// It cannot be opened.
     Io(io::Error),
     /// Another program holds it, and there is no thread to wait with.
     NoThread(io::Error),

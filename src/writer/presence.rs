@@ -50,7 +50,6 @@ pub enum Meaning {
     /// There is no room below it. Of a block device that has gone the kernel
     /// says so too: it has no bytes any more.
     Full,
-    /// It may not be written any more.
     MayNotWrite,
     /// The file system is damaged, or takes no such request.
     Ends,

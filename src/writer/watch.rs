@@ -33,7 +33,6 @@ const BLOCK: u64 = 512;
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The target itself.
     Image,
     /// The file below a loop device; where in it the target begins.
     Below {
@@ -137,7 +136,6 @@ impl Watch {
         self.exact || self.role == Role::Image
     }
 
-    /// What the descriptor leads to.
     pub fn file(&self) -> &File {
         &self.file
     }

@@ -107,7 +107,6 @@ fn rest_of_plan(
     lines
 }
 
-/// Time for what is left of the plan.
 fn remaining(checkpoint: &Checkpoint, times: PassTimes) -> Duration {
     let left = checkpoint.total_size() - checkpoint.position().min(checkpoint.total_size());
     let points = u32::from(size::basis_points(left, checkpoint.total_size()));

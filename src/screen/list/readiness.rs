@@ -88,7 +88,6 @@ impl Readiness {
     }
 }
 
-/// The short words for refusals.
 fn refused(disk: &Disk, refusals: &[InUse], unfinished: bool) -> (&'static str, String) {
     let mut words: Vec<String> = disk.held.clone();
     for refusal in refusals {
