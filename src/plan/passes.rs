@@ -117,56 +117,32 @@ impl Plan {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (pass, what) in self.passes.iter().enumerate() {
-            if !self.only_read {
-                steps.push(Step {
-                    pass,
-                    phase: Phase::Write,
-                });
-            }
-            if what.verify != Verify::None {
-                steps.push(Step {
-                    pass,
-                    phase: Phase::Verify,
-                });
-            }
+            steps.extend((!self.only_read).then_some(step(pass, Phase::Write)));
+            steps.extend((what.verify != Verify::None).then_some(step(pass, Phase::Verify)));
         }
         steps
     }
 
     /// The step after this one; phase `Complete` of the last pass at the end.
-    pub fn after(&self, step: Step) -> Step {
-        let Step { pass, phase } = step;
+    pub fn after(&self, Step { pass, phase }: Step) -> Step {
         if phase == Phase::Write && self.pass(pass).verify != Verify::None {
-            Step {
-                pass,
-                phase: Phase::Verify,
-            }
+            step(pass, Phase::Verify)
         } else if phase != Phase::Complete && pass + 1 < self.passes.len() {
-            Step {
-                pass: pass + 1,
-                phase: Phase::Write,
-            }
+            step(pass + 1, Phase::Write)
         } else {
-            Step {
-                pass: self.passes.len() - 1,
-                phase: Phase::Complete,
-            }
+            step(self.passes.len() - 1, Phase::Complete)
         }
     }
 
-    /// Where this plan goes on when `step` of `begun` was done up to `position`
+    /// Where this plan goes on when the step `at` of `begun` was done up to `position`
     /// bytes. The two differ in how passes are read back at most.
-    pub fn entry(&self, begun: &Self, step: Step, position: u64) -> (Step, u64) {
-        let (now, before) = (self.pass(step.pass).verify, begun.pass(step.pass).verify);
+    pub fn entry(&self, begun: &Self, at: Step, position: u64) -> (Step, u64) {
+        let (now, before) = (self.pass(at.pass).verify, begun.pass(at.pass).verify);
         let more = now.strength() > before.strength();
-        let from_the_start = Step {
-            pass: step.pass,
-            phase: Phase::Verify,
-        };
-        match step.phase {
-            Phase::Verify if now == Verify::None => (self.after(step), 0),
-            Phase::Verify | Phase::Complete if more => (from_the_start, 0),
-            _ => (step, position),
+        match at.phase {
+            Phase::Verify if now == Verify::None => (self.after(at), 0),
+            Phase::Verify | Phase::Complete if more => (step(at.pass, Phase::Verify), 0),
+            Phase::Write | Phase::Verify | Phase::Complete => (at, position),
         }
     }
 
@@ -198,6 +174,10 @@ impl Plan {
         }
         (moved.unwrap_or(total), total)
     }
+}
+
+fn step(pass: usize, phase: Phase) -> Step {
+    Step { pass, phase }
 }
 
 impl<'de> Deserialize<'de> for Plan {

@@ -37,19 +37,20 @@ impl Host {
         } else if kind.is_file() {
             let mut device = image::device(path, &metadata)?;
             if let Some(state_dir) = state_dir {
-                let file = FileId::File(metadata.dev(), metadata.ino());
-                let machine = Snapshot::take_for(self, state_dir, Some(file));
-                device.usage = image::usage(path, device.size, file, &machine, state_dir);
+                let (dev, inode) = (metadata.dev(), metadata.ino());
+                device.usage = self.usage_of_image(path, &device, dev, inode, state_dir);
             }
             Ok(device)
-        } else if kind.is_dir() {
-            Err(NoTarget::NotATarget("a directory"))
-        } else if kind.is_char_device() {
-            Err(NoTarget::NotATarget("a character device"))
-        } else if kind.is_fifo() {
-            Err(NoTarget::NotATarget("a pipe"))
         } else {
-            Err(NoTarget::NotATarget("a socket"))
+            Err(NoTarget::NotATarget(if kind.is_dir() {
+                "a directory"
+            } else if kind.is_char_device() {
+                "a character device"
+            } else if kind.is_fifo() {
+                "a pipe"
+            } else {
+                "a socket"
+            }))
         }
     }
 
@@ -61,15 +62,14 @@ impl Host {
         state_dir: Option<&Path>,
     ) -> Result<Device, NoTarget> {
         let machine = state_dir.map(|state_dir| Snapshot::take(self, state_dir));
-        let read = match machine {
-            Some(_) => None,
-            None => Some(Devices::read(self).map_err(NoTarget::Unreadable)?),
+        let read;
+        let devices = if let Some(machine) = &machine {
+            machine.storage.devices()
+        } else {
+            read = Devices::read(self);
+            read.as_ref().map_err(String::clone)
         };
-        let devices = match (&machine, &read) {
-            (Some(machine), _) => machine.storage.devices().map_err(NoTarget::Unreadable)?,
-            (None, Some(devices)) => devices,
-            (None, None) => return Err(NoTarget::Missing),
-        };
+        let devices = devices.map_err(NoTarget::Unreadable)?;
         let block = devices.block(dev).ok_or(NoTarget::Missing)?;
         if block.size().map_err(NoTarget::Unreadable)? == 0 {
             return Err(no_capacity::problem(block));

@@ -165,14 +165,10 @@ pub enum Answer {
 /// Asks on /dev/tty, after what was typed ahead is thrown away. The last of the
 /// lines is the prompt. stdin is never read.
 pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
-    let Some(mut tty) = terminal()? else {
-        return Ok(Answer::NoTerminal);
-    };
-    let typed = put(&mut tty, lines)?;
-    Ok(if typed.is_some_and(|typed| expected.is(&typed)) {
-        Answer::Yes
-    } else {
-        Answer::No
+    Ok(match asked(lines)? {
+        None => Answer::NoTerminal,
+        Some(Some(typed)) if expected.is(&typed) => Answer::Yes,
+        Some(_) => Answer::No,
     })
 }
 
@@ -189,20 +185,14 @@ pub enum Continuation {
 /// Asks what to do with a drive that a fresh wipe was asked for but that has an
 /// unfinished one.
 pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Continuation> {
-    let Some(mut tty) = terminal()? else {
-        return Ok(Continuation::NoTerminal);
-    };
-    let typed = put(&mut tty, &unfinished_question(device, checkpoint))?;
-    Ok(choice(typed.as_deref()))
+    let typed = asked(&unfinished_question(device, checkpoint))?;
+    Ok(typed.map_or(Continuation::NoTerminal, |typed| choice(typed.as_deref())))
 }
 
 /// Asks which one of `names` is meant; `None` for anything else, and where there
 /// is nobody to ask. The last of the lines is the prompt.
 pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
-    let Some(mut tty) = terminal()? else {
-        return Ok(None);
-    };
-    let typed = put(&mut tty, lines)?;
+    let typed = asked(lines)?.flatten();
     let typed = typed.as_deref().map(str::trim);
     Ok(names.iter().position(|name| Some(name.as_str()) == typed))
 }
@@ -243,6 +233,12 @@ fn terminal() -> io::Result<Option<File>> {
             _ => Err(error),
         },
     }
+}
+
+/// What is typed after these lines; `None` where there is nobody to ask.
+fn asked(lines: &[String]) -> io::Result<Option<Option<String>>> {
+    let answer = |mut tty| put(&mut tty, lines);
+    terminal()?.map(answer).transpose()
 }
 
 /// Writes the lines and reads one; `None`: the input ended, or the line is too

@@ -234,12 +234,8 @@ impl Watch {
         // What is missing beyond what was written; where, nobody knows any more.
         let gone = then.saturating_sub(now).saturating_sub(seen.lost.bytes());
         if gone > 0 {
-            let (at, old) = (seen.below, !seen.all);
-            seen.findings.push(Finding::FileLost {
-                at,
-                bytes: gone,
-                old,
-            });
+            let (here, was) = (seen.below, !seen.all);
+            seen.lose(here, gone, was);
         }
     }
 
@@ -305,11 +301,7 @@ impl Watch {
             *bytes = bytes.saturating_add(gone);
             return;
         }
-        seen.findings.push(Finding::FileLost {
-            at: here,
-            bytes: gone,
-            old: was,
-        });
+        seen.lose(here, gone, was);
     }
 
     /// The parts of a range of the file that were written: what could not be
@@ -328,11 +320,8 @@ impl Watch {
             .flat_map(|part| seen.lost.gaps(*part))
             .collect();
         let Some(first) = new.first() else { return };
-        seen.findings.push(Finding::FileLost {
-            at: first.start() - self.range.start(),
-            bytes: new.iter().map(|part| part.length()).sum(),
-            old,
-        });
+        let bytes = new.iter().map(|part| part.length()).sum();
+        seen.lose(first.start() - self.range.start(), bytes, old);
         for part in new {
             seen.lost.insert(part, ());
         }
@@ -352,6 +341,11 @@ impl Watch {
 }
 
 impl Seen {
+    fn lose(&mut self, at: u64, bytes: u64, old: bool) {
+        let finding = Finding::FileLost { at, bytes, old };
+        self.findings.push(finding);
+    }
+
     fn take_in(&mut self, state: &State, length: u64) {
         let writing = state.step.phase == Phase::Write;
         self.all = state.step.pass > 0 || !writing;
