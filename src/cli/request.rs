@@ -91,7 +91,7 @@ pub fn parse(
     if arguments.len() <= 1 && terminal {
         return Parsed::List {
             json: false,
-            state_dir: said(None, environment),
+            state_dir: state_dir(None, environment),
         };
     }
     let matches = command().try_get_matches_from(&arguments);
@@ -124,7 +124,7 @@ pub fn parse(
 }
 
 /// The state directory that was said, on the command line before elsewhere.
-fn said(option: Option<PathBuf>, environment: Option<PathBuf>) -> Option<PathBuf> {
+fn state_dir(option: Option<PathBuf>, environment: Option<PathBuf>) -> Option<PathBuf> {
     option.or(environment.filter(|dir| !dir.as_os_str().is_empty()))
 }
 
@@ -140,7 +140,7 @@ fn list(args: Args, environment: Option<PathBuf>) -> Result<Parsed, String> {
     }
     Ok(Parsed::List {
         json: args.json,
-        state_dir: said(args.state_dir, environment),
+        state_dir: state_dir(args.state_dir, environment),
     })
 }
 
@@ -180,7 +180,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
     let targets = targets(&args)?;
     let wish = wish(&args)?;
     if let (Some(scheme), Some(how)) = (wish.scheme, wish.verify) {
-        scheme.allows(how)?;
+        scheme.allows(how).map_err(|why| why.to_string())?;
     }
     // clap lets one of them stand at most.
     let modes = [
@@ -201,7 +201,7 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         dry_run: args.dry_run,
         quiet: args.quiet,
         progress: args.progress.unwrap_or(ProgressMode::Auto),
-        state_dir: said(args.state_dir, environment),
+        state_dir: state_dir(args.state_dir, environment),
         report: args.report,
         report_wish: ReportWish {
             path: None,

@@ -97,13 +97,14 @@ impl Nature {
 
     /// Which part of its drive it is: `namespace 1 of 3`.
     pub fn part(&self) -> Option<String> {
-        match self {
-            Self::Namespace { number, of } if number <= of => {
-                Some(format!("namespace {number} of {of}"))
-            }
-            Self::Namespace { number, of } => Some(format!("namespace {number}, one of {of}")),
-            _ => None,
-        }
+        let Self::Namespace { number, of } = self else {
+            return None;
+        };
+        Some(if number <= of {
+            format!("namespace {number} of {of}")
+        } else {
+            format!("namespace {number}, one of {of}")
+        })
     }
 
     /// The areas that a drive attached so may hide from the host and that nobody

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::size;
-
 /// What is done with a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -103,5 +101,5 @@ pub fn percent(done: u128, total: u128) -> f64 {
 
 /// Percent of a size, rounded down to hundredths: never 100 before the end.
 pub fn percent_of(part: u64, whole: u64) -> f64 {
-    f64::from(size::basis_points(part, whole)) / 100.0
+    percent(part.into(), whole.into())
 }

@@ -4,6 +4,7 @@
 //! is not at hand the table follows what the common wipers do.
 
 use Write::{Bytes, Drawn, Inverted, Random};
+use thiserror::Error;
 
 use super::passes::Pass;
 use super::verify::{ReadBack, Verify};
@@ -33,6 +34,11 @@ enum Write {
 
 const ZEROS: Write = Bytes(&[0]);
 const ONES: Write = Bytes(&[0xFF]);
+
+/// A scheme, by its name, allows no such read-back.
+#[derive(Debug, Error)]
+#[error("--verify: {0} demands a full read-back of the last pass; leave it out")]
+pub struct DemandsAll(&'static str);
 
 /// A named scheme.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,14 +115,12 @@ impl Scheme {
         self.passes.len()
     }
 
-    pub fn allows(&self, how: ReadBack) -> Result<(), String> {
-        if self.asks != Asks::Mandatory || matches!(how, ReadBack::Full | ReadBack::All) {
-            return Ok(());
-        }
-        Err(format!(
-            "--verify: {} demands a full read-back of the last pass; leave it out",
-            self.name
-        ))
+    pub fn allows(&self, how: ReadBack) -> Result<(), DemandsAll> {
+        let demands = self.asks == Asks::Mandatory;
+        let gets = matches!(how, ReadBack::Full | ReadBack::All);
+        (!demands || gets)
+            .then_some(())
+            .ok_or(DemandsAll(self.name))
     }
 
     /// Its passes for one run, none of them read back yet.

@@ -71,18 +71,14 @@ pub fn typed(bytes: u64) -> String {
 
 /// A size for people: decimal, three significant digits, as `18.0 TB`.
 pub fn decimal(bytes: u64) -> String {
-    let (value, unit) = scaled(bytes);
-    format!("{value} {unit}")
+    let (divisor, unit) = unit_of(bytes);
+    format!("{} {unit}", digits(bytes, divisor))
 }
 
 /// Part of a whole in the unit of the whole, as `7.74 of 18.0 TB`.
 pub fn part_of(part: u64, whole: u64, between: &str) -> String {
-    let (value, unit) = scaled(whole);
-    let divisor = UNITS
-        .iter()
-        .find(|(_, name)| *name == unit)
-        .map_or(1, |(divisor, _)| *divisor);
-    format!("{}{between}{value} {unit}", digits(part, divisor))
+    let divisor = unit_of(whole).0;
+    format!("{}{between}{}", digits(part, divisor), decimal(whole))
 }
 
 const UNITS: [(u64, &str); 6] = [
@@ -94,13 +90,9 @@ const UNITS: [(u64, &str); 6] = [
     (1_000, "kB"),
 ];
 
-fn scaled(bytes: u64) -> (String, &'static str) {
-    for (divisor, unit) in UNITS {
-        if bytes >= divisor {
-            return (digits(bytes, divisor), unit);
-        }
-    }
-    (bytes.to_string(), "bytes")
+fn unit_of(bytes: u64) -> (u64, &'static str) {
+    let fits = |(divisor, _): &&(u64, _)| bytes >= *divisor;
+    *UNITS.iter().find(fits).unwrap_or(&(1, "bytes"))
 }
 
 /// Three significant digits of `bytes / divisor`, rounded down: what is shown

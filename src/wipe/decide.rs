@@ -309,7 +309,9 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
     }
     let own = checkpoint.scheme().as_deref().and_then(Scheme::named);
     if let (Some(scheme), Some(how)) = (own, request.wish.verify) {
-        scheme.allows(how).map_err(Cause::Usage)?;
+        scheme
+            .allows(how)
+            .map_err(|why| Cause::Usage(why.to_string()))?;
     }
     let seed = u64::from_le_bytes(random_bytes()?);
     let plan = request
