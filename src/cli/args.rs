@@ -197,16 +197,9 @@ Examples:
 ";
 
 /// What `-h` shows.
+#[rustfmt::skip]
 const SHORT: [&str; 9] = [
-    "strategy",
-    "verify",
-    "resume",
-    "restart",
-    "list",
-    "yes",
-    "dry_run",
-    "quiet",
-    "short_help",
+    "strategy", "verify", "resume", "restart", "list", "yes", "dry_run", "quiet", "short_help",
 ];
 
 /// Values that have digits.

@@ -98,17 +98,21 @@ impl Identity {
         }
     }
 
+    /// What it tells of its nature by its names alone.
+    pub fn signs(&self) -> Signs<'_> {
+        Signs {
+            transport: Some(self.transport),
+            vendor: self.vendor.as_deref(),
+            model: self.model.as_deref(),
+            ..Signs::default()
+        }
+    }
+
     /// What it really is, or its disk: as the kernel said it, else as far as its
     /// names tell.
     pub fn nature(&self) -> Nature {
-        self.nature.clone().unwrap_or_else(|| {
-            Nature::of(&Signs {
-                transport: Some(self.transport),
-                vendor: self.vendor.as_deref(),
-                model: self.model.as_deref(),
-                ..Signs::default()
-            })
-        })
+        let known = self.nature.clone();
+        known.unwrap_or_else(|| Nature::of(&self.signs()))
     }
 
     /// What its disk may hide from the host, unless it hides nothing.
@@ -306,19 +310,10 @@ fn both_equal(a: Option<&String>, b: Option<&String>) -> bool {
 /// over and over, with a single digit that is not zero, a row of digits, or one
 /// that makers of bridges are known to leave in.
 pub fn is_junk(id: &str) -> bool {
+    #[rustfmt::skip]
     const KNOWN: [&str; 12] = [
-        "152D00539000",
-        "ABCDEF",
-        "DEADBEEF",
-        "DEFAULT",
-        "EMPTY",
-        "FFFFFFFE",
-        "NA",
-        "NONE",
-        "NULL",
-        "SERIAL",
-        "SERIALNUMBER",
-        "UNKNOWN",
+        "152D00539000", "ABCDEF", "DEADBEEF", "DEFAULT", "EMPTY", "FFFFFFFE", "NA", "NONE", "NULL",
+        "SERIAL", "SERIALNUMBER", "UNKNOWN",
     ];
     const ROWS: [&str; 2] = [
         "012345678901234567890123456789",

@@ -237,7 +237,7 @@ fn release(by: &str) -> String {
     } else if node.starts_with("md") {
         format!(
             "run `mdadm --stop {}`",
-            shell_word(&Path::new("/dev").join(node))
+            shell_word(Path::new("/dev").join(node))
         )
     } else {
         "release it".to_string()

@@ -52,7 +52,7 @@ pub enum Denial {
     /// `chattr` takes for it.
     #[error(
         "permission denied: it is {name}; run `chattr -{letter} {}` first",
-        shell_word(&.path)
+        shell_word(.path)
     )]
     Attribute {
         name: &'static str,

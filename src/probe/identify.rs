@@ -6,8 +6,7 @@ use super::devices::Devices;
 use super::sysfs::{FileId, base_name, is_numbered, stripped};
 use super::{nature, vpd};
 use crate::drive::{
-    Attached, Backing, Identity, Kind, Medium, Nature, Signs, Slice, Transport, is_junk,
-    path_to_text,
+    Attached, Backing, Identity, Kind, Medium, Nature, Slice, Transport, is_junk, path_to_text,
 };
 
 impl Devices {
@@ -26,42 +25,24 @@ impl Devices {
         };
         let names = paths.first().map_or(Ok(disk), |path| self.whole(path))?;
         let transport = transport(names);
-        let slice = if block.is_partition() {
-            Some(Slice {
+        let kind = match (block.is_partition(), transport) {
+            (true, _) => Kind::Partition,
+            (false, Transport::Loop) => Kind::Loop,
+            (false, _) => Kind::Disk,
+        };
+        let bare = Identity::bare(kind, transport, block.size()?, block_sizes(disk)?.0);
+        let mut identity = named(names, bare);
+        identity.nature = Some(nature::nature(self, names, &identity.signs())?);
+        if block.is_partition() {
+            identity.slice = Some(Slice {
                 start: block.number("start")?.saturating_mul(512),
-                length: block.size()?,
+                length: identity.size,
                 disk_size: disk.size()?,
-            })
-        } else {
-            None
-        };
-        let ids = Ids::of(names, transport);
-        let signs = Signs {
-            transport: Some(transport),
-            vendor: ids.vendor.as_deref(),
-            model: ids.model.as_deref(),
-            ..Signs::default()
-        };
-        let nature = nature::nature(self, names, &signs)?;
+            });
+        }
         let file = self.file(block)?;
-        Ok(Identity {
-            kind: match (block.is_partition(), transport) {
-                (true, _) => Kind::Partition,
-                (false, Transport::Loop) => Kind::Loop,
-                _ => Kind::Disk,
-            },
-            transport,
-            vendor: ids.vendor,
-            model: ids.model,
-            serial: ids.serial,
-            wwn: ids.wwn,
-            firmware: ids.firmware,
-            size: block.size()?,
-            logical_block: block_sizes(disk)?.0,
-            slice,
-            backing: file.map(|file| backing(disk, file)).transpose()?,
-            nature: Some(nature),
-        })
+        identity.backing = file.map(|file| backing(disk, file)).transpose()?;
+        Ok(identity)
     }
 
     /// All whole disks that have a node, each with what it is.
@@ -186,76 +167,65 @@ fn transport(disk: &Block) -> Transport {
     }
 }
 
-#[derive(Default)]
-struct Ids {
-    vendor: Option<String>,
-    model: Option<String>,
-    serial: Option<String>,
-    wwn: Option<String>,
-    firmware: Option<String>,
+/// What a disk says of itself, by its transport. `bare`: nothing of that.
+fn named(disk: &Block, bare: Identity) -> Identity {
+    let get = |name: &str| disk.text(name);
+    match bare.transport {
+        Transport::Nvme => Identity {
+            model: get("device/model"),
+            serial: nvme_serial(disk),
+            // Kernels that have no `wwid` have what it is made of, the best
+            // first, with separators.
+            wwn: get("wwid").or_else(|| {
+                let id = get("nguid").or_else(|| get("eui"))?;
+                Some(format!("eui.{}", id.replace([' ', '-'], "")))
+            }),
+            firmware: get("device/firmware_rev"),
+            ..bare
+        },
+        Transport::Mmc => of_card(disk, bare),
+        Transport::Virtio => Identity {
+            serial: disk.virtio_serial(),
+            ..bare
+        },
+        Transport::Dm => Identity {
+            model: get("dm/name"),
+            wwn: get("dm/uuid"),
+            ..bare
+        },
+        Transport::Md => Identity {
+            wwn: get("md/uuid"),
+            ..bare
+        },
+        Transport::Loop | Transport::File => bare,
+        Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => Identity {
+            vendor: get("device/vendor").filter(|_| bare.transport != Transport::Sata),
+            model: get("device/model"),
+            serial: better(get("usb/serial"), vpd::page(disk, 0x80).and_then(stripped)),
+            wwn: get("device/wwid").or_else(|| vpd::name(disk)),
+            firmware: get("device/rev"),
+            ..bare
+        },
+    }
 }
 
-impl Ids {
-    fn of(disk: &Block, transport: Transport) -> Self {
-        let get = |name: &str| disk.text(name);
-        match transport {
-            Transport::Nvme => Self {
-                model: get("device/model"),
-                serial: nvme_serial(disk),
-                // Kernels that have no `wwid` have what it is made of, the best
-                // first, with separators.
-                wwn: get("wwid").or_else(|| {
-                    let id = get("nguid").or_else(|| get("eui"))?;
-                    Some(format!("eui.{}", id.replace([' ', '-'], "")))
-                }),
-                firmware: get("device/firmware_rev"),
-                vendor: None,
-            },
-            Transport::Mmc => Self::of_card(disk),
-            Transport::Virtio => Self {
-                serial: disk.virtio_serial(),
-                ..Self::default()
-            },
-            Transport::Dm => Self {
-                model: get("dm/name"),
-                wwn: get("dm/uuid"),
-                ..Self::default()
-            },
-            Transport::Md => Self {
-                wwn: get("md/uuid"),
-                ..Self::default()
-            },
-            Transport::Loop | Transport::File => Self::default(),
-            Transport::Sata | Transport::Scsi | Transport::Usb | Transport::Other => Self {
-                vendor: get("device/vendor").filter(|_| transport != Transport::Sata),
-                model: get("device/model"),
-                serial: better(get("usb/serial"), vpd::page(disk, 0x80).and_then(stripped)),
-                wwn: get("device/wwid").or_else(|| vpd::name(disk)),
-                firmware: get("device/rev"),
-            },
-        }
-    }
-
-    /// A card. The boot areas of an eMMC, `mmcblk0boot0`, are disks of their
-    /// own; they have its identifiers with their name at the end.
-    fn of_card(disk: &Block) -> Self {
-        let name = disk.name();
-        let area = name
-            .strip_prefix("mmcblk")
-            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()))
-            .filter(|area| !area.is_empty());
-        let get = |name: &str| disk.text(&format!("device/{name}"));
-        let own = |id: Option<String>| match area {
-            Some(area) => id.map(|id| format!("{id}-{area}")),
-            None => id,
-        };
-        Self {
-            model: get("name"),
-            serial: own(get("serial")),
-            wwn: own(get("cid")),
-            firmware: get("fwrev"),
-            vendor: None,
-        }
+/// A card. The boot areas of an eMMC, `mmcblk0boot0`, are disks of their own; they
+/// have its identifiers with their name at the end.
+fn of_card(disk: &Block, bare: Identity) -> Identity {
+    let name = disk.name();
+    let area = name.strip_prefix("mmcblk").unwrap_or_default();
+    let area = area.trim_start_matches(|c: char| c.is_ascii_digit());
+    let get = |name: &str| disk.text(&format!("device/{name}"));
+    let own = |id: Option<String>| match area {
+        "" => id,
+        area => id.map(|id| format!("{id}-{area}")),
+    };
+    Identity {
+        model: get("name"),
+        serial: own(get("serial")),
+        wwn: own(get("cid")),
+        firmware: get("fwrev"),
+        ..bare
     }
 }
 

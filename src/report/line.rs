@@ -27,7 +27,7 @@ pub fn line(ending: &Ending<'_>) -> String {
     let head = format!(
         "{} {} {}",
         outcome.word(),
-        octal(&ending.path),
+        octal(ending.path),
         serial_field(checkpoint)
     );
     match outcome {
@@ -57,7 +57,7 @@ pub fn line(ending: &Ending<'_>) -> String {
 /// The line on stdout of a target that was not touched. `path` as typed, `None`
 /// where none was; `serial` as far as it is known.
 pub fn refused_line(outcome: &Outcome, path: Option<&Path>, serial: Option<&str>) -> String {
-    let path = path.map_or("-".into(), |path| octal(path));
+    let path = path.map_or("-".into(), octal);
     let word = outcome.word();
     format!("{word} {path} {} nothing written", field_of(serial))
 }

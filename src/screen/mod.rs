@@ -1,6 +1,7 @@
-//! What the user sees while a run is under way, and the one way to print.
+//! What the user sees before a run, while it is under way and as a list, and the one way
+//! to print.
 //!
-//! A thread of its own draws, so that a terminal that stands still (Ctrl+S, a
+//! A thread of its own shows a run, so that a terminal that stands still (Ctrl+S, a
 //! dead connection) never holds the wipe. Nothing here can panic or fail:
 //! output that cannot be written is dropped.
 //!

@@ -167,7 +167,7 @@ pub enum Answer {
 pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
     Ok(match asked(lines)? {
         None => Answer::NoTerminal,
-        Some(Some(typed)) if expected.is(&typed) => Answer::Yes,
+        Some(typed) if expected.is(&typed) => Answer::Yes,
         Some(_) => Answer::No,
     })
 }
@@ -186,13 +186,13 @@ pub enum Continuation {
 /// unfinished one.
 pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Continuation> {
     let typed = asked(&unfinished_question(device, checkpoint))?;
-    Ok(typed.map_or(Continuation::NoTerminal, |typed| choice(typed.as_deref())))
+    Ok(typed.map_or(Continuation::NoTerminal, |typed| choice(Some(&typed))))
 }
 
 /// Asks which one of `names` is meant; `None` for anything else, and where there
 /// is nobody to ask. The last of the lines is the prompt.
 pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
-    let typed = asked(lines)?.flatten();
+    let typed = asked(lines)?;
     let typed = typed.as_deref().map(str::trim);
     Ok(names.iter().position(|name| Some(name.as_str()) == typed))
 }
@@ -235,9 +235,10 @@ fn terminal() -> io::Result<Option<File>> {
     }
 }
 
-/// What is typed after these lines; `None` where there is nobody to ask.
-fn asked(lines: &[String]) -> io::Result<Option<Option<String>>> {
-    let answer = |mut tty| put(&mut tty, lines);
+/// What is typed after these lines, nothing where that is no answer; `None` where there
+/// is nobody to ask.
+fn asked(lines: &[String]) -> io::Result<Option<String>> {
+    let answer = |mut tty| Ok(put(&mut tty, lines)?.unwrap_or_default());
     terminal()?.map(answer).transpose()
 }
 

@@ -193,11 +193,9 @@ impl Screen {
 
     /// Shown in every face.
     fn warn(&mut self, text: &str, local: &ZonedDateTime) {
-        if self.face == Face::Plain {
-            self.log(&format!("warning: {text}"), local);
-        } else {
-            let line = format!("wipeit: {}: {text}", self.header.name);
-            self.paper.line(&clean(&line));
+        match self.face {
+            Face::Plain => self.log(&format!("warning: {text}"), local),
+            Face::Bar | Face::None => self.say(text),
         }
     }
 
@@ -214,24 +212,21 @@ impl Screen {
             return;
         };
         match self.face {
-            Face::Bar => {
-                let due = self
+            Face::Bar
+                if self
                     .drawn
-                    .is_none_or(|drawn| at.saturating_sub(drawn) >= TICK);
-                if due {
-                    self.drawn = Some(at);
-                    let width = self.paper.width();
-                    let line = bar::line(&self.header.name, &shown, &self.estimate, local, width);
-                    self.paper.bar(line);
-                }
+                    .is_none_or(|drawn| at.saturating_sub(drawn) >= TICK) =>
+            {
+                self.drawn = Some(at);
+                let width = self.paper.width();
+                let line = bar::line(&self.header.name, &shown, &self.estimate, local, width);
+                self.paper.bar(line);
             }
-            Face::Plain => {
-                if self.schedule.due(at, &shown) {
-                    let text = plain::progress(&shown, &self.estimate, local);
-                    self.log(&text, local);
-                }
+            Face::Plain if self.schedule.due(at, &shown) => {
+                let text = plain::progress(&shown, &self.estimate, local);
+                self.log(&text, local);
             }
-            Face::None => {}
+            Face::Bar | Face::Plain | Face::None => {}
         }
     }
 
@@ -242,11 +237,13 @@ impl Screen {
         };
         match self.face {
             Face::Plain => self.log(&text, local),
-            Face::Bar | Face::None => {
-                let line = format!("wipeit: {}: {text}", self.header.name);
-                self.paper.line(&clean(&line));
-            }
+            Face::Bar | Face::None => self.say(&text),
         }
+    }
+
+    fn say(&mut self, text: &str) {
+        let line = format!("wipeit: {}: {text}", self.header.name);
+        self.paper.line(&clean(&line));
     }
 
     fn finish(&mut self, outcome: Option<&Outcome>, local: &ZonedDateTime) {

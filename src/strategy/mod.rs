@@ -19,7 +19,7 @@ pub use content::{Choice, Content, Draw, of};
 #[cfg(test)]
 pub(crate) use pattern::MAX_PATTERN;
 pub use pattern::Pattern;
+pub use random::Key;
 #[cfg(not(wipeit_alone))]
-pub use random::KEY_BYTES;
-pub use random::{Generator, Key, best_generator};
+pub use random::{Generator, KEY_BYTES, best_generator};
 pub use stream::WipeStrategy;

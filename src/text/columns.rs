@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 use super::escape::clean;
 
@@ -75,7 +75,7 @@ fn hanging(line: &str) -> usize {
 /// Columns that a text takes at most: where some terminals show a character in two,
 /// it counts as two, and a skin tone as an emoji of its own.
 pub fn width(text: &str) -> usize {
-    let each = text.chars().filter_map(|c| c.width_cjk());
+    let each = text.chars().filter_map(UnicodeWidthChar::width_cjk);
     text.width_cjk().max(each.sum())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`escape`]: what comes from outside, fit to be shown
 //! - [`columns`]: lines that fit a terminal
-//! - [`size`]: sizes
+//! - [`size`]: sizes as they are typed and read
 //! - [`words`]: times, counts and reasons
 //! - [`bounded`]: JSON from outside, in bounded memory
 

@@ -122,7 +122,7 @@ fn header(device: &Device, plan: &Plan, step: Step) -> Header {
         serial: device.identity.serial.clone(),
         size: device.size,
         sector: u64::from(device.identity.logical_block),
-        what: plan.pass(step.pass).content.name().into(),
+        what: plan.pass(step.pass).content.name(),
         plan: plan.clone(),
     }
 }

@@ -33,57 +33,41 @@ impl Readiness {
     /// The state of a disk. `unfinished`: the kernel name, itself or a partition,
     /// whose wipe is unfinished.
     pub fn of(disk: &Disk, unfinished: Option<&str>, past: Option<&Past>, now: Timestamp) -> Self {
-        let state = |word, text: String| Self {
+        let state = |word, text: String, reasons: Vec<String>| Self {
             word,
             text,
-            reasons: Vec::new(),
+            reasons,
             past: past.cloned(),
         };
+        let free = |word, text: String| state(word, text, Vec::new());
         if disk.size == 0 {
-            return Self {
-                reasons: vec![
-                    disk.no_capacity
-                        .as_ref()
-                        .map_or("it has no bytes".into(), ToString::to_string),
-                ],
-                ..state("unknown", "no capacity".into())
-            };
+            let why = disk.no_capacity.as_ref();
+            let why = why.map_or("it has no bytes".into(), ToString::to_string);
+            return state("unknown", "no capacity".into(), vec![why]);
         }
         let device = match &disk.facts {
             Ok(device) => device,
-            Err(why) => {
-                return Self {
-                    reasons: vec![why.clone()],
-                    ..state("unknown", format!("unknown: {why}"))
-                };
-            }
+            Err(why) => return state("unknown", format!("unknown: {why}"), vec![why.clone()]),
         };
-        let content = contents(device);
-        match guard::check(device.clone()) {
-            Err(refusals) => {
-                let (word, text) = refused(disk, &refusals, unfinished.is_some());
-                Self {
-                    reasons: refusals.iter().map(ToString::to_string).collect(),
-                    ..state(word, text)
-                }
+        if let Err(refusals) = guard::check(device.clone()) {
+            let (word, text) = refused(disk, &refusals, unfinished.is_some());
+            let reasons = refusals.iter().map(ToString::to_string).collect();
+            return state(word, text, reasons);
+        }
+        match (unfinished, past, contents(device)) {
+            (Some(name), ..) if name == disk.name => free("unfinished", "unfinished".into()),
+            (Some(name), ..) => free("unfinished", format!("unfinished: {name}")),
+            (None, Some(past), content) => {
+                let (word, text) = match past.outcome.as_str() {
+                    "NOT-CLEAR" => ("not-clear", "NOT CLEAR"),
+                    "DIFFERS" => ("differs", "differs"),
+                    _ => ("wiped", "wiped"),
+                };
+                let since = content.map_or(String::new(), |what| format!(", now {what}"));
+                free(word, format!("{text} {}{since}", ago(now, past.at)))
             }
-            Ok(_) => match (unfinished, past) {
-                (Some(name), _) if name == disk.name => state("unfinished", "unfinished".into()),
-                (Some(name), _) => state("unfinished", format!("unfinished: {name}")),
-                (None, Some(past)) => {
-                    let (word, text) = match past.outcome.as_str() {
-                        "NOT-CLEAR" => ("not-clear", "NOT CLEAR"),
-                        "DIFFERS" => ("differs", "differs"),
-                        _ => ("wiped", "wiped"),
-                    };
-                    let since = content.map_or(String::new(), |what| format!(", now {what}"));
-                    state(word, format!("{text} {}{since}", ago(now, past.at)))
-                }
-                (None, None) => match content {
-                    Some(what) => state("free", format!("has data: {what}")),
-                    None => state("free", "ready".into()),
-                },
-            },
+            (None, None, Some(what)) => free("free", format!("has data: {what}")),
+            (None, None, None) => free("free", "ready".into()),
         }
     }
 }
