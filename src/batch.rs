@@ -1,16 +1,15 @@
 //! One run of the program: the targets that were named, or the drives of unfinished
 //! wipes, one after the other. Why one was not touched is printed here alone.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Mode, Request};
 use crate::engine::means;
 use crate::outcome::{Outcome, Signal};
 use crate::probe::Host;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::Cause;
 use crate::screen::{self, question};
-use crate::text::{clean, columns, shown};
+use crate::text::{clean, shown};
 use crate::wipe::{self, Context, locate};
 use crate::{report, survey};
 
@@ -22,11 +21,11 @@ const RUN_THREADS: usize = 4;
 pub fn run(request: Request) -> (Outcome, Option<Signal>) {
     let state = match wipe::state_dir(request.state_dir.as_deref()) {
         Ok(state) => state,
-        Err(cause) => return (none_begun(&request.targets, cause), None),
+        Err(cause) => return (none_begun(&request.targets, &cause), None),
     };
     let context = Context::new(request, state);
     let outcome = match targets(&context) {
-        Err(cause) => none_begun(&context.request.targets, cause),
+        Err(cause) => none_begun(&context.request.targets, &cause),
         Ok(targets) => match targets.as_slice() {
             [target] => one(&context, target),
             several if context.request.dry_run => dry_run(&context, several),
@@ -36,9 +35,7 @@ pub fn run(request: Request) -> (Outcome, Option<Signal>) {
     (outcome, context.stop.requested())
 }
 
-/// What is wiped, continued or checked.
 fn targets(context: &Context) -> Result<Vec<PathBuf>, Cause> {
-    wipe::understood(&context.request)?;
     if !context.request.targets.is_empty() {
         return Ok(context.request.targets.clone());
     }
@@ -57,28 +54,24 @@ fn targets(context: &Context) -> Result<Vec<PathBuf>, Cause> {
     }
 }
 
-/// What is there, where there is nothing to continue.
 fn show_all(context: &Context) {
     if context.request.quiet {
         return;
     }
-    let (resume, width) = (context.resume_command(), columns(io::stderr()));
     // That it cannot be listed is not what was asked for.
-    if let Ok(text) = survey::overview(&context.host, &context.state, &resume, width) {
+    if let Some(text) = survey::overview(context) {
         text.lines().for_each(screen::say);
     }
 }
 
-/// Nothing was begun: the same for all.
-fn none_begun(targets: &[PathBuf], cause: Cause) -> Outcome {
-    let refusal = Refusal::new(None, cause);
+fn none_begun(targets: &[PathBuf], cause: &Cause) -> Outcome {
     if targets.is_empty() {
-        say_refused(&refusal, None);
+        say_refused(cause, None);
     }
     for target in targets {
-        say_refused(&refusal, Some(target));
+        say_refused(cause, Some(target));
     }
-    say_why(&refusal)
+    say_why(cause, None)
 }
 
 /// One target, from its path to its line on stdout.
@@ -90,16 +83,15 @@ fn one(context: &Context, target: &Path) -> Outcome {
     let begun = means::ensure(0, RUN_THREADS).map_err(Cause::NoMeans);
     let done = begun.and_then(|()| way(context, target));
     done.unwrap_or_else(|cause| {
-        let refusal = Refusal::new(Some(target), cause);
-        say_refused(&refusal, Some(target));
-        say_why(&refusal)
+        say_refused(&cause, Some(target));
+        say_why(&cause, Some(target))
     })
 }
 
 /// The line on stdout of a target that was not touched. A wrong command line has
 /// none.
-fn say_refused(refusal: &Refusal, target: Option<&Path>) {
-    let outcome = refusal.outcome();
+fn say_refused(cause: &Cause, target: Option<&Path>) {
+    let outcome = cause.outcome();
     if outcome == Outcome::Usage {
         return;
     }
@@ -109,11 +101,11 @@ fn say_refused(refusal: &Refusal, target: Option<&Path>) {
     let _ = screen::result(&report::refused_line(&outcome, target, serial.as_deref()));
 }
 
-fn say_why(refusal: &Refusal) -> Outcome {
-    for line in refusal.lines() {
+fn say_why(cause: &Cause, target: Option<&Path>) -> Outcome {
+    for line in cause.lines(target) {
         screen::notice(&line);
     }
-    refusal.outcome()
+    cause.outcome()
 }
 
 /// What would be done with each of several targets, or why it is refused.
@@ -136,10 +128,9 @@ fn dry_run(context: &Context, targets: &[PathBuf]) -> Outcome {
     if refused == 0 {
         return Outcome::Nothing;
     }
-    say_why(&Refusal::new(None, Cause::DryRun(targets.len())))
+    say_why(&Cause::DryRun(targets.len()), None)
 }
 
-/// Continues several wipes, one after the other.
 fn one_by_one(context: &Context, targets: &[PathBuf]) -> Outcome {
     let mut worst = Outcome::Nothing;
     for target in targets {

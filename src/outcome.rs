@@ -1,8 +1,5 @@
 //! How a run ended, and the exit code that says so.
 
-use std::fmt;
-
-/// How the run of one target ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
@@ -24,14 +21,12 @@ pub enum Outcome {
     Refused,
     /// Another run holds the target.
     Busy,
-    /// The command line is wrong.
     Usage,
     /// This, but its record, report or result could not be delivered. What has
     /// a worse code keeps that: see [`Outcome::undelivered`].
     Undelivered(Box<Outcome>),
 }
 
-/// A signal that stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Ctrl+C.
@@ -43,11 +38,9 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Every signal that stops a run.
     pub const ALL: [Self; 3] = [Self::Int, Self::Term, Self::Hup];
 
     /// The number, the same on every Linux.
-    #[must_use]
     pub fn number(self) -> i32 {
         match self {
             Self::Hup => 1,
@@ -56,20 +49,12 @@ impl Signal {
         }
     }
 
-    /// As people know it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Int => "SIGINT",
             Self::Term => "SIGTERM",
             Self::Hup => "SIGHUP",
         }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -95,7 +80,6 @@ pub const EXIT_CODES: [(&str, &str); 9] = [
 impl Outcome {
     /// The exit code. An interrupted run dies by its signal instead; the code
     /// is what a shell shows for that.
-    #[must_use]
     pub fn code(&self) -> u8 {
         match self {
             Self::Wiped | Self::Checked | Self::Nothing => 0,
@@ -140,16 +124,12 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a finished wipe from the word that its record has.
-    #[must_use]
     pub fn of_record(word: &str) -> Option<Self> {
         [Self::Wiped, Self::NotClear, Self::Differs]
             .into_iter()
             .find(|outcome| outcome.word() == word)
     }
 
-    /// The first word of the line on stdout.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Wiped => "WIPED",

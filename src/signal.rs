@@ -5,14 +5,15 @@
 //! saves or prints: it sets a flag that the engine looks at.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal as Posix};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use thiserror::Error;
 
 use crate::engine::no_threads;
 use crate::outcome::Signal;
@@ -21,57 +22,43 @@ use crate::outcome::Signal;
 /// arrive twice: from the terminal and once more through sudo.
 const SECOND_THOUGHT: Duration = Duration::from_secs(1);
 
-/// Whether, and by which signal, the run is to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<Flag>);
 
 #[derive(Debug, Default)]
 struct Flag {
-    // number of the first signal; 0: none
-    first: AtomicI32,
+    first: OnceLock<Signal>,
     so_far: Mutex<SignalsSoFar>,
 }
 
 impl Stop {
-    /// Nothing has come yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// The first signal that asked to stop. Cheap: it is asked for every chunk.
     pub fn requested(&self) -> Option<Signal> {
-        let first = self.0.first.load(Ordering::SeqCst);
-        Signal::ALL.into_iter().find(|s| s.number() == first)
+        self.0.first.get().copied()
     }
 
     /// A signal came; a later one of the user's may end the program here.
     fn came(&self, signal: Signal, at: Instant) {
-        let verdict = self
-            .0
-            .so_far
-            .lock()
+        let so_far = self.0.so_far.lock();
+        let verdict = so_far
             .unwrap_or_else(PoisonError::into_inner)
             .came(signal, at);
         match verdict {
-            Verdict::Stop => self.0.first.store(signal.number(), Ordering::SeqCst),
+            Verdict::Stop => drop(self.0.first.set(signal)),
             Verdict::Nothing => {}
             Verdict::Leave => leave(signal),
         }
     }
 }
 
-/// What a signal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// The run is to stop.
     Stop,
-    /// It stops already.
     Nothing,
     /// The program is to end at once; the last checkpoint stands.
     Leave,
 }
 
-/// The signals so far.
 #[derive(Debug, Default)]
 struct SignalsSoFar {
     first: Option<Instant>,
@@ -126,20 +113,15 @@ pub fn die_by(signal: Signal) {
     }
 }
 
-/// A set of signals by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignalSet(
+struct SignalSet(
     // bit n - 1: signal n
     u64,
 );
 
 impl SignalSet {
-    /// Whether a signal is in it.
-    pub fn contains(self, number: i32) -> bool {
-        u32::try_from(number - 1)
-            .ok()
-            .and_then(|bit| self.0.checked_shr(bit))
-            .is_some_and(|rest| rest & 1 == 1)
+    fn contains(self, number: i32) -> bool {
+        (1..=64).contains(&number) && self.0 >> (number - 1) & 1 == 1
     }
 
     /// The `SigIgn` line of a `/proc/PID/status` (`proc_pid_status(5)`).
@@ -155,7 +137,7 @@ impl SignalSet {
 /// shell for what runs in the background), read once. The first call must come
 /// before anything installs a handler. Where it cannot be read, none: then a
 /// hang-up stops the wipe, and it can be resumed.
-pub fn ignored_at_start() -> SignalSet {
+fn ignored_at_start() -> SignalSet {
     static START: OnceLock<SignalSet> = OnceLock::new();
     *START.get_or_init(|| {
         std::fs::read_to_string("/proc/self/status")
@@ -176,45 +158,52 @@ pub fn survive_early() -> io::Result<()> {
     Ok(())
 }
 
+#[derive(Debug, Error)]
+pub enum NotCaught {
+    #[error("{}", no_threads(.0))]
+    NoThread(io::Error),
+    #[error("cannot unblock signals: {0}")]
+    Blocked(Errno),
+    #[error("cannot handle Ctrl+C: {0}")]
+    CtrlC(ctrlc::Error),
+    #[error("cannot handle signals: {0}")]
+    Refused(io::Error),
+}
+
 /// Installs the handlers, in threads of their own. A signal that was ignored at
 /// start stays ignored; one that was blocked is let through. To be called once,
 /// before other threads start: they inherit what is blocked.
-pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> Result<(), NotCaught> {
     let ignored = ignored_at_start();
     let mut blocked = SigSet::empty();
     for signal in [Posix::SIGINT, Posix::SIGTERM, Posix::SIGHUP, Posix::SIGUSR1] {
         blocked.add(signal);
     }
-    blocked.thread_unblock().context("cannot unblock signals")?;
+    blocked.thread_unblock().map_err(NotCaught::Blocked)?;
     if !ignored.contains(SIGINT) {
         let stop = stop.clone();
-        ctrlc::set_handler(move || stop.came(Signal::Int, Instant::now())).map_err(|error| {
-            match error {
-                ctrlc::Error::System(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    anyhow!(no_threads(&error))
-                }
-                error => anyhow!("cannot handle Ctrl+C: {error}"),
+        let set = ctrlc::set_handler(move || stop.came(Signal::Int, Instant::now()));
+        set.map_err(|error| match error {
+            ctrlc::Error::System(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                NotCaught::NoThread(error)
             }
+            error => NotCaught::CtrlC(error),
         })?;
     }
-    let wanted = [SIGTERM, SIGHUP]
-        .into_iter()
-        .filter(|number| !ignored.contains(*number))
-        .chain([SIGUSR1]);
-    let mut signals = Signals::new(wanted).context("cannot handle signals")?;
+    let asked = [SIGTERM, SIGHUP].into_iter();
+    let asked = asked.filter(|number| !ignored.contains(*number));
+    let mut signals = Signals::new(asked.chain([SIGUSR1])).map_err(NotCaught::Refused)?;
     let stop = stop.clone();
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for number in signals.forever() {
-                match Signal::ALL.into_iter().find(|s| s.number() == number) {
-                    Some(signal) => stop.came(signal, Instant::now()),
-                    None => on_usr1(),
-                }
+    let thread = std::thread::Builder::new().name("signals".into());
+    let spawned = thread.spawn(move || {
+        for number in signals.forever() {
+            match Signal::ALL.into_iter().find(|s| s.number() == number) {
+                Some(signal) => stop.came(signal, Instant::now()),
+                None => on_usr1(),
             }
-        })
-        .map_err(|error| anyhow!(no_threads(&error)))?;
-    Ok(())
+        }
+    });
+    spawned.map(drop).map_err(NotCaught::NoThread)
 }
 
 #[cfg(test)]
@@ -258,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_first_signal_wins() {
-        let stop = Stop::new();
+        let stop = Stop::default();
         assert_eq!(stop.requested(), None);
         let other = stop.clone();
         other.came(Term, Instant::now());

@@ -1,21 +1,20 @@
 //! What is listed: unfinished wipes and the disks of this machine. Reads only.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use jiff::Timestamp;
 
 use crate::drive::{Attached, Comparison, Fact, Identity, sharing_id};
 use crate::outcome::Outcome;
 use crate::probe::{Disk, Host, Snapshot, Whereabouts};
-use crate::progress::{Checkpoint, Pending, RecordFile, RecordFiles, StateDir, lineage};
+use crate::progress::{Checkpoint, Pending, RecordFile, StateDir, lineage};
 use crate::refusal::Unusable;
 use crate::screen::{self, Listing, Past, PendingWipe, Readiness, Row};
 use crate::text::{columns, reason, shown};
-use crate::wipe::{self, locate};
+use crate::wipe::{self, Context, locate};
 
 /// How long the disks have to answer: a drive that spins up takes this long, a
 /// dead one for ever.
@@ -43,19 +42,13 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
     screen::delivered(&written, Outcome::Nothing)
 }
 
-/// The same as text, for a run that found nothing to continue; `width`: how many
-/// columns fit.
-///
-/// # Errors
-/// When the disks cannot be seen.
-pub fn overview(
-    host: &Host,
-    state: &StateDir,
-    resume: &str,
-    width: Option<usize>,
-) -> Result<String, String> {
+/// The same as text for stderr, for a run that found nothing to continue; none where
+/// it cannot be listed.
+pub fn overview(context: &Context) -> Option<String> {
     let now = Timestamp::now();
-    Ok(look(host, Some(state), resume, now)?.text(width, now))
+    let resume = context.resume_command();
+    let found = look(&context.host, Some(&context.state), &resume, now).ok()?;
+    Some(found.text(columns(io::stderr()), now))
 }
 
 /// The machine, unless something of it does not answer in time: a file that is
@@ -77,9 +70,6 @@ fn machine(host: &Host, root: &Path) -> Result<Snapshot, String> {
 
 /// Looks at everything. Without a state directory there are no unfinished
 /// wipes.
-///
-/// # Errors
-/// When the disks cannot be seen.
 fn look(
     host: &Host,
     state: Option<&StateDir>,
@@ -95,21 +85,34 @@ fn look(
     let unfinished = state.map_or_else(Vec::new, |state| {
         unfinished(host, state, &here, &disks, resume, &mut notes)
     });
+    // Why a record is of no use is said where it matters.
     let records = state.map_or_else(Vec::new, |state| {
-        // Why a record is of no use is said where it matters.
-        let records = state.records().unwrap_or_else(|error| {
-            notes.push(unreadable(state, &error));
-            RecordFiles::default()
-        });
-        records.usable
+        or_note(state.records(), state, &mut notes).usable
     });
     for disk in &disks {
         if let Some(why) = &disk.no_capacity {
             notes.push(format!("{} {why}.", shown(&disk.path)));
         }
     }
+    notes.extend(denied(&disks));
+    let rows = disks.into_iter().map(|disk| {
+        let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
+        let past = past(&machine, &disk, &here, &records);
+        let state = Readiness::of(&disk, begun.as_deref(), past.as_ref(), now);
+        Row { disk, state }
+    });
+    let disks = rows.collect();
+    notes.dedup();
+    Ok(Listing {
+        unfinished,
+        disks,
+        notes,
+    })
+}
+
+fn denied(disks: &[Disk]) -> impl Iterator<Item = String> {
     let mut denied: Vec<(String, Vec<String>)> = Vec::new();
-    for disk in &disks {
+    for disk in disks {
         let Some(why) = disk.denied.as_ref().map(ToString::to_string) else {
             continue;
         };
@@ -119,35 +122,21 @@ fn look(
             None => denied.push((why, vec![path])),
         }
     }
-    let disks = disks
-        .into_iter()
-        .map(|disk| {
-            let begun = unfinished.iter().find_map(|wipe| part(&disk, &wipe.place));
-            let past = past(&machine, &disk, &here, &records);
-            let state = Readiness::of(&disk, begun.as_deref(), past.as_ref(), now);
-            Row { disk, state }
-        })
-        .collect();
-    for (why, paths) in denied {
-        notes.push(format!(
-            "The content and the use of {} cannot be seen: {why}.",
-            paths.join(", ")
-        ));
-    }
-    notes.dedup();
-    Ok(Listing {
-        unfinished,
-        disks,
-        notes,
+    denied.into_iter().map(|(why, paths)| {
+        let paths = paths.join(", ");
+        format!("The content and the use of {paths} cannot be seen: {why}.")
     })
 }
 
-fn unreadable(state: &StateDir, error: &io::Error) -> String {
-    format!(
-        "Unfinished and finished wipes in {} cannot be seen: {}.",
-        shown(state.root()),
-        reason(error)
-    )
+/// What was read of the state directory; nothing where that failed, which is noted.
+fn or_note<T: Default>(read: io::Result<T>, state: &StateDir, notes: &mut Vec<String>) -> T {
+    read.unwrap_or_else(|error| {
+        let (root, why) = (shown(state.root()), reason(&error));
+        notes.push(format!(
+            "Unfinished and finished wipes in {root} cannot be seen: {why}."
+        ));
+        T::default()
+    })
 }
 
 fn unfinished(
@@ -158,10 +147,7 @@ fn unfinished(
     resume: &str,
     notes: &mut Vec<String>,
 ) -> Vec<PendingWipe> {
-    let pending = state.pending().unwrap_or_else(|error| {
-        notes.push(unreadable(state, &error));
-        Vec::new()
-    });
+    let pending = or_note(state.pending(), state, notes);
     let mut found = Vec::new();
     for Pending { path, checkpoint } in pending {
         let checkpoint = match checkpoint {

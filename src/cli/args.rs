@@ -10,6 +10,7 @@ use super::values::{self, SchemeName};
 use crate::engine::{MAX_CHUNK, MAX_INTERVAL, MAX_WORKERS, MIN_CHUNK, MIN_INTERVAL};
 use crate::outcome::EXIT_CODES;
 use crate::plan::{MAX_PASSES, ReadBack};
+use crate::progress::Place;
 use crate::screen::ProgressMode;
 use crate::strategy::{Choice, Pattern};
 
@@ -124,8 +125,8 @@ pub(super) struct Args {
     /// and time; PATH.json or PATH.html that one. Only of a finished wipe:
     /// WIPED, NOT-CLEAR or DIFFERS. A resume keeps it, and the three below. For
     /// PDF print the page
-    #[arg(long, value_name = "PATH", value_parser = values::path())]
-    pub(super) report: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", value_parser = values::place())]
+    pub(super) report: Option<Place>,
 
     /// Who wipes, for the report
     #[arg(long, value_name = "NAME", value_parser = values::words())]

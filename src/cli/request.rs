@@ -12,7 +12,7 @@ use super::mistake;
 use super::values::SchemeName;
 use crate::engine::MAX_INTERVAL;
 use crate::plan::{Wish, scheme};
-use crate::progress::ReportWish;
+use crate::progress::{Place, ReportWish};
 use crate::screen::ProgressMode;
 use crate::strategy::Choice;
 
@@ -34,9 +34,9 @@ pub struct Request {
     pub progress: ProgressMode,
     /// Where the state is kept, where that was said.
     pub state_dir: Option<PathBuf>,
-    /// Where the report goes besides the state directory.
+    /// Where the report goes besides the state directory, as it was typed.
     pub report: Option<PathBuf>,
-    /// What stands in the report; its path is not set.
+    /// The same, and what stands in the report.
     pub report_wish: ReportWish,
     /// Bytes between checkpoints.
     pub checkpoint_every: u64,
@@ -202,13 +202,13 @@ fn request(args: Args, environment: Option<PathBuf>) -> Result<Request, String> 
         quiet: args.quiet,
         progress: args.progress.unwrap_or(ProgressMode::Auto),
         state_dir: state_dir(args.state_dir, environment),
-        report: args.report,
         report_wish: ReportWish {
-            path: None,
+            path: args.report.as_ref().map(Place::to_text),
             operator: args.operator,
             asset: args.asset,
             note: args.note,
         },
+        report: args.report.map(|place| place.typed),
         checkpoint_every: args.checkpoint_every.unwrap_or(MAX_INTERVAL),
         buffer_size: args.buffer_size,
         threads: args.threads,

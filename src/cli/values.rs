@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::mistake;
 use crate::plan::Scheme;
+use crate::progress::Place;
 use crate::strategy::Pattern;
 use crate::text::{clean, is_one_line, size};
 
@@ -46,6 +47,11 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
         let path = (!text.is_empty()).then(|| PathBuf::from(text));
         path.ok_or(EMPTY)
     })
+}
+
+/// Where a report goes.
+pub(super) fn place() -> impl TypedValueParser<Value = Place> {
+    path().try_map(Place::new)
 }
 
 /// Words that go into the report as they are.

@@ -53,6 +53,25 @@ pub enum During {
     Read,
 }
 
+impl BadState {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Deferred => "not tried again",
+            Self::Abandoned => "given up as a whole",
+        }
+    }
+}
+
+impl During {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+        }
+    }
+}
+
 /// A range that is bad, or several that were joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadRange {

@@ -6,18 +6,19 @@
 //! one whole file is there. If any of that fails the temporary is thrown away,
 //! never retried, as a failed fsync marks its pages clean.
 
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+use nix::unistd::{AccessFlags, access};
 
 use crate::text::bounded;
 
 /// Opens a file of ours, which may be read several times over.
-///
-/// # Errors
-/// The kernel's; `InvalidData` where it is no file, or too large.
+/// `InvalidData` where it is no file, or too large.
 pub fn open(path: &Path) -> io::Result<File> {
     // A pipe in the folder must not block, a device must not be read.
     let meta = fs::metadata(path)?;
@@ -27,55 +28,62 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// Whether files could be written to a folder, as far as can be told without
+/// writing.
+pub(super) fn can_write(folder: &Path) -> io::Result<()> {
+    if !fs::metadata(folder)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    Ok(access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?)
+}
+
 /// Creates a folder and what is missing above it, each durably.
 pub(super) fn create_durably(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    create_durably(parent)?;
+    create_durably(path.parent().unwrap_or(Path::new("/")))?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         created => created?,
     }
-    sync_folder(parent)
+    sync_name(path)
 }
 
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes what a folder says of a file durable.
+pub(super) fn sync_name(path: &Path) -> io::Result<()> {
     if planted!("no-folder-sync") {
         return Ok(());
     }
-    // An empty parent is the current folder.
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    File::open(path)?.sync_all()
+    let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes a file durable that somebody else wrote, and its name.
 pub(super) fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_name(path)
 }
 
-/// Replaces a file so that at every moment the old or the new one is whole.
+/// The hidden file `.NAME.END` beside a file.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(end);
+    path.with_file_name(name)
+}
+
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_as(path, bytes, 0o600)
 }
 
 /// The same with these permissions for a new file.
 pub(super) fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(".tmp");
-    let temporary = folder.join(hidden);
+    let temporary = beside(path, "tmp");
     let written = write_new(&temporary, bytes, mode)
         .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(folder));
+        .and_then(|()| sync_name(path));
     if written.is_err() {
         // The old file stands. What is left of the new one would only fill the
         // disk further.

@@ -45,17 +45,14 @@ struct One {
     key: Key,
 }
 
-/// The SHA-256 of a record's bytes, in hexadecimal.
 pub fn digest(record: &[u8]) -> String {
     hex::encode(Sha256::digest(record))
 }
 
-/// The file beside a record.
 pub(super) fn path_of(record: &Path) -> PathBuf {
     record.with_extension("keys.json")
 }
 
-/// The record beside which such a file lies, by its name.
 pub(super) fn record_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?.strip_suffix(END)?;
     Some(path.with_file_name(format!("{name}.json")))

@@ -7,8 +7,7 @@
 //! are somebody's. Who gets the lock alone knows that no other run is between the
 //! two.
 
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};

@@ -2,7 +2,7 @@
 //! them is. A new wipe writes down which ones it supersedes, so no clock is
 //! asked: it may have been wrong, or set.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::checkpoint::Checkpoint;
 use crate::outcome::Outcome;
@@ -18,23 +18,16 @@ const CARRIED: usize = 256;
 pub fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<String> {
     let wipes: Vec<&Checkpoint> = wipes.into_iter().collect();
     let here: HashSet<&str> = wipes.iter().map(|wipe| wipe.run_id()).collect();
-    // Each where it stands last, so that what is old stays in front. Who
-    // superseded the most comes last.
+    // Who superseded the most comes last.
     let mut by_age = wipes.clone();
     by_age.sort_by_key(|wipe| wipe.supersedes().len());
-    let ids = by_age.iter().flat_map(|wipe| wipe.supersedes());
-    let last: HashMap<&str, usize> = ids
-        .filter(|id| !here.contains(id.as_str()))
-        .enumerate()
-        .map(|(at, id)| (id.as_str(), at))
-        .collect();
-    let mut carried: Vec<(&str, usize)> = last.into_iter().collect();
-    carried.sort_by_key(|(_, at)| *at);
-    let left_out = carried.len().saturating_sub(CARRIED);
-    let mut out: Vec<String> = carried[left_out..]
-        .iter()
-        .map(|(id, _)| (*id).to_string())
-        .collect();
+    let mut ids: Vec<&String> = by_age.iter().flat_map(|wipe| wipe.supersedes()).collect();
+    // Each where it stands last, so that what is old stays in front.
+    let mut seen = here;
+    ids.reverse();
+    ids.retain(|id| seen.insert(id));
+    ids.truncate(CARRIED);
+    let mut out: Vec<String> = ids.into_iter().rev().cloned().collect();
     for wipe in by_age {
         let id = wipe.run_id().to_string();
         if !out.contains(&id) {

@@ -33,13 +33,13 @@ mod store;
 mod timekeeper;
 
 pub use checkpoint::{
-    Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, RECORD_KIND, ReportWish, Run, RunSetup,
-    Sample, Unread, VERSION, json,
+    Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, LoadError, RECORD_KIND, ReportWish, Run,
+    Sample, VERSION, json,
 };
 pub use file::open;
 pub use keys::digest;
 pub use name::{file_name, report_name};
-pub use place::{Files, Place};
+pub use place::{Files, NoPlace, Place};
 pub use saver::Saver;
-pub use store::{LoadError, Pending, RecordFile, RecordFiles, StateDir};
-pub use timekeeper::{Clock, Tally, Timekeeper};
+pub use store::{Pending, RecordFile, StateDir};
+pub use timekeeper::{Clock, Timekeeper};

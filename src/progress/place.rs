@@ -4,16 +4,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use nix::unistd::{AccessFlags, access};
+use thiserror::Error;
 
-use super::file::{create_durably, replace_as};
+use super::file::{can_write, create_durably, replace_as};
 use super::slot;
 use crate::drive::{path_from_text, path_to_text};
-use crate::text::shown;
+use crate::text::{reason, shown};
 
-/// A place for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// As it was typed.
+    pub typed: PathBuf,
     // absolute
     path: PathBuf,
     form: Form,
@@ -26,7 +27,27 @@ enum Form {
     Html,
 }
 
-/// The files of a report.
+/// Why there is no place for a report, with the remedy.
+#[derive(Debug, Error)]
+pub enum NoPlace {
+    #[error(
+        "{} is no folder, and does not end in .json or .html; end it in / to make a folder; for \
+         PDF print the page",
+        shown(.0)
+    )]
+    NoEnding(PathBuf),
+    #[error("the checkpoint's is not understood; name another")]
+    NotUnderstood,
+    #[error("{} is no file; name another", shown(.0))]
+    NoFile(PathBuf),
+    #[error("{} is there already; name another, or a folder", shown(.0))]
+    Taken(PathBuf),
+    #[error("{} may lie on the target; name another", shown(.0))]
+    OnTarget(PathBuf),
+    #[error("{} cannot be written: {}; name another", shown(.0), reason(.1))]
+    NotWritable(PathBuf, io::Error),
+}
+
 pub struct Files<'a> {
     /// Their name in a folder, without an ending.
     pub name: &'a str,
@@ -43,36 +64,24 @@ pub struct Files<'a> {
 impl Place {
     /// The place at a path: a folder that is there or whose name ends in a
     /// slash, or a file by its ending.
-    ///
-    /// # Errors
-    /// Why it is none, with the remedy; after the path.
-    pub fn new(path: &Path) -> Result<Self, String> {
-        let form = if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            Form::Folder
-        } else {
-            match path.extension() {
-                Some(end) if end.eq_ignore_ascii_case("json") => Form::Json,
-                Some(end) if end.eq_ignore_ascii_case("html") => Form::Html,
-                _ => {
-                    return Err(
-                        "is no folder, and does not end in .json or .html; end it in / to make a \
-                         folder; for PDF print the page"
-                            .into(),
-                    );
-                }
-            }
+    pub fn new(typed: PathBuf) -> Result<Self, NoPlace> {
+        let is_folder = typed.is_dir() || typed.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let form = match typed.extension() {
+            _ if is_folder => Form::Folder,
+            Some(end) if end.eq_ignore_ascii_case("json") => Form::Json,
+            Some(end) if end.eq_ignore_ascii_case("html") => Form::Html,
+            _ => return Err(NoPlace::NoEnding(typed)),
         };
         // A relative path would mean another place to the next run.
-        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-        Ok(Self { path, form })
+        let path = std::path::absolute(&typed).unwrap_or_else(|_| typed.clone());
+        Ok(Self { typed, path, form })
     }
 
-    /// The place that a checkpoint names; `None` when it makes no sense.
-    pub fn from_text(text: &str) -> Option<Self> {
-        Self::new(&path_from_text(text)?).ok()
+    pub fn from_text(text: &str) -> Result<Self, NoPlace> {
+        let place = path_from_text(text).and_then(|path| Self::new(path).ok());
+        place.ok_or(NoPlace::NotUnderstood)
     }
 
-    /// As it is kept in a checkpoint.
     pub fn to_text(&self) -> String {
         let text = path_to_text(&self.path);
         match self.form {
@@ -81,7 +90,6 @@ impl Place {
         }
     }
 
-    /// The folder that files are written to.
     pub fn folder(&self) -> &Path {
         match self.form {
             Form::Folder => &self.path,
@@ -89,64 +97,31 @@ impl Place {
         }
     }
 
-    /// Whether something else is here, which no later attempt would change. A
-    /// report of the wipe `run_id` may be replaced.
-    ///
-    /// # Errors
-    /// What is, with the remedy.
-    pub fn is_free(&self, run_id: Option<&str>) -> Result<(), String> {
-        if self.form == Form::Folder {
-            return Ok(());
-        }
-        match fs::symlink_metadata(&self.path) {
-            Ok(meta) if !meta.is_file() => {
-                Err(format!("{} is no file; name another", shown(&self.path)))
-            }
-            // Another drive's report would be lost.
-            Ok(meta) if meta.len() > 0 && !self.is_of(run_id) => Err(format!(
-                "{} is there already; name another, or a folder",
-                shown(&self.path)
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Whether a report could be written here, as far as can be told without
     /// writing. A report of the wipe `run_id` may be replaced.
-    ///
-    /// # Errors
-    /// Why not, with the remedy.
-    pub fn check(&self, run_id: Option<&str>) -> Result<(), String> {
-        let failed = |path: &Path, error: io::Error| {
-            let why = crate::text::reason(&error);
-            format!("{} cannot be written: {why}; name another", shown(path))
-        };
-        self.is_free(run_id)?;
-        if self.form != Form::Folder
-            && let Err(error) = fs::symlink_metadata(&self.path)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(failed(&self.path, error));
-        }
-        for path in self.folder().ancestors() {
-            match fs::metadata(path) {
-                Ok(meta) if !meta.is_dir() => {
-                    return Err(failed(path, ErrorKind::NotADirectory.into()));
+    pub fn check(&self, run_id: Option<&str>) -> Result<(), NoPlace> {
+        let path = || self.path.clone();
+        let mut folder = self.folder();
+        if self.form == Form::Folder {
+            // Only what was asked for is made, not what is above it: that may be a
+            // disk that is not mounted.
+            if fs::metadata(folder).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                folder = folder.parent().unwrap_or(folder);
+            }
+        } else {
+            match fs::symlink_metadata(&self.path) {
+                Ok(meta) if !meta.is_file() => return Err(NoPlace::NoFile(path())),
+                // Another drive's report would be lost.
+                Ok(meta) if meta.len() > 0 && !self.is_of(run_id) => {
+                    return Err(NoPlace::Taken(path()));
                 }
-                Ok(_) => {
-                    return access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-                        .map_err(|error| failed(path, error.into()));
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(NoPlace::NotWritable(path(), error));
                 }
-                // Only what was asked for is made, not what is above it: that
-                // may be a disk that is not mounted.
-                Err(error)
-                    if error.kind() == ErrorKind::NotFound
-                        && self.form == Form::Folder
-                        && path == self.folder() => {}
-                Err(error) => return Err(failed(path, error)),
+                _ => {}
             }
         }
-        Ok(())
+        can_write(folder).map_err(|error| NoPlace::NotWritable(folder.into(), error))
     }
 
     /// Whether the report that is there is of this wipe.
@@ -156,7 +131,6 @@ impl Place {
         })
     }
 
-    /// Writes the report durably.
     pub fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
         let html = |record: Option<&Path>| (files.html)(record).into_bytes();
         let write = if files.in_place {
@@ -165,25 +139,20 @@ impl Place {
             replace_as
         };
         match self.form {
-            Form::Json => {
-                write(&self.path, files.json, SECRET)?;
-                Ok(vec![self.path.clone()])
-            }
-            Form::Html => {
-                write(&self.path, &html(files.kept), PUBLIC)?;
-                Ok(vec![self.path.clone()])
-            }
+            Form::Json => write(&self.path, files.json, SECRET)?,
+            Form::Html => write(&self.path, &html(files.kept), PUBLIC)?,
             Form::Folder => {
                 create_durably(&self.path)?;
-                let path = |end: &str| self.path.join(format!("{}.{end}", files.name));
-                let (json, page) = (path("json"), path("html"));
                 // Not with_extension: a name may have dots of its own.
                 let name = format!("{}.json", files.name);
+                let page = self.path.join(format!("{}.html", files.name));
+                let json = self.path.join(&name);
                 write(&json, files.json, SECRET)?;
                 write(&page, &html(Some(Path::new(&name))), PUBLIC)?;
-                Ok(vec![page, json])
+                return Ok(vec![page, json]);
             }
         }
+        Ok(vec![self.path.clone()])
     }
 }
 
@@ -199,21 +168,24 @@ mod tests {
     #[test]
     fn a_path_is_a_folder_or_a_file_by_its_ending() {
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| Place::new(Path::new(&format!("{}{name}", folder.path().display())));
+        let at = |name: &str| Place::new(format!("{}{name}", folder.path().display()).into());
         assert_eq!(at("").unwrap().form, Form::Folder);
         assert_eq!(at("/new/").unwrap().form, Form::Folder);
         assert_eq!(at("/a.json").unwrap().form, Form::Json);
         assert_eq!(at("/a.HTML").unwrap().form, Form::Html);
         for name in ["/new", "/a.pdf", "/.json", "/a.html.txt"] {
-            assert!(at(name).unwrap_err().contains(".json or .html"), "{name}");
+            assert!(
+                at(name).unwrap_err().to_string().contains(".json or .html"),
+                "{name}"
+            );
         }
-        assert!(Place::new(Path::new("a.html")).unwrap().path.is_absolute());
+        assert!(Place::new("a.html".into()).unwrap().path.is_absolute());
     }
 
     #[test]
     fn a_checkpoint_keeps_a_folder_a_folder_also_when_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::new(folder.path()).unwrap();
+        let place = Place::new(folder.path().into()).unwrap();
         let text = place.to_text();
         drop(folder);
         let again = Place::from_text(&text).unwrap();
@@ -224,18 +196,18 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_known_beforehand() {
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| Place::new(&folder.path().join(name)).unwrap();
-        assert_eq!(at("new/").check(None), Ok(()));
-        assert_eq!(at("a.json").check(None), Ok(()));
+        let at = |name: &str| Place::new(folder.path().join(name)).unwrap();
+        assert!(at("new/").check(None).is_ok());
+        assert!(at("a.json").check(None).is_ok());
         assert!(at("new/a.json").check(None).is_err());
         assert!(at("not/new/").check(None).is_err());
         fs::write(folder.path().join("a.json"), b"").unwrap();
-        assert_eq!(at("a.json").check(None), Ok(()));
+        assert!(at("a.json").check(None).is_ok());
         fs::write(folder.path().join("a.json"), b"old").unwrap();
         assert!(at("a.json").check(None).is_err());
         assert!(at("a.json").check(Some("0123")).is_err());
         fs::write(folder.path().join("a.json"), b"run 0123").unwrap();
-        assert_eq!(at("a.json").check(Some("0123")), Ok(()));
+        assert!(at("a.json").check(Some("0123")).is_ok());
         assert!(at("a.json/").check(Some("0123")).is_err());
     }
 }

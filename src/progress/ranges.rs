@@ -1,15 +1,15 @@
 //! The text file beside a record in which ranges stand one by one that the
 //! record has no room for. Nothing reads it, and nothing hangs on it.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use crate::engine::Joined;
-use crate::plan::{Bad, BadState, During, Extent, First};
+use crate::plan::{Bad, Extent, First};
 
 /// The file grows no further, in bytes: it must not fill the disk that the
 /// checkpoints need.
@@ -21,12 +21,10 @@ const HEAD: &str = "\
 # first byte, number of bytes, what is wrong with them
 ";
 
-/// The file of a record.
 pub(super) fn path_of(record: &Path) -> PathBuf {
     record.with_extension("ranges.txt")
 }
 
-/// Adds ranges that were joined.
 pub(super) fn add(path: &Path, ranges: &Joined) -> io::Result<()> {
     let mut text = String::new();
     for (extent, bad) in &ranges.bad {
@@ -37,12 +35,10 @@ pub(super) fn add(path: &Path, ranges: &Joined) -> io::Result<()> {
     }
     if ranges.more > 0 {
         let more = ranges.more;
-        text += &[
-            "# ",
-            &more.to_string(),
-            " more here, of which only the number is known\n",
-        ]
-        .concat();
+        let _ = writeln!(
+            text,
+            "# {more} more here, of which only the number is known"
+        );
     }
     append(path, &text)
 }
@@ -80,20 +76,13 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn bad_line(extent: Extent, bad: Bad) -> String {
-    let during = match bad.during {
-        During::Write => "write",
-        During::Read => "read",
-    };
-    let state = match bad.state {
-        BadState::Failed => "failed",
-        BadState::Deferred => "not tried again",
-        BadState::Abandoned => "given up as a whole",
-    };
     format!(
-        "{} {} pass {}, {during}: {state}, errno {}\n",
+        "{} {} pass {}, {}: {}, errno {}\n",
         extent.start(),
         extent.length(),
         bad.pass,
+        bad.during.word(),
+        bad.state.words(),
         bad.errno
     )
 }

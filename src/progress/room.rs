@@ -7,7 +7,6 @@
 //! resume uses both.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -19,24 +18,15 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::statvfs::statvfs;
 
 use super::checkpoint::Checkpoint;
-use super::file::sync_folder;
+use super::file::{beside, sync_name};
 use super::store::StateDir;
 use super::{keys, slot};
 use crate::plan::Plan;
 use crate::text::reason;
 
-/// Bytes of room that the end of a wipe needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Need {
-    /// Of the record.
-    pub record: u64,
-    /// Of its page.
-    pub page: u64,
-    /// Of its keys.
-    pub keys: u64,
-    /// Of the last checkpoint.
-    pub checkpoint: u64,
-}
+/// Bytes of room that the end of a wipe needs: for the record, its page, its keys and
+/// the last checkpoint.
+type Need = [u64; 4];
 
 /// Bytes of the page without plots, and more than it ever had.
 const PAGE: u64 = 32 << 10;
@@ -56,44 +46,24 @@ const SLACK: u64 = 2 << 10;
 /// Bytes by which a checkpoint may grow before more room is kept.
 const SPARE: u64 = 32 << 10;
 
-impl Need {
-    /// What a wipe will need whose checkpoint has `json` bytes now.
-    fn of(json: u64, plan: &Plan) -> Self {
-        let (steps, passes) = (plan.steps().len() as u64, plan.passes().len() as u64);
-        let samples = (SAMPLES * steps).min(MOST_SAMPLES);
-        let checkpoint = json + samples + SPARE;
-        Self {
-            record: checkpoint + RECORD,
-            page: PAGE + (PLOT * passes).min(MOST_SAMPLES) + SPARE + json.min(MOST_SAMPLES),
-            keys: keys::room(plan),
-            checkpoint,
-        }
-    }
-
-    /// What it would need if it ended soon.
-    fn least(json: u64, plan: &Plan) -> Self {
-        let passes = plan.passes().len() as u64;
-        Self {
-            record: json + RECORD,
-            page: (16 << 10) + 200 * passes + json.min(PAGE),
-            keys: keys::room(plan),
-            checkpoint: json + 2 * SLACK,
-        }
-    }
-
-    /// All of it.
-    fn all(self) -> u64 {
-        self.record + self.page + self.keys + self.checkpoint
-    }
+/// What a wipe will need whose checkpoint has `json` bytes now.
+fn need(json: u64, plan: &Plan) -> Need {
+    let (steps, passes) = (plan.steps().len() as u64, plan.passes().len() as u64);
+    let samples = (SAMPLES * steps).min(MOST_SAMPLES);
+    let checkpoint = json + samples + SPARE;
+    let page = PAGE + (PLOT * passes).min(MOST_SAMPLES) + SPARE + json.min(MOST_SAMPLES);
+    [checkpoint + RECORD, page, keys::room(plan), checkpoint]
 }
 
-/// The room of one wipe.
+fn least_need(json: u64, plan: &Plan) -> Need {
+    let page = (16 << 10) + 200 * plan.passes().len() as u64 + json.min(PAGE);
+    [json + RECORD, page, keys::room(plan), json + 2 * SLACK]
+}
+
 pub(super) struct Room {
     root: PathBuf,
-    record: PathBuf,
-    page: PathBuf,
-    keys: PathBuf,
-    checkpoint: PathBuf,
+    // as in `Need`
+    files: [PathBuf; 4],
     // what is kept
     need: Cell<Option<Need>>,
     // whether a loss of power could damage the file system with it
@@ -104,34 +74,28 @@ impl Room {
     /// Of the wipe whose checkpoint has this name. Nothing is kept by this.
     pub fn of(dir: &StateDir, name: &str) -> Self {
         let record = dir.folder("reports").join(name);
+        let (page, keys) = (record.with_extension("html"), keys::path_of(&record));
         Self {
             root: dir.root().into(),
-            page: record.with_extension("html"),
-            keys: keys::path_of(&record),
-            record,
-            checkpoint: dir.folder("pending").join(name),
+            files: [record, page, keys, dir.folder("pending").join(name)],
             need: Cell::new(None),
             in_slots: dir.in_slots,
         }
     }
 
     /// Keeps what a wipe will need whose checkpoint has `json` bytes now, or at
-    /// least what it would need now.
-    ///
-    /// # Errors
-    /// Why that is not to be had. What was kept before stays.
+    /// least what it would need now. Where that is not to be had, what was kept
+    /// before stays.
     pub fn keep(&self, json: u64, plan: &Plan) -> io::Result<()> {
-        self.keep_all(Need::of(json, plan), json)
-            .or_else(|_| self.keep_all(Need::least(json, plan), json))
+        self.keep_all(need(json, plan), json)
+            .or_else(|_| self.keep_all(least_need(json, plan), json))
     }
 
     fn keep_all(&self, need: Need, json: u64) -> io::Result<()> {
-        let before = self.files().iter().any(|file| place(file).exists());
-        let kept = self
-            .keep_one(&self.record, need.record)
-            .and_then(|()| self.keep_one(&self.page, need.page))
-            .and_then(|()| self.keep_one(&self.keys, need.keys))
-            .and_then(|()| self.keep_one(&self.checkpoint, need.checkpoint))
+        let before = self.files.iter().any(|file| place(file).exists());
+        let mut files = self.files.iter().zip(need);
+        let kept = files
+            .try_for_each(|(file, bytes)| self.keep_one(file, bytes))
             // The saves on the way need some as well.
             .and_then(|()| is_free(&self.root, 2 * json));
         if kept.is_ok() {
@@ -165,7 +129,6 @@ impl Room {
         grown
     }
 
-    /// Gives the room for one file back.
     pub fn free(&self, file: &Path) -> bool {
         let path = place(file);
         if self.in_slots {
@@ -176,24 +139,19 @@ impl Room {
 
     /// Whether what is kept still does for a checkpoint of so many bytes.
     pub fn is_enough_for(&self, json: u64) -> bool {
-        let enough = |need: Need| json + SLACK <= need.checkpoint;
-        self.need.get().is_some_and(enough)
+        let need = self.need.get();
+        need.is_some_and(|[.., checkpoint]| json + SLACK <= checkpoint)
     }
 
-    /// Whether any is kept, as far as this process kept it.
     pub fn is_kept(&self) -> bool {
         self.need.get().is_some()
-    }
-
-    fn files(&self) -> [&Path; 4] {
-        [&self.record, &self.page, &self.keys, &self.checkpoint]
     }
 
     /// Gives all of it back; tells whether there was any.
     pub fn give_back(&self) -> bool {
         self.need.set(None);
-        let given = self.files().map(|file| self.free(file));
-        given.contains(&true)
+        let given = self.files.iter().map(|file| self.free(file));
+        given.fold(false, |any, given| any | given)
     }
 }
 
@@ -204,9 +162,9 @@ impl StateDir {
     pub fn no_room(&self, plan: &Plan, continued: Option<(&str, &Checkpoint)>) -> Option<String> {
         let (name, checkpoint) = continued.unzip();
         let json = checkpoint.and_then(|checkpoint| checkpoint.to_json().ok());
-        let need = Need::least(json.map_or(FRESH, |json| json.len() as u64), plan);
+        let need = least_need(json.map_or(FRESH, |json| json.len() as u64), plan);
         let room = name.map(|name| Room::of(self, name));
-        could_keep(&self.folder("reports"), need.all(), room.as_ref())
+        could_keep(&self.folder("reports"), need.iter().sum(), room.as_ref())
             .err()
             .map(|error| reason(&error))
     }
@@ -214,10 +172,7 @@ impl StateDir {
 
 /// The room for a file: beside it, and no file of the state to anybody.
 fn place(file: &Path) -> PathBuf {
-    let mut hidden = OsString::from(".");
-    hidden.push(file.file_name().unwrap_or_default());
-    hidden.push(".room");
-    file.with_file_name(hidden)
+    beside(file, "room")
 }
 
 fn open(path: &Path, create: bool) -> io::Result<File> {
@@ -229,7 +184,6 @@ fn open(path: &Path, create: bool) -> io::Result<File> {
         .open(path)
 }
 
-/// Bytes for which a file has blocks.
 fn kept(file: &File) -> io::Result<u64> {
     let meta = file.metadata()?;
     if !meta.is_file() {
@@ -238,19 +192,15 @@ fn kept(file: &File) -> io::Result<u64> {
     Ok(meta.len().min(meta.blocks().saturating_mul(512)))
 }
 
-/// Gives a file blocks up to a length.
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     let length = i64::try_from(bytes).map_err(io::Error::other)?;
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, length) {
-            Ok(()) => break,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                write_zeros(file, bytes)?;
-                break;
-            }
-            Err(errno) => return Err(errno.into()),
+            Err(Errno::EINTR) => continue,
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => write_zeros(file, bytes)?,
+            allocated => allocated?,
         }
+        break;
     }
     if kept(file)? < bytes {
         // It compresses, or promises blocks without setting them aside.
@@ -274,10 +224,8 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
 
 /// Keeps so many bytes of room for a file, at least. What was kept before
 /// stays.
-///
-/// # Errors
-/// The kernel's; `Unsupported` where the file system sets nothing aside. There
-/// is then as much as before.
+/// `Unsupported` where the file system sets nothing aside. After a failure there is as
+/// much as before.
 fn keep(file: &Path, bytes: u64) -> io::Result<()> {
     let path = place(file);
     let room = open(&path, true)?;
@@ -300,14 +248,12 @@ fn keep(file: &Path, bytes: u64) -> io::Result<()> {
 fn keep_in_slots(file: &Path, bytes: u64) -> io::Result<()> {
     let path = place(file);
     keep(file, bytes)?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    sync_name(&path)?;
     open(&path, false)?.sync_all()
 }
 
 /// Writes a file durably into the room that was kept for it.
-///
-/// # Errors
-/// The kernel's, or that there is too little room; what is left of it stays.
+/// Where there is too little room, what is left of it stays.
 pub(super) fn fill(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = place(file);
     let mut room = open(&path, false)?;
@@ -319,7 +265,7 @@ pub(super) fn fill(file: &Path, bytes: &[u8]) -> io::Result<()> {
     room.sync_all()?;
     drop(room);
     fs::rename(&path, file)?;
-    sync_folder(file.parent().unwrap_or(Path::new(".")))
+    sync_name(file)
 }
 
 /// Whether so many bytes of room could be had in a folder, that may not be
@@ -329,8 +275,8 @@ fn could_keep(folder: &Path, bytes: u64, room: Option<&Room>) -> io::Result<()> 
     let there = there.unwrap_or(Path::new("/"));
     let have = |file: &Path| open(&place(file), false).and_then(|file| kept(&file));
     let had: u64 = room.map_or(0, |room| {
-        let rooms = room.files().map(|file| have(file).unwrap_or(0));
-        rooms.iter().sum()
+        let rooms = room.files.iter().map(|file| have(file).unwrap_or(0));
+        rooms.sum()
     });
     let bytes = bytes.saturating_sub(had);
     if bytes == 0 {
@@ -350,10 +296,6 @@ fn could_keep(folder: &Path, bytes: u64, room: Option<&Room>) -> io::Result<()> 
     }
 }
 
-/// Whether a file system has so many bytes left.
-///
-/// # Errors
-/// That it has not, or the kernel's.
 fn is_free(folder: &Path, bytes: u64) -> io::Result<()> {
     let space = statvfs(folder)?;
     let free = space
@@ -427,7 +369,8 @@ mod tests {
 
     fn lengths(room: &Room) -> Vec<u64> {
         // Zeros have no keys.
-        let files = [&room.record, &room.page, &room.checkpoint];
+        let [record, page, _, checkpoint] = &room.files;
+        let files = [record, page, checkpoint];
         let length = |file: &PathBuf| fs::metadata(place(file)).map_or(0, |meta| meta.len());
         files.map(length).to_vec()
     }

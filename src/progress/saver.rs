@@ -2,32 +2,23 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::fcntl::Flock;
 
-use super::checkpoint::Checkpoint;
-use super::file::{replace, sync_file, sync_folder};
-use super::keys;
-use super::leftover;
-use super::ranges;
+use super::checkpoint::{Checkpoint, millis};
+use super::file::{replace, sync_file, sync_name};
 use super::room::{self, Room};
-use super::slot;
 use super::slots::{self, Slots};
 use super::speeds::Speeds;
 use super::store::{self, StateDir};
 use super::timekeeper::{self, Clock};
+use super::{keys, leftover, ranges, slot};
 use crate::engine::{Joined, Journal, State};
 use crate::plan::{Phase, Step};
 use crate::text::{reason, shown};
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// Where the checkpoint on disk stands: the step and the bytes of it; none
 /// before the first was saved. Who holds it may look while a save hangs.
@@ -35,7 +26,6 @@ fn millis(time: Duration) -> u64 {
 pub struct Mark(Arc<Mutex<Option<(Step, u64)>>>);
 
 impl Mark {
-    /// Where it stands now.
     pub fn get(&self) -> Option<(Step, u64)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,7 +39,6 @@ impl Mark {
 /// Writes into a checkpoint what is not of the engine's state.
 pub type Beside = Box<dyn Fn(&mut Checkpoint) + Send>;
 
-/// Saves the checkpoints of one run.
 pub struct Saver {
     dir: StateDir,
     // the name of the file, in `pending/` and later in `reports/`
@@ -81,7 +70,6 @@ pub struct Saver {
 impl Saver {
     /// Saves `checkpoint` under `name` in `pending/`; once that has happened the
     /// files that it replaces are removed.
-    #[must_use]
     pub fn new(
         dir: StateDir,
         name: String,
@@ -116,23 +104,19 @@ impl Saver {
     }
 
     /// Has `beside` write into every checkpoint before it is saved.
-    #[must_use]
     pub fn with(self, beside: Beside) -> Self {
         let beside = Some(beside);
         Self { beside, ..self }
     }
 
-    /// Changes what is saved next.
     pub fn change(&mut self, change: impl FnOnce(&mut Checkpoint)) {
         change(&mut self.checkpoint);
     }
 
-    /// Where it is saved while the wipe is unfinished.
     pub fn pending_path(&self) -> PathBuf {
         self.dir.folder("pending").join(&self.name)
     }
 
-    /// Where its record is kept afterwards.
     pub fn record_path(&self) -> PathBuf {
         self.dir.folder("reports").join(&self.name)
     }
@@ -149,9 +133,7 @@ impl Saver {
 
     /// Keeps room on the disk for the end: the record, its page and the last
     /// checkpoint. To be called before the first save.
-    ///
-    /// # Errors
-    /// Why there is none; all else works without it.
+    /// All else works without it.
     pub fn keep_room(&mut self) -> io::Result<()> {
         if planted!("no-room") {
             return Ok(());
@@ -168,7 +150,6 @@ impl Saver {
         Ok(())
     }
 
-    /// Why the room that was kept is there no more; told once.
     pub fn lost_room(&mut self) -> Option<io::Error> {
         self.lost_room.take()
     }
@@ -180,7 +161,6 @@ impl Saver {
         }
     }
 
-    /// Begins another run of the wipe.
     pub fn begin_run(&mut self) {
         let start = self.clock.stamp();
         let before = self.checkpoint.runs().last();
@@ -198,7 +178,6 @@ impl Saver {
         self.checkpoint.begin_run(start);
     }
 
-    /// Writes down what the run took up to now.
     fn take_time(&mut self) {
         let tally = self.clock.tally();
         let (set, times) = (tally.set, tally.times_set);
@@ -212,9 +191,7 @@ impl Saver {
     }
 
     /// Writes down why the run ended, and saves.
-    ///
-    /// # Errors
-    /// The last checkpoint stands; why this one could not be saved.
+    /// Where that fails the last checkpoint stands.
     pub fn end_run(&mut self, state: &State, ended_by: &str) -> Result<(), String> {
         self.checkpoint.end_run(self.clock.stamp(), ended_by);
         let saved = self.save(state);
@@ -276,14 +253,11 @@ impl Saver {
         room::fill(path, bytes).or_else(|_| replace(path, bytes))
     }
 
-    /// Removes the checkpoint of a wipe whose record is kept.
     pub fn remove_checkpoint(&self) -> io::Result<()> {
         self.room.give_back();
         match slots::remove(&self.pending_path()) {
             // An earlier attempt was not durable.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                sync_folder(&self.dir.folder("pending"))
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => sync_name(&self.pending_path()),
             removed => removed,
         }
     }
@@ -379,6 +353,7 @@ impl Journal for Saver {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::super::checkpoint::Sample;
     use super::*;

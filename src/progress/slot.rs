@@ -2,7 +2,7 @@
 //! [`slots`](super::slots). It begins with its sequence number and its SHA-256, as a
 //! member of the JSON object that it holds, and ends with spaces.
 
-use super::file::sync_folder;
+use super::file::sync_name;
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -11,20 +11,17 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// How every slot begins.
 const HEAD: &str = "{\n  \"slot\": {\"sequence\": ";
 
 /// Files are a multiple of so many bytes.
 const GRAIN: usize = 4096;
 
-/// What a file holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Held {
     /// A slot: its sequence number, and what was saved.
     Whole(u64, Vec<u8>),
     /// A slot whose SHA-256 is of something else.
     Torn(Vec<u8>),
-    /// No slot.
     Plain(Vec<u8>),
 }
 
@@ -80,25 +77,17 @@ pub(super) fn unlink(path: &Path) -> io::Result<Option<File>> {
 /// Removes one file, durably; none is no failure.
 pub(super) fn remove_one(path: &Path) -> io::Result<()> {
     match unlink(path) {
-        Ok(open) => {
-            let synced = sync_folder(folder_of(path));
-            drop(open);
-            synced
-        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        open => {
+            let _open = open?;
+            sync_name(path)
+        }
     }
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Makes a file under its final name, durably. Until that is done it may be
 /// there in part.
-///
-/// # Errors
-/// The kernel's; then nothing is left of it.
+/// Where that fails nothing is left of it.
 pub(super) fn write_once(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     make(path, bytes, mode).map(drop)
 }
@@ -112,7 +101,7 @@ pub(super) fn make(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
         .open(path)?;
     let written = file
         .write_all_at(bytes, 0)
-        .and_then(|()| sync_folder(folder_of(path)))
+        .and_then(|()| sync_name(path))
         .and_then(|()| file.sync_all());
     match written {
         Ok(()) => Ok(file),
@@ -125,7 +114,6 @@ pub(super) fn make(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
     }
 }
 
-/// One of the two files.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) path: PathBuf,
@@ -137,7 +125,6 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The slot as it is found. `None` where it cannot be read.
     pub(super) fn find(path: PathBuf) -> Self {
         let found = || -> io::Result<(File, usize, Held)> {
             if !fs::symlink_metadata(&path)?.is_file() {
@@ -166,7 +153,6 @@ impl Slot {
         room > image.len()
     }
 
-    /// Overwrites all of it, durably.
     pub(super) fn overwrite(&mut self, image: &[u8], sequence: u64) -> io::Result<()> {
         // Whatever fails from here on, it is not what it was.
         self.sequence = None;

@@ -18,35 +18,24 @@
 //! entry says that it has one, and a file that is removed keeps its clusters
 //! (as it is held open) until its entry is durably gone.
 
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::file::sync_folder;
-use super::slot::{Held, Slot, decode, encode, folder_of, is_json, remove_one, unlink};
+use super::file::{beside, sync_name};
+use super::slot::{Held, Slot, decode, encode, is_json, remove_one, unlink};
 
 /// The endings of the copy's name; two, as a larger one is made beside the old.
 const ENDS: [&str; 2] = ["a", "b"];
 /// How often files that are being written are read again until one is whole.
 const LOOKS: usize = 4;
 
-/// What was saved under a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stored {
     /// Its bytes; of a file that is no slot nobody knows whether it is whole.
     Bytes(Vec<u8>),
     /// No whole copy of it is left: what one of them holds.
     Torn(Vec<u8>),
-}
-
-/// The name of the copy beside a file.
-fn copy_of(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".");
-    name.push(end);
-    path.with_file_name(name)
 }
 
 /// The file beside which a copy lies, by the copy's name.
@@ -59,10 +48,9 @@ pub(super) fn file_of(copy: &Path) -> Option<PathBuf> {
 }
 
 fn copies(path: &Path) -> [PathBuf; 2] {
-    ENDS.map(|end| copy_of(path, end))
+    ENDS.map(|end| beside(path, end))
 }
 
-/// Whether there is anything under a name.
 pub(super) fn exists(path: &Path) -> bool {
     let there = |path: &Path| fs::symlink_metadata(path).is_ok();
     there(path) || copies(path).iter().any(|copy| there(copy))
@@ -106,7 +94,6 @@ fn any_copy(path: &Path) -> bool {
         .any(|copy| fs::symlink_metadata(copy).is_ok())
 }
 
-/// Removes what was saved under a name, durably.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let mut held = Vec::new();
     let mut removed = Err(ErrorKind::NotFound.into());
@@ -120,33 +107,29 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    removed.and_then(|()| sync_folder(folder_of(path)))
+    removed.and_then(|()| sync_name(path))
 }
 
-/// Removes the copies beside a file that has just been replaced as a whole.
 pub(super) fn forget_copies(path: &Path) -> io::Result<()> {
     if !any_copy(path) {
         return Ok(());
     }
     let held: Vec<_> = copies(path).iter().map(|copy| unlink(copy)).collect();
-    let synced = sync_folder(folder_of(path));
+    let synced = sync_name(path);
     drop(held);
     synced
 }
 
-/// A file and its copy.
 #[derive(Debug)]
 pub(super) struct Slots {
     own: Slot,
     copy: Slot,
-    /// A copy that is no longer wanted.
     old: Option<PathBuf>,
     /// Whether nothing was there before, and nothing has been saved since.
     fresh: bool,
 }
 
 impl Slots {
-    /// Those under this name, as they are.
     pub(super) fn of(path: &Path) -> Self {
         let fresh = !exists(path);
         let [a, b] = copies(path).map(Slot::find);
@@ -168,9 +151,7 @@ impl Slots {
 
     /// Saves in both. At every moment one of them holds this or what was saved
     /// before.
-    ///
-    /// # Errors
-    /// The kernel's; what was saved before is still there, unless it is this.
+    /// Where that fails what was saved before is still there, unless it is this.
     pub(super) fn save(&mut self, json: &[u8]) -> io::Result<()> {
         let sequence = self.own.sequence.max(self.copy.sequence).unwrap_or(0) + 1;
         let image = encode(sequence, json)?;
@@ -204,7 +185,10 @@ impl Slots {
             return Ok(());
         }
         // A larger one beside it, under the name that is free.
-        let path = self.old.take().unwrap_or_else(|| self.other_copy());
+        let path = self.old.take().unwrap_or_else(|| {
+            let [a, b] = copies(&self.own.path);
+            if a == self.copy.path { b } else { a }
+        });
         let mut larger = Slot {
             path,
             open: None,
@@ -214,11 +198,6 @@ impl Slots {
         let before = std::mem::replace(&mut self.copy, larger);
         self.old = Some(before.path);
         Ok(())
-    }
-
-    fn other_copy(&self) -> PathBuf {
-        let [a, b] = copies(&self.own.path);
-        if a == self.copy.path { b } else { a }
     }
 }
 

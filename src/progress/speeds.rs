@@ -9,7 +9,6 @@ use crate::plan::{Extent, Phase, Step};
 /// Samples of one step: enough for a plot, few enough to save often.
 const PER_STEP: u64 = 200;
 
-/// Where the last sample ended, and when.
 #[derive(Default)]
 pub(super) struct Speeds {
     last: Option<(Step, u64, Duration)>,

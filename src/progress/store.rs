@@ -4,23 +4,20 @@ use std::io::{Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
 
-use super::checkpoint::{Checkpoint, Invalid, LARGEST, Unread};
-use super::file::{create_durably, open};
+use super::checkpoint::{Checkpoint, Invalid, LARGEST, LoadError};
+use super::file::{can_write, create_durably, open};
 use super::keys;
 use super::slots::{self, Stored};
 use crate::drive::Identity;
 use crate::outcome::Outcome;
 use crate::text::{Word, bounded};
 
-/// Unfinished wipes, and records of finished ones.
 const FOLDERS: [&str; 2] = ["pending", "reports"];
 /// No slot is larger, in bytes: a quarter more than the largest file.
 const SLOT: u64 = LARGEST * 3 / 2;
 
-/// The state directory.
 #[derive(Debug, Clone)]
 pub struct StateDir {
     root: PathBuf,
@@ -28,40 +25,16 @@ pub struct StateDir {
     pub(super) in_slots: bool,
 }
 
-/// Why a file is not used.
-#[derive(Debug)]
-pub enum LoadError {
-    /// It cannot be read.
-    Unreadable(io::Error),
-    /// It has no bytes, or none but zeros: a loss of power where a file system
-    /// does not keep what was saved.
-    Empty,
-    /// Its content is not a checkpoint of this program.
-    Invalid {
-        /// Why not.
-        why: Invalid,
-        /// Which drive it speaks of, as far as that can be understood.
-        device_id: Option<Box<Identity>>,
-    },
-}
-
-/// A file in `pending/`.
 #[derive(Debug)]
 pub struct Pending {
-    /// Where.
     pub path: PathBuf,
-    /// What it says.
     pub checkpoint: Result<Checkpoint, LoadError>,
 }
 
-/// A file in `reports/`.
 #[derive(Debug)]
 pub struct RecordFile {
-    /// Where.
     pub path: PathBuf,
-    /// The wipe as it ended.
     pub checkpoint: Checkpoint,
-    /// How it ended: wiped, not clear, or differs.
     pub outcome: Outcome,
     // why its keys cannot be had, without which nothing can be compared with it
     keyless: Option<String>,
@@ -75,12 +48,9 @@ impl RecordFile {
     }
 }
 
-/// What is in `reports/`.
 #[derive(Debug, Default)]
 pub struct RecordFiles {
-    /// The records of finished wipes.
     pub usable: Vec<RecordFile>,
-    /// Files that cannot be used, and why.
     pub unusable: Vec<(PathBuf, LoadError)>,
 }
 
@@ -106,7 +76,6 @@ impl RecordFiles {
 
 impl StateDir {
     /// The directory at this path; nothing is created yet.
-    #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -116,7 +85,6 @@ impl StateDir {
 
     /// The same, with files that are written in place if `in_slots`: where the
     /// file system does not make renaming durable.
-    #[must_use]
     pub fn kept_in_slots(self, in_slots: bool) -> Self {
         Self { in_slots, ..self }
     }
@@ -138,7 +106,6 @@ impl StateDir {
             .map(|path| path.join("wipeit"))
     }
 
-    /// The path.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -149,36 +116,23 @@ impl StateDir {
 
     /// Whether a checkpoint could be saved here, as far as can be told without
     /// writing.
-    ///
-    /// # Errors
-    /// The path that stands in the way, and why.
+    /// Otherwise the path that stands in the way, and why.
     pub fn check_writable(&self) -> Result<(), (PathBuf, io::Error)> {
         for folder in FOLDERS.map(|name| self.folder(name)) {
             for path in folder.ancestors() {
-                match fs::metadata(path) {
-                    Ok(meta) if !meta.is_dir() => {
-                        return Err((path.into(), ErrorKind::NotADirectory.into()));
-                    }
-                    Ok(_) => {
-                        access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-                            .map_err(|error| (path.into(), error.into()))?;
-                        break;
-                    }
+                match can_write(path) {
                     // Nothing there yet; a link that leads nowhere is something.
                     Err(error)
                         if error.kind() == ErrorKind::NotFound
                             && fs::symlink_metadata(path).is_err() => {}
                     Err(error) => return Err((path.into(), error)),
+                    Ok(()) => break,
                 }
             }
         }
         Ok(())
     }
 
-    /// Every checkpoint of an unfinished wipe.
-    ///
-    /// # Errors
-    /// When the folder is there but cannot be read.
     pub fn pending(&self) -> io::Result<Vec<Pending>> {
         let load = |path: PathBuf| Pending {
             checkpoint: load(&path),
@@ -189,9 +143,6 @@ impl StateDir {
 
     /// Every record of a finished wipe that can be understood, and the files
     /// that cannot.
-    ///
-    /// # Errors
-    /// When the folder is there but cannot be read.
     pub fn records(&self) -> io::Result<RecordFiles> {
         let mut found = RecordFiles::default();
         for path in self.files("reports")? {
@@ -245,25 +196,21 @@ pub(super) fn is_orphan(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err() && matches!(slots::read(path, read), Ok(Stored::Bytes(_)))
 }
 
-/// What may be read several times over.
 trait Source: Read + Seek {}
 
 impl<T: Read + Seek> Source for T {}
 
-/// What was saved under a name.
 fn saved(path: &Path) -> Result<Box<dyn Source>, LoadError> {
     // One that is too large to be a slot is of 0.1.0, or of nobody.
     if fs::metadata(path).is_ok_and(|meta| meta.len() > SLOT) {
-        return match open(path) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(error) => Err(LoadError::Unreadable(error)),
-        };
+        let file = open(path).map_err(LoadError::Unreadable)?;
+        return Ok(Box::new(file));
     }
     let bytes = match slots::read(path, read).map_err(LoadError::Unreadable)? {
         Stored::Torn(bytes) if !is_blank(&bytes) => {
             let why = "its SHA-256 is not that of its content, and no whole copy is there";
-            let why = Unread::Invalid(Invalid::Corrupt(why.into()));
-            return Err(unread(why, &mut Cursor::new(bytes)));
+            let why = Invalid::Corrupt(why.into());
+            return Err(unread(why.into(), &mut Cursor::new(bytes)));
         }
         Stored::Bytes(bytes) | Stored::Torn(bytes) => bytes,
     };
@@ -303,7 +250,7 @@ fn load_record(path: &Path) -> Result<RecordFile, LoadError> {
         .and_then(|ended| Outcome::of_record(ended.outcome.text()?));
     let Some(outcome) = outcome else {
         let why = Invalid::Corrupt("field outcome says nothing that is known".into());
-        return Err(unread(Unread::Invalid(why), &mut source));
+        return Err(unread(why.into(), &mut source));
     };
     let mut record = RecordFile {
         path: path.into(),
@@ -328,20 +275,18 @@ fn load_record(path: &Path) -> Result<RecordFile, LoadError> {
     Ok(record)
 }
 
-fn unread(why: Unread, source: &mut (impl Read + Seek)) -> LoadError {
+/// The same with the drive of which the file speaks.
+fn unread(error: LoadError, source: &mut (impl Read + Seek)) -> LoadError {
     #[derive(Deserialize)]
     struct Speaks {
         device_id: Box<Identity>,
     }
-    match why {
-        Unread::Unreadable(error) => LoadError::Unreadable(error),
-        Unread::Invalid(why) => LoadError::Invalid {
-            why,
-            device_id: bounded::read::<Speaks>(source)
-                .ok()
-                .map(|speaks| speaks.device_id),
-        },
-    }
+    let LoadError::Invalid { why, .. } = error else {
+        return error;
+    };
+    let speaks = bounded::read::<Speaks>(source).ok();
+    let device_id = speaks.map(|speaks| speaks.device_id);
+    LoadError::Invalid { why, device_id }
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
+use jiff::ZonedDateTime;
 use nix::time::{ClockId, clock_gettime};
 
 use super::checkpoint::ClockMark;
 
-/// How often the thread of its own looks.
 const PERIOD: Duration = Duration::from_millis(250);
 /// A gap between two looks from which on the program counts as stopped in
 /// between. On a busy machine a thread comes late, by a second at the worst, and
@@ -32,7 +32,6 @@ pub const SET: i64 = 2_000;
 /// Clocks that were read further apart than this tell nothing of each other.
 const APART: Duration = Duration::from_millis(50);
 
-/// What the clocks say at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reading {
     monotonic: Duration,
@@ -69,7 +68,6 @@ fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Milliseconds since 1970.
 fn read_wall() -> Option<i64> {
     let now = clock_gettime(ClockId::CLOCK_REALTIME).ok()?;
     now.tv_sec()
@@ -81,16 +79,13 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What a run took up to now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct RunTimes {
     /// Without the time stopped or asleep.
     pub work: Duration,
-    /// In which the machine slept.
     pub asleep: Duration,
     /// By how many milliseconds the clock was set, together.
     pub set: i64,
-    /// How often it was set.
     pub times_set: u64,
     /// The boot, and where its clock stands.
     pub mark: Option<ClockMark>,
@@ -104,11 +99,10 @@ pub trait Clock: Send {
     /// Since some fixed moment, without the time in which the program was stopped
     /// or the machine slept.
     fn elapsed(&self) -> Duration;
-    /// What the run took.
-    fn tally(&self) -> Tally {
-        Tally {
+    fn tally(&self) -> RunTimes {
+        RunTimes {
             work: self.elapsed(),
-            ..Tally::default()
+            ..RunTimes::default()
         }
     }
 }
@@ -124,7 +118,7 @@ struct Times {
     // milliseconds of the wall clock less boot time; moves when it is set
     offset: Option<i64>,
     boot: Option<String>,
-    tally: Tally,
+    tally: RunTimes,
     pauses: u64,
 }
 
@@ -137,7 +131,7 @@ impl Times {
             slept_before: None,
             offset: None,
             boot,
-            tally: Tally::default(),
+            tally: RunTimes::default(),
             pauses: 0,
         };
         this.look(now);
@@ -171,9 +165,9 @@ impl Times {
         }
     }
 
-    fn tally(&self) -> Tally {
+    fn tally(&self) -> RunTimes {
         let mark = self.boot.clone().zip(self.offset);
-        Tally {
+        RunTimes {
             mark: mark.map(|(boot, offset_ms)| ClockMark { boot, offset_ms }),
             ..self.tally.clone()
         }
@@ -201,10 +195,6 @@ impl Clockwork {
 }
 
 impl Timekeeper {
-    /// Begins now.
-    ///
-    /// # Errors
-    /// When the system gives no thread to look at the clock.
     pub fn start() -> io::Result<Self> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
         let boot = boot.map(|id| id.trim().to_string());
@@ -231,13 +221,22 @@ impl Timekeeper {
         self.0.looked(|times| times.tally.work)
     }
 
-    /// How often the program was stopped or the machine slept.
     pub fn pauses(&self) -> u64 {
         self.0.looked(|times| times.pauses)
     }
+}
 
-    /// All that is known.
-    pub fn tally(&self) -> Tally {
+impl Clock for Timekeeper {
+    fn stamp(&self) -> String {
+        let now = ZonedDateTime::now();
+        now.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.work()
+    }
+
+    fn tally(&self) -> RunTimes {
         self.0.looked(Times::tally)
     }
 }
@@ -285,14 +284,14 @@ mod tests {
             }
         }
 
-        fn look(&mut self) -> Tally {
+        fn look(&mut self) -> RunTimes {
             let now = self.reading();
             self.times.look(now);
             self.times.tally()
         }
 
         /// So many milliseconds with looks as they come.
-        fn run(&mut self, time: u64) -> Tally {
+        fn run(&mut self, time: u64) -> RunTimes {
             for _ in 0..time / 250 {
                 self.monotonic += 250;
                 self.look();

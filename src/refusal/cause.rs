@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Unusable;
 use crate::drive::{InUse, NoTarget};
 use crate::engine::no_threads;
 use crate::probe::Denial;
-use crate::text::{clean, reason, shown};
+use crate::progress::{Invalid, LoadError, NoPlace};
+use crate::text::{all_shown, clean, reason, shown};
 
 /// Why. Shown as the fact alone.
 #[derive(Debug, Error)]
@@ -17,22 +17,17 @@ pub enum Cause {
     /// The guard is against it; never none.
     #[error("{}", lines(.0))]
     InUse(Vec<InUse>),
-    /// It is no target.
     #[error("{0}")]
     Problem(NoTarget),
     /// Nothing has this name; this has one like it.
     #[error("no such file")]
     Meant(PathBuf),
-    /// The kernel denies it.
     #[error("{0}")]
     Denied(Denial),
-    /// Another program holds its lock.
     #[error("another program, probably another wipeit, holds a lock on it")]
     Locked,
-    /// The kernel denies its lock.
     #[error("cannot be locked: {0}")]
     LockDenied(Denial),
-    /// It cannot be locked.
     #[error("cannot be locked: {}", reason(.0))]
     NoLock(io::Error),
     /// A thread that is needed before the wipe cannot be had.
@@ -41,25 +36,17 @@ pub enum Cause {
     /// One that is needed by the run.
     #[error("{}", no_threads(.0))]
     NoRunThread(io::Error),
-    /// Memory or threads for the run cannot be had; why, for people.
+    /// Memory, threads or signals for the run cannot be had; why, for people.
     #[error("{0}")]
     NoMeans(String),
-    /// Signals cannot be caught; why, for people.
-    #[error("{0}")]
-    NoSignals(String),
-    /// It is used since it was looked at.
     #[error("is in use since a moment ago")]
     UsedSince,
-    /// It is not what was looked at; what differs.
     #[error("is not what it was a moment ago ({0})")]
     Changed(String),
-    /// It is a program that runs.
     #[error("is a program that is running")]
     Running,
-    /// It cannot be opened.
     #[error("cannot be opened: {}", reason(.0))]
     NotOpened(io::Error),
-    /// The folder of checkpoints cannot be written.
     #[error("no checkpoint can be saved, as {} cannot be written: {}", shown(.0), reason(.1))]
     NoCheckpoints(PathBuf, io::Error),
     /// The first checkpoint cannot be saved; why, with its file.
@@ -68,20 +55,16 @@ pub enum Cause {
     /// There is no usual place for the state; what is wrong with `HOME`.
     #[error("{0}")]
     NoHome(&'static str),
-    /// The state directory cannot be read.
     #[error("cannot read the state directory: {}", reason(.1))]
     StateUnread(PathBuf, io::Error),
     /// What it holds cannot be read, so that nothing is proved.
     #[error("cannot be read to prove that it is the drive: {}", reason(.0))]
     Unproved(io::Error),
-    /// The kernel gives no random bytes.
     #[error("the kernel gives no random bytes: {0}")]
     NoRandom(getrandom::Error),
-    /// It has an unfinished wipe that is of no use.
     #[error("has an unfinished wipe that cannot be continued ({})", .0.text())]
     Unfinishable(Unusable),
-    /// Nothing tells whether it is the drive of these unfinished wipes.
-    #[error("may be the drive of an unfinished wipe ({}), and nothing proves that it is or is not", all(.0))]
+    #[error("may be the drive of an unfinished wipe ({}), and nothing proves that it is or is not", all_shown(.0))]
     MayBeBegun(Vec<PathBuf>),
     /// A checkpoint that says nothing may be of it; and so many more.
     #[error(
@@ -90,64 +73,51 @@ pub enum Cause {
         shown(.0), and_more(*.1)
     )]
     MayBeLost(PathBuf, usize),
-    /// It has this unfinished wipe, and nobody said what is to become of it.
     #[error("has an unfinished wipe ({})", shown(.0))]
     Begun(PathBuf),
-    /// The same where it was to be checked.
     #[error("has an unfinished wipe ({}), so that there is no finished one to check", shown(.0))]
     NotFinished(PathBuf),
     /// There is nothing to continue in this state directory; why others are left out,
     /// as `FILE: fact`, and how many more are not named.
     #[error("has no unfinished wipe in {} that can be continued{}", shown(.0), left_out(.1, *.2))]
     NothingBegun(PathBuf, Vec<String>, usize),
-    /// It may be an image which was moved.
     #[error(
         "may be {}, whose wipe is unfinished ({}), but {why}",
         shown(was),
         shown(file)
     )]
     MayBeMoved {
-        /// Where that was.
         was: PathBuf,
-        /// Its checkpoint.
         file: PathBuf,
-        /// Why nothing proves it.
         why: &'static str,
     },
-    /// It may be the drive of any of these.
-    #[error("may be the drive of any of {}, and nothing proves which", all(.0))]
+    #[error("may be the drive of any of {}, and nothing proves which", all_shown(.0))]
     AnyOf(Vec<PathBuf>),
-    /// It is the drive of all of these, and its content fits none or several.
     #[error(
         "has several unfinished wipes ({}), and its content does not tell which one is to be \
          continued",
-        all(.0)
+        all_shown(.0)
     )]
     NoneFits(Vec<PathBuf>),
-    /// This image, where the wipe began, holds the same.
     #[error("{} holds the same, and is where its unfinished wipe began", shown(.0))]
     Copied(PathBuf),
-    /// It may, but cannot be read; why.
     #[error(
         "may be a copy of {}, where its unfinished wipe began and which cannot be read: {}",
         shown(.0),
         .1
     )]
     MayBeCopied(PathBuf, String),
-    /// Another drive has the same name and shows the same, but not the stream.
     #[error("{} has the same name and shows the same, but not what was written", shown(.0))]
     Lookalike(PathBuf),
-    /// Another reports the same identifier, and the content does not tell.
     #[error(
         "{} reports the same identifier, and what was written up to now does not tell which of \
          them is the drive",
         shown(.0)
     )]
     Rival(PathBuf),
-    /// These hold the stream as well.
     #[error(
         "{} holds what was written as well, and no identifier tells which of them is the drive",
-        all(.0)
+        all_shown(.0)
     )]
     HeldBy(Vec<PathBuf>),
     /// It was written to since its wipe stopped, at this byte.
@@ -165,32 +135,18 @@ pub enum Cause {
          then (at byte {1})"
     )]
     WipedLikeIt(String, u64),
-    /// It was wiped then, and written to since, here.
     #[error("was wiped on {0}, and written to since (at byte {1})")]
     WipedAndUsed(String, u64),
-    /// It was wiped then, and too little can be read.
     #[error("was wiped on {0}, but too little of it can be read to tell whether it still is")]
     WipedMaybe(String),
-    /// It was wiped then and did not end well; how, and what is seen of it now.
     #[error("its wipe of {0} ended as {1}, and {2}")]
     WipedBadly(String, &'static str, &'static str),
-    /// It had another size when it was wiped.
     #[error("had {then} bytes when it was wiped on {when}, and has {now} now")]
-    Resized {
-        /// Bytes then.
-        then: u64,
-        /// Bytes now.
-        now: u64,
-        /// When it was wiped.
-        when: String,
-    },
-    /// Its record is of no use.
+    Resized { then: u64, now: u64, when: String },
     #[error("has the record of a finished wipe that cannot be used ({})", .0.text())]
     RecordUnusable(Unusable),
-    /// No record in this directory is of it.
     #[error("no record in {} is of it: it has no finished wipe", shown(.0))]
     NoRecord(PathBuf),
-    /// None is proved to be; this one may.
     #[error(
         "no record in {} is of it: neither an identifier nor its content ties it to {}",
         shown(.0), shown(.1)
@@ -202,34 +158,26 @@ pub enum Cause {
     /// The command line cannot be meant, as `SUBJECT: fact; remedy`.
     #[error("{0}")]
     Usage(String),
-    /// The report has no place; why and what to do.
     #[error("the report has no place: {0} with --report")]
-    NoReportPlace(String),
+    NoReportPlace(NoPlace),
     /// It is not the drive that `--serial` names; what it has, and what was said.
     #[error("{}, but --serial says {}", clean(.0), clean(.1))]
     OtherSerial(String, String),
-    /// Another drive has the same serial.
     #[error("{} has the same serial, which so names neither", shown(.0))]
     SharedSerial(PathBuf),
     /// Nothing proves that it is the drive of this checkpoint; the way out.
     #[error("neither identifiers nor content prove that it is the drive of {}", shown(.0))]
     NotProved(PathBuf, &'static str),
-    /// The user said no.
     #[error("declined")]
     Declined,
-    /// The user left an unfinished wipe as it is.
     #[error("left as it was")]
     Left,
-    /// There is no terminal to ask on.
     #[error("there is no terminal to ask on")]
     NoTerminal,
-    /// The user could not be asked.
     #[error("cannot ask on the terminal: {}", reason(.0))]
     CannotAsk(io::Error),
-    /// Several drives have unfinished wipes.
-    #[error("several drives have unfinished wipes: {}", all(.0))]
+    #[error("several drives have unfinished wipes: {}", all_shown(.0))]
     Several(Vec<PathBuf>),
-    /// There is no unfinished wipe here.
     #[error("there is no unfinished wipe in {}", shown(.0))]
     NothingToResume(PathBuf),
     /// Nor, under sudo, in the directory of who called it; or there are some.
@@ -241,9 +189,33 @@ pub enum Cause {
     /// None of the unfinished wipes can go on, as `SUBJECT: fact; remedy`.
     #[error("{}", .0.join("\n"))]
     NoneHere(Vec<String>),
-    /// Of so many targets not all would be wiped.
     #[error("not all of these {0} targets would be wiped")]
     DryRun(usize),
+}
+
+/// Of what a refusal speaks, and what is said of a file that is of no use: the
+/// checkpoint or record of a wipe.
+#[derive(Debug)]
+pub struct Unusable {
+    pub path: PathBuf,
+    pub error: LoadError,
+}
+
+impl Unusable {
+    /// Why it is not used, as `FILE: fact; remedy`.
+    pub fn text(&self) -> String {
+        let Self { path, error } = self;
+        let remedy = match error {
+            LoadError::Unreadable(_) => "",
+            LoadError::Empty => "rm it unless you can put it back from a backup; ",
+            LoadError::Invalid { why, .. } => match why {
+                Invalid::Corrupt(_) => "put it back from a backup, if there is one; ",
+                Invalid::Newer(_) => "use a newer wipeit; ",
+                Invalid::Keyless(_) => "put them back from a backup, if there is one; ",
+            },
+        };
+        format!("{}: {error}; {remedy}it is left as it is", shown(path))
+    }
 }
 
 fn lines(all: &[InUse]) -> String {
@@ -259,17 +231,10 @@ fn and_more(more: usize) -> String {
 }
 
 fn left_out(why: &[String], more: usize) -> String {
-    let more = match more {
-        0 => String::new(),
-        more => format!("; and {more} more of other drives: see --list"),
-    };
-    match why {
-        [] => String::new(),
-        all => format!(" ({}{more})", all.join("; ")),
+    let why = why.join("; ");
+    match (why.as_str(), more) {
+        ("", _) => String::new(),
+        (why, 0) => format!(" ({why})"),
+        (why, more) => format!(" ({why}; and {more} more of other drives: see --list)"),
     }
-}
-
-fn all(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| shown(file)).collect();
-    names.join(", ")
 }

@@ -1,83 +1,42 @@
 //! A refusal as it is said: `SUBJECT: fact; remedy`, and what became of the target.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Cause;
 use crate::outcome::Outcome;
 use crate::text::shown;
 
-/// A target, or a run, that was refused or left.
-#[derive(Debug)]
-pub struct Refusal {
-    target: Option<PathBuf>,
-    cause: Cause,
-}
-
-/// What has become of a target that is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    /// It was not opened for writing, or nothing was done with that.
-    Not,
-    /// As far as that matters to who asked: nothing was written.
-    NotWritten,
-    /// Nothing was read back.
-    NotRead,
-    /// It is of no target.
-    Unsaid,
-}
-
-impl Refusal {
-    /// Of one target, or of none.
-    pub fn new(target: Option<&Path>, cause: Cause) -> Self {
-        let target = target.map(Path::to_path_buf);
-        Self { target, cause }
-    }
-
-    /// How the run ends by it.
+impl Cause {
     pub fn outcome(&self) -> Outcome {
-        match self.cause {
-            Cause::Locked => Outcome::Busy,
-            Cause::Usage(_) | Cause::Contradicts(..) => Outcome::Usage,
+        match self {
+            Self::Locked => Outcome::Busy,
+            Self::Usage(_) | Self::Contradicts(..) => Outcome::Usage,
             _ => Outcome::Refused,
         }
     }
 
-    /// What is said of it, as `SUBJECT: fact; remedy`, a line each.
-    pub fn lines(&self) -> Vec<String> {
-        let cause = &self.cause;
-        let subject = cause.subject(self.target.as_deref());
-        match cause {
-            Cause::NoneHere(all) => all.clone(),
-            Cause::InUse(all) => {
-                let touched = cause.touched().words();
+    /// What is said of it where this target, or none, is refused: as
+    /// `SUBJECT: fact; remedy`, a line each.
+    pub fn lines(&self, target: Option<&Path>) -> Vec<String> {
+        let subject = self.subject(target);
+        match self {
+            Self::NoneHere(all) => all.clone(),
+            Self::InUse(all) => {
+                let touched = self.touched();
                 let line = |one| format!("{subject}{one}{touched}");
                 all.iter().map(line).collect()
             }
-            _ => vec![format!("{subject}{}", cause.text())],
+            _ => vec![format!("{subject}{}", self.text())],
         }
     }
-}
 
-impl Touched {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Not => "; not touched",
-            Self::NotWritten => "; nothing was written",
-            Self::NotRead => "; nothing was read back",
-            Self::Unsaid => "",
-        }
-    }
-}
-
-impl Cause {
     /// The fact, the remedy, and what became of the target.
     pub fn text(&self) -> String {
         let remedy = self.remedy().map(|remedy| format!("; {remedy}"));
-        let touched = self.touched().words();
+        let touched = self.touched();
         format!("{self}{}{touched}", remedy.unwrap_or_default())
     }
 
-    /// What it is about, as `SUBJECT: `.
     fn subject(&self, target: Option<&Path>) -> String {
         let own = match self {
             Self::StateUnread(root, _) => shown(root),
@@ -98,18 +57,17 @@ impl Cause {
         format!("{own}: ")
     }
 
-    fn touched(&self) -> Touched {
+    fn touched(&self) -> &'static str {
         match self {
             Self::NoRunThread(_)
             | Self::NoMeans(_)
-            | Self::NoSignals(_)
             | Self::NotSaved(_)
             | Self::Declined
             | Self::Left
             | Self::NotFinished(_)
             | Self::WipedBadly(..)
-            | Self::DryRun(_) => Touched::NotWritten,
-            Self::NoRecord(_) | Self::NoSureRecord(..) => Touched::NotRead,
+            | Self::DryRun(_) => "; nothing was written",
+            Self::NoRecord(_) | Self::NoSureRecord(..) => "; nothing was read back",
             Self::NoHome(_)
             | Self::StateUnread(..)
             | Self::Contradicts(..)
@@ -117,12 +75,11 @@ impl Cause {
             | Self::Several(_)
             | Self::NothingToResume(_)
             | Self::NothingToResumeUnderSudo(..)
-            | Self::NoneHere(_) => Touched::Unsaid,
-            _ => Touched::Not,
+            | Self::NoneHere(_) => "",
+            _ => "; not touched",
         }
     }
 
-    /// What to do about it.
     fn remedy(&self) -> Option<String> {
         let fixed = match self {
             Self::Meant(path) => return Some(format!("did you mean {}?", shown(path))),

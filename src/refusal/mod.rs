@@ -4,14 +4,10 @@
 //! It stands above the rooms whose errors it names: what may be in use is `drive`'s
 //! to know, why a path is denied `probe`'s.
 //!
-//! - [`cause`]: why, and the fact
+//! - [`cause`]: why, and the fact; also of a file that is of no use
 //! - [`framed`]: the fact with its subject and its remedy
-//! - [`unusable`]: a file of the state directory that is of no use
 
 mod cause;
 mod framed;
-mod unusable;
 
-pub use cause::Cause;
-pub use framed::Refusal;
-pub use unusable::Unusable;
+pub use cause::{Cause, Unusable};

@@ -31,9 +31,8 @@ pub fn details(ending: &Ending<'_>) -> Vec<String> {
     lines
 }
 
-/// What weakens the guarantees of this wipe.
 fn reservations(ending: &Ending<'_>) -> Vec<String> {
-    let weak = Found::of(ending.checkpoint).weak(ending.write_back);
+    let weak = Found::of(ending.checkpoint).weak(ending.device.write_back);
     let lines = weak.iter().map(|weak| match weak {
         Weak::Found(finding) => field("Note", &finding.to_string()),
         Weak::Unflushed => field(
@@ -46,46 +45,44 @@ fn reservations(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn wiped(ending: &Ending<'_>) -> Vec<String> {
-    let mut lines = method(ending);
-    lines.extend(time(ending));
-    lines.extend(pull(ending, ""));
-    lines.extend(record(ending));
-    lines.extend(limits(ending));
-    lines
+    let (method, time) = (method(ending), time(ending));
+    [
+        method,
+        time,
+        pull(ending, ""),
+        record(ending),
+        limits(ending),
+    ]
+    .concat()
 }
 
-/// A wipe that was read back again.
 fn checked(ending: &Ending<'_>) -> Vec<String> {
     let when = ending.checkpoint.timestamp();
     let name = contents(ending.checkpoint);
     let through = page_cache(ending.checkpoint);
-    let mut lines = field(
-        "Check",
-        &format!("every byte is what was written by the last pass ({name}), on {when}{through}"),
-    );
-    lines.extend(field("Time", &span(ending.active)));
-    lines.extend(record(ending));
-    lines.extend(limits(ending));
-    lines
+    let text =
+        format!("every byte is what was written by the last pass ({name}), on {when}{through}");
+    let time = field("Time", &span(ending.active));
+    [field("Check", &text), time, record(ending), limits(ending)].concat()
 }
 
 fn method(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
     let part = checkpoint.device_id().nature().part();
-    let word = match (method_word(ending.medium, checkpoint.device_id()), part) {
+    let word = match (
+        method_word(ending.device.medium, checkpoint.device_id()),
+        part,
+    ) {
         ("Clear", Some(part)) => format!("Clear (overwrite) of {part} alone"),
         ("Clear", None) => "Clear (overwrite)".into(),
         (word, _) => word.into(),
     };
-    let read_back = read_back(checkpoint);
+    let passes = count(checkpoint.plan().passes().len() as u64, "pass", "passes");
+    let (contents, read_back) = (contents(checkpoint), read_back(checkpoint));
     let through = page_cache(checkpoint);
     field(
         "Method",
-        &format!(
-            "{word}: {}, {}, {read_back}{through}",
-            contents(checkpoint),
-            passes(checkpoint)
-        ),
+        &format!("{word}: {contents}, {passes}, {read_back}{through}"),
     )
 }
 
@@ -98,7 +95,6 @@ fn page_cache(checkpoint: &Checkpoint) -> &'static str {
     }
 }
 
-/// What was read back of the last pass.
 fn read_back(checkpoint: &Checkpoint) -> String {
     let found = Found::of(checkpoint);
     match found.read_back {
@@ -108,25 +104,16 @@ fn read_back(checkpoint: &Checkpoint) -> String {
     }
 }
 
-fn passes(checkpoint: &Checkpoint) -> String {
-    count(checkpoint.plan().passes().len() as u64, "pass", "passes")
-}
-
 /// `random`, `pattern 55aa`; of several different passes that of each.
 fn contents(checkpoint: &Checkpoint) -> String {
-    let mut names: Vec<String> = checkpoint
-        .plan()
-        .passes()
-        .iter()
-        .map(|pass| pass.content.words().brief)
-        .collect();
-    names.dedup();
-    let names = names.join(", ");
-    match checkpoint.scheme() {
+    if let Some(scheme) = checkpoint.scheme() {
         // Its passes would fill the screen; they stand in the record.
-        Some(scheme) => format!("scheme {scheme}"),
-        None => names,
+        return format!("scheme {scheme}");
     }
+    let passes = checkpoint.plan().passes().iter();
+    let mut names: Vec<String> = passes.map(|pass| pass.content.words().brief).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// Time over all runs. Where one was killed it is only a minimum, and no speed
@@ -150,23 +137,23 @@ fn time(ending: &Ending<'_>) -> Vec<String> {
 }
 
 pub(super) fn speed(checkpoint: &Checkpoint, time: Duration) -> String {
-    let plan = checkpoint.plan();
-    let moved = |step| u128::from(plan.step_bytes(step, checkpoint.total_size()));
-    let bytes: u128 = plan.steps().into_iter().map(moved).sum();
-    match (bytes * 1000).checked_div(time.as_millis()) {
-        // A speed over less than a second says nothing.
-        Some(speed) if time >= Duration::from_secs(1) => {
-            let speed = u64::try_from(speed).unwrap_or(u64::MAX);
-            let reads = plan.steps().iter().any(|step| step.phase == Phase::Verify);
-            let what = if reads {
-                "written and read back"
-            } else {
-                "written"
-            };
-            format!(" at {}/s, {what}", size::decimal(speed))
-        }
-        _ => String::new(),
+    // A speed over less than a second says nothing.
+    if time < Duration::from_secs(1) {
+        return String::new();
     }
+    let (plan, size) = (checkpoint.plan(), checkpoint.total_size());
+    let steps = plan.steps();
+    let moved = steps
+        .iter()
+        .map(|step| u128::from(plan.step_bytes(*step, size)));
+    let speed = moved.sum::<u128>() * 1000 / time.as_millis();
+    let speed = size::decimal(u64::try_from(speed).unwrap_or(u64::MAX));
+    let what = if steps.iter().any(|step| step.phase == Phase::Verify) {
+        "written and read back"
+    } else {
+        "written"
+    };
+    format!(" at {speed}/s, {what}")
 }
 
 /// How to find the drive, because the next thing its owner does is pull it.
@@ -179,7 +166,7 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
     if nature.is_volume() {
         return field(
             "Volume",
-            &format!("{}{warning}, nor its drives", ending.name),
+            &format!("{}{warning}, nor its drives", ending.device.name),
         );
     }
     let others = if nature.part().is_some() {
@@ -187,7 +174,11 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
     } else {
         ""
     };
-    let slot = ending.slot.map(|slot| format!("in slot {slot}"));
+    let slot = ending
+        .device
+        .slot
+        .as_ref()
+        .map(|slot| format!("in slot {slot}"));
     let serial = id
         .serial
         .as_deref()
@@ -197,7 +188,7 @@ fn pull(ending: &Ending<'_>, warning: &str) -> Vec<String> {
         (Some(slot), Some(serial)) => format!("{slot}, serial {serial}"),
         (Some(slot), None) => slot,
         (None, Some(serial)) => format!("with serial {serial}"),
-        (None, None) => ending.name.into(),
+        (None, None) => ending.device.name.clone(),
     };
     field("Pull", &format!("the drive {which}{warning}{others}"))
 }
@@ -219,7 +210,7 @@ fn record(ending: &Ending<'_>) -> Vec<String> {
 }
 
 fn limits(ending: &Ending<'_>) -> Vec<String> {
-    let [text, rest] = limits_of(ending.medium, ending.checkpoint.device_id());
+    let [text, rest] = limits_of(ending.device.medium, ending.checkpoint.device_id());
     let mut lines = field("Limits", &text);
     if !rest.is_empty() {
         lines.extend(field("", &rest));
@@ -232,29 +223,24 @@ fn not_clear(ending: &Ending<'_>) -> Vec<String> {
     let mut lines = bad(checkpoint);
     let differ = checkpoint.mismatches().amount().least;
     let rest = match checkpoint.plan().verify() {
-        Verify::None => "everything else is written; not read back".into(),
-        Verify::Full => format!("everything else is written and read back, {differ} differ"),
-        Verify::Sample { .. } => format!(
-            "everything else is written; {}, {differ} differ",
-            read_back(checkpoint)
-        ),
+        Verify::None => "; not read back".into(),
+        Verify::Full => format!(" and read back, {differ} differ"),
+        Verify::Sample { .. } => format!("; {}, {differ} differ", read_back(checkpoint)),
     };
     if checkpoint.bad().amount().least < checkpoint.total_size() {
-        lines.extend(field("Rest", &rest));
+        lines.extend(field("Rest", &format!("everything else is written{rest}")));
     }
-    lines.extend(pull(ending, "; do not reuse or sell"));
     let next = if checkpoint.bad().is_empty() {
         "wipe the whole drive that the old data is still on"
-    } else if is_file(ending.medium, checkpoint.device_id()) {
+    } else if is_file(ending.device.medium, checkpoint.device_id()) {
         "look at the disk and the file system under it; they refused these bytes"
     } else if checkpoint.device_id().nature().is_volume() {
         "find which drive below it fails; let that sanitize itself, or destroy it"
     } else {
         "let the drive sanitize itself (hdparm, nvme, sg_sanitize), or destroy"
     };
-    lines.extend(field("Next", next));
-    lines.extend(record(ending));
-    lines
+    let pull = pull(ending, "; do not reuse or sell");
+    [lines, pull, field("Next", next), record(ending)].concat()
 }
 
 /// The bad ranges: those that may hold old data, and those that were written
@@ -306,33 +292,25 @@ fn listed(label: &str, what: &str, ranges: &[Extent]) -> Vec<String> {
 
 fn differs(ending: &Ending<'_>) -> Vec<String> {
     let checkpoint = ending.checkpoint;
-    let ranges: Vec<Extent> = checkpoint
-        .mismatches()
-        .iter()
-        .map(|range| range.extent)
-        .collect();
+    let differing = checkpoint.mismatches();
+    let ranges: Vec<Extent> = differing.iter().map(|range| range.extent).collect();
     let differ = Found::of(checkpoint).differ;
     let bytes = differ.as_bytes(&|bytes| format!("{} bytes", size::grouped(bytes)));
     let what = format!("{bytes} are in sectors that are not what was written");
-    let mut lines = listed("Differ", &what, &ranges);
-    let first = checkpoint.mismatches().iter().next();
-    lines.extend(
-        first
-            .iter()
-            .flat_map(|one| field("First", &one.value.text())),
-    );
-    lines.extend(bad(checkpoint));
-    lines.extend(field("Meaning", &meaning(checkpoint)));
-    lines.extend(pull(ending, "; do not reuse or sell"));
-    lines.extend(field(
-        "Next",
-        "find the cause, then wipe it again with --restart",
-    ));
-    lines.extend(record(ending));
-    lines
+    let first = differing.iter().next();
+    let first = first.map(|one| field("First", &one.value.text()));
+    [
+        listed("Differ", &what, &ranges),
+        first.unwrap_or_default(),
+        bad(checkpoint),
+        field("Meaning", &meaning(checkpoint)),
+        pull(ending, "; do not reuse or sell"),
+        field("Next", "find the cause, then wipe it again with --restart"),
+        record(ending),
+    ]
+    .concat()
 }
 
-/// What it means that bytes differ.
 fn meaning(checkpoint: &Checkpoint) -> String {
     let found = Found::of(checkpoint);
     match found.counterfeit {

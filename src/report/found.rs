@@ -9,7 +9,6 @@ use crate::text::{count, size};
 /// Ranges that are listed one by one; the rest stands in the record.
 pub(super) const LISTED: usize = 10;
 
-/// Bytes that were found so.
 #[derive(Clone, Copy)]
 pub(super) struct Total {
     /// At least, and at most where ranges were joined.
@@ -37,7 +36,6 @@ impl Total {
         }
     }
 
-    /// In bytes.
     pub fn in_bytes(self) -> String {
         self.as_bytes(&|bytes| count(bytes, "byte", "bytes"))
     }
@@ -55,28 +53,21 @@ impl Total {
 
 /// What weakens the guarantees of a wipe.
 pub(super) enum Weak<'a> {
-    /// Something that was found on the way.
     Found(&'a Finding),
-    /// The kernel sent no flush.
     Unflushed,
-    /// So many saves failed.
     Saves(u64),
 }
 
-/// What a wipe found.
 pub(super) struct Found<'a> {
     pub checkpoint: &'a Checkpoint,
-    /// What the target is called in a sentence.
     pub noun: &'static str,
     /// What could not be written or read, and of that each.
     pub bad: Total,
     pub unwritten: Total,
     pub unread: Total,
-    /// Sectors that are not what was written.
     pub differ: Total,
     /// Bytes that a counterfeit has at most.
     pub counterfeit: Option<u64>,
-    /// How the last pass was read back.
     pub read_back: Verify,
     /// Whether that came from memory, maybe.
     pub from_cache: bool,
@@ -118,20 +109,17 @@ impl<'a> Found<'a> {
         all
     }
 
-    /// Where old data is known to remain.
     pub fn kept_elsewhere(&self) -> impl Iterator<Item = &'a Finding> {
         let findings = self.checkpoint.findings().iter();
         findings.filter(|finding| finding.keeps_old_data())
     }
 
-    /// Of a sampled read-back, how much of the target it reads.
     pub fn share(&self) -> String {
         let size = self.checkpoint.total_size();
         size::percent_text(self.read_back.bytes(size), size)
     }
 }
 
-/// What it means that checkpoints could not be saved.
 pub(super) fn saves_text(failed: u64) -> String {
     let times = count(failed, "checkpoint", "checkpoints");
     format!(

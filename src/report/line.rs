@@ -27,8 +27,8 @@ pub fn line(ending: &Ending<'_>) -> String {
     let head = format!(
         "{} {} {}",
         outcome.word(),
-        octal(ending.path),
-        serial_field(checkpoint)
+        octal(&ending.device.path),
+        field_of(checkpoint.device_id().serial.as_deref())
     );
     match outcome {
         Outcome::Wiped | Outcome::Checked | Outcome::Differs => {
@@ -72,10 +72,6 @@ fn at_least(amount: Amount) -> &'static str {
 pub fn position(checkpoint: &Checkpoint) -> String {
     let share = size::percent_text(checkpoint.position(), checkpoint.total_size());
     format!("{} {share}", checkpoint.phase().name())
-}
-
-fn serial_field(checkpoint: &Checkpoint) -> String {
-    field_of(checkpoint.device_id().serial.as_deref())
 }
 
 fn field_of(serial: Option<&str>) -> String {

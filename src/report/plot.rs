@@ -9,26 +9,18 @@ use crate::progress::Sample;
 
 /// Units of the drawing, which is as wide as the page.
 pub const WIDTH: u64 = 720;
-/// Where the axes stand.
 pub const LEFT: u64 = 56;
-/// Where the axes end.
 pub const RIGHT: u64 = 708;
-/// Where the greatest speed is.
 pub const TOP: u64 = 24;
 /// Below the position axis: marks, numbers, its title.
 const BELOW: u64 = 52;
 
-/// What is plotted of one pass.
 pub struct Plot<'a> {
-    /// Bytes of the target.
     pub size: u64,
-    /// The speeds of this pass.
     pub samples: &'a [Sample],
     /// The greatest speed on the axis, so that several plots compare.
     pub greatest: u64,
-    /// Areas that could not be written or read.
     pub bad: &'a [Extent],
-    /// Areas that differ.
     pub different: &'a [Extent],
     /// Units from the greatest speed down to the position axis.
     pub height: u64,
@@ -129,7 +121,6 @@ impl Plot<'_> {
         marks
     }
 
-    /// The drawing.
     pub fn svg(&self) -> Markup {
         let base = TOP + self.height;
         let (_, steps) = axis(self.greatest);

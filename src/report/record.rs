@@ -10,7 +10,7 @@ use crate::drive::{Device, Medium};
 use crate::outcome::Outcome;
 use crate::plan::Amount;
 use crate::probe::Computer;
-use crate::progress::{Checkpoint, LARGEST, RECORD_KIND, Unread, VERSION, json};
+use crate::progress::{Checkpoint, LARGEST, LoadError, RECORD_KIND, VERSION, json};
 use crate::text::bounded;
 
 /// A finished wipe. Its fields are those of its checkpoint, and those of its end.
@@ -20,7 +20,6 @@ pub struct Record {
     /// wipeit 0.1.0.
     #[serde(flatten, serialize_with = "Checkpoint::serialize_fields")]
     pub checkpoint: Checkpoint,
-    /// How it ended.
     #[serde(flatten)]
     pub end: RecordEnd,
 }
@@ -35,15 +34,11 @@ pub struct RecordEnd {
     /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
     /// achieved.
     pub method: String,
-    /// What the bits are kept on.
     pub medium: Medium,
-    /// Where the drive sits.
     pub slot: Option<String>,
     /// Whether the kernel believes in a volatile write cache and so flushes it.
     pub write_back: Option<bool>,
-    /// The machine at the end.
     pub host: Computer,
-    /// What the read-back of the last pass shows.
     pub verification: Verification,
     /// Seconds that all runs worked together, without the time stopped or asleep;
     /// a killed run counts until its last checkpoint.
@@ -57,18 +52,14 @@ pub struct RecordEnd {
     /// Areas that a drive of its kind may hide, as HPA, DCO and AMAX: `not
     /// checked`, or `none` where it has none of them.
     pub hidden_areas: String,
-    /// What overwriting does not reach.
     #[serde(deserialize_with = "bounded::list::<_, _, 64>")]
     pub limits: Vec<String>,
     // What follows nothing fills yet; a reader of this version passes it on. The
     // owner's job and customer will stand beside the asset, in `report`.
-    /// Of the drives that were wiped together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
-    /// The machine as its firmware names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
-    /// What the drive did to erase itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erase: Option<serde_json::Value>,
     /// What the drive said of its health, before and after.
@@ -76,18 +67,13 @@ pub struct RecordEnd {
     pub health: Option<serde_json::Value>,
 }
 
-/// A machine by its DMI tables.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Serial number of the system.
     pub system_serial: Option<String>,
-    /// Serial number of the board.
     pub board_serial: Option<String>,
-    /// The owner's number of the machine.
     pub asset_tag: Option<String>,
 }
 
-/// A record as it stands in a file.
 #[derive(Serialize)]
 struct Wire<'a> {
     kind: &'static str,
@@ -96,7 +82,6 @@ struct Wire<'a> {
     record: &'a Record,
 }
 
-/// What the read-back of the last pass shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// `full`, `sample` or `none`.
@@ -113,8 +98,6 @@ pub struct Verification {
 }
 
 impl Record {
-    /// The record of a wipe that ended so.
-    #[must_use]
     pub fn new(
         checkpoint: &Checkpoint,
         outcome: &Outcome,
@@ -158,7 +141,6 @@ impl Record {
         Self { checkpoint, end }
     }
 
-    /// Its bytes.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         self.checkpoint.to_json_of(LARGEST, |checkpoint| {
             let record = &Self {
@@ -173,8 +155,6 @@ impl Record {
         })
     }
 
-    /// The same as it can be handed out.
-    #[must_use]
     pub fn without_keys(self) -> Self {
         Self {
             checkpoint: self.checkpoint.without_keys(),
@@ -183,7 +163,7 @@ impl Record {
     }
 
     /// Reads a record, in little memory however large the file is.
-    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::read_record(from)?;
         let end = bounded::read(from)?;
         Ok(Self { checkpoint, end })
@@ -207,7 +187,6 @@ impl Verification {
     }
 }
 
-/// What ranges cover, where more than their number of bytes.
 fn at_most(amount: Amount) -> Option<u64> {
     (!amount.is_exact()).then_some(amount.most)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::closing::speed;
 use super::{Ending, Record, Saved, details, line};
 use crate::drive::example::disk;
-use crate::drive::{Kind, Medium, Transport};
+use crate::drive::{Device, Kind, Medium, Transport};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::example::difference;
 use crate::plan::{Bad, BadState, During, Extent, Pass, Phase, Plan, ReadBack, Step, Verify, Wrap};
@@ -58,21 +58,10 @@ fn checkpoint() -> Checkpoint {
 
 fn ending<'a>(outcome: &'a Outcome, checkpoint: &'a Checkpoint) -> Ending<'a> {
     Ending {
-        outcome,
-        path: Path::new("/dev/sdb"),
-        name: "sdb",
-        medium: Medium::Rotational,
-        slot: Some("0:7"),
-        write_back: Some(true),
-        checkpoint,
         file: Some(Path::new("/var/lib/wipeit/reports/sdb-ZR5A1B2C-7f3a.json")),
-        saved: Saved::All,
-        delivered: &[],
-        state: Durability::Kept,
         active: Duration::from_secs(36 * 3600 + 31 * 60),
         resume_command: "wipeit --resume".into(),
-        rate_limit: None,
-        check: false,
+        ..Ending::new(outcome, Box::leak(Box::new(disk())), checkpoint)
     }
 }
 
@@ -127,8 +116,12 @@ fn an_image_is_never_called_clear() {
     checkpoint.device_id_mut().serial = None;
     *checkpoint.page_cache_mut() = true;
     let mut ending = ending(&Outcome::Wiped, &checkpoint);
-    ending.medium = Medium::File;
-    ending.path = Path::new("/tmp/my disk.img");
+    let device = Device {
+        medium: Medium::File,
+        path: "/tmp/my disk.img".into(),
+        ..disk()
+    };
+    ending.device = &device;
     let all = details(&ending).join("\n");
     assert!(!all.contains("Clear") && !all.contains("Pull"), "{all}");
     assert!(all.contains("Overwritten: random") && all.contains("page cache"));
@@ -152,7 +145,11 @@ fn a_check_through_the_page_cache_says_so() {
 fn flash_says_what_is_not_reached() {
     let checkpoint = checkpoint();
     let mut ending = ending(&Outcome::Wiped, &checkpoint);
-    ending.medium = Medium::Flash;
+    let device = Device {
+        medium: Medium::Flash,
+        ..disk()
+    };
+    ending.device = &device;
     assert!(details(&ending).join("\n").contains("spare blocks"));
 }
 
@@ -185,7 +182,7 @@ fn a_stopped_run_says_what_is_left_and_how_to_go_on() {
         !all.contains("Flushed, and saved") && all.contains("FAILED"),
         "{all}"
     );
-    ending.state = Durability::Memory;
+    ending.state = &Durability::Memory;
     assert!(!details(&ending).join("\n").contains("also after a reboot"));
     ending.file = None;
     let all = details(&ending).join("\n");
@@ -313,9 +310,13 @@ fn names_from_outside_reach_no_terminal_raw() {
     let mut checkpoint = checkpoint();
     checkpoint.device_id_mut().serial = Some("A\x1b[2J B".into());
     let mut ending = ending(&Outcome::Wiped, &checkpoint);
-    ending.slot = Some("\x1b]0;x\x07");
     ending.file = Some(Path::new("/x/\x1by.json"));
-    ending.path = Path::new("/dev/\x1bz");
+    let device = Device {
+        slot: Some("\x1b]0;x\x07".into()),
+        path: "/dev/\x1bz".into(),
+        ..disk()
+    };
+    ending.device = &device;
     let all = details(&ending).join("") + &line(&ending);
     assert!(!all.contains('\x1b') && !all.contains('\x07'), "{all}");
 }

@@ -9,47 +9,11 @@ use std::time::Duration;
 use crate::progress::{LeftOut, Run};
 use crate::text::{count, span};
 
-/// How long a run worked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Took {
-    /// So long, or at least so long.
-    pub work: Duration,
-    /// Whether that is all of it.
-    pub exact: bool,
-}
-
-impl Took {
-    /// Of one run. One that was killed has worked at least until its last
-    /// checkpoint. wipeit 0.1.0 kept the wall clock's stamps alone.
-    #[must_use]
-    pub fn of(run: &Run) -> Self {
-        let LeftOut {
-            killed, unknown, ..
-        } = LeftOut::of(run);
-        Self {
-            work: run.work().unwrap_or_default(),
-            exact: killed == 0 && unknown == 0,
-        }
-    }
-
-    /// For people; `unknown` where nothing is known.
-    pub fn text(&self) -> String {
-        match self.exact {
-            true => span(self.work),
-            false if self.work < Duration::from_secs(1) => "unknown".into(),
-            false => format!("at least {}", span(self.work)),
-        }
-    }
-}
-
-/// What runs took together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Active {
-    /// Their work, as far as it is known.
     pub work: Duration,
     /// In which the machine slept; not in `work`.
     pub asleep: Duration,
-    /// How many there were.
     pub runs: u64,
     /// Runs that were killed and so left no end.
     pub killed: u64,
@@ -58,16 +22,14 @@ pub struct Active {
 }
 
 impl Active {
-    /// Of these runs.
-    #[must_use]
+    /// Of these runs. One that was killed has worked at least until its last
+    /// checkpoint.
     pub fn of(runs: &[Run]) -> Self {
         runs.iter().fold(Self::default(), Self::and)
     }
 
-    /// With one more.
     fn and(mut self, run: &Run) -> Self {
-        let took = Took::of(run);
-        self.work = self.work.saturating_add(took.work);
+        self.work = self.work.saturating_add(run.work().unwrap_or_default());
         let asleep = Duration::from_millis(run.asleep_ms);
         self.asleep = self.asleep.saturating_add(asleep);
         let several = LeftOut::of(run);
@@ -77,15 +39,17 @@ impl Active {
         self
     }
 
-    /// Whether `work` is all of it.
     pub fn is_exact(&self) -> bool {
         self.killed == 0 && self.unknown == 0
     }
 
-    /// The work, for people.
+    /// The work, for people; `unknown` where nothing is known.
     pub fn text(&self) -> String {
-        let (work, exact) = (self.work, self.is_exact());
-        Took { work, exact }.text()
+        match self.is_exact() {
+            true => span(self.work),
+            false if self.work < Duration::from_secs(1) => "unknown".into(),
+            false => format!("at least {}", span(self.work)),
+        }
     }
 
     /// What goes with it, each beginning with `; `.
@@ -107,7 +71,6 @@ impl Active {
         text
     }
 
-    /// How long the machine slept; empty where it did not.
     pub fn asleep_text(&self) -> String {
         if self.asleep < Duration::from_secs(1) {
             return String::new();
@@ -132,21 +95,31 @@ mod tests {
     fn work_counts_whatever_the_stamps_say() {
         let mut of_it = run("10:00:00", Some("07:00:00"));
         assert_eq!(
-            Took::of(&of_it).text(),
+            Active::of(std::slice::from_ref(&of_it)).text(),
             "unknown",
             "the end before the start"
         );
         of_it.start = "1970-01-01T00:00:00+00:00".into();
-        assert_eq!(Took::of(&of_it).text(), "unknown", "56 years");
+        assert_eq!(
+            Active::of(std::slice::from_ref(&of_it)).text(),
+            "unknown",
+            "56 years"
+        );
         of_it.work_ms = Some(5_400_000);
-        assert_eq!(Took::of(&of_it).text(), "1 h 30 min");
+        assert_eq!(
+            Active::of(std::slice::from_ref(&of_it)).text(),
+            "1 h 30 min"
+        );
         of_it.end = None;
-        assert_eq!(Took::of(&of_it).text(), "at least 1 h 30 min");
+        assert_eq!(
+            Active::of(std::slice::from_ref(&of_it)).text(),
+            "at least 1 h 30 min"
+        );
     }
 
     #[test]
     fn runs_of_the_first_version_have_their_stamps() {
-        let told = |run: &Run| Took::of(run).text();
+        let told = |run: &Run| Active::of(std::slice::from_ref(run)).text();
         assert_eq!(told(&run("10:00:00", Some("11:00:05"))), "1 h 0 min");
         assert_eq!(told(&run("10:00:00", Some("10:00:00"))), "under 1 s");
         assert_eq!(told(&run("10:00:00", None)), "unknown");

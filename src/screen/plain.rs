@@ -126,7 +126,7 @@ pub(super) fn ended(outcome: &Outcome, progress: Option<&Progress>) -> String {
         format!(" at {} {}", step(progress), percent(progress))
     });
     match outcome {
-        Outcome::Interrupted(signal) => format!("stopped: {signal}{place}"),
+        Outcome::Interrupted(signal) => format!("stopped: {}{place}", signal.name()),
         Outcome::Failed(why) => format!("failed: {why}{place}, exit {}", outcome.code()),
         _ => format!("finished: {}, exit {}", outcome.word(), outcome.code()),
     }

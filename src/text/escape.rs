@@ -101,6 +101,12 @@ fn escaped(bytes: &[u8], hide: impl Fn(char) -> bool) -> String {
     text
 }
 
+/// Paths, one after the other.
+pub fn all_shown<P: AsRef<Path>>(paths: &[P]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| shown(path.as_ref())).collect();
+    paths.join(", ")
+}
+
 /// A path for a message: one line without control characters.
 pub fn shown(path: &Path) -> String {
     clean(&path.to_string_lossy())

@@ -14,6 +14,6 @@ mod words;
 
 pub use bounded::{Failure, Word};
 pub use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
-pub use escape::{clean, clean_words, is_one_line, octal, shell_word, shown, visible};
+pub use escape::{all_shown, clean, clean_words, is_one_line, octal, shell_word, shown, visible};
 pub use size::{KIB, MIB, grouped};
 pub use words::{about, ago, clock, count, no_room, reason, said, span};

@@ -3,16 +3,14 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
-use super::open::Opened;
-use crate::drive::{Finding, InUse, Mount, Node, Process, guard, path_to_text};
-use crate::engine::{End, Ended, Event, Journal, Observer, Target};
-use crate::outcome::Signal;
+use super::run::EngineRun;
+use crate::drive::{Finding, Holder, InUse, Mount, Node, Process, guard, path_to_text};
+use crate::engine::{End, Ended, Event, Journal as _, Observer as _, Target as _};
 use crate::plan::Phase;
-use crate::probe::Host;
 use crate::progress::Saver;
 use crate::text::{reason, shown, visible};
 
@@ -24,26 +22,12 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// How often it is looked at: at first, and later.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
-/// A finished wipe that is looked at.
-pub struct After<'a> {
-    /// This machine.
-    pub host: &'a Host,
-    /// What was wiped, still open.
-    pub opened: &'a Opened,
-    /// The state directory.
-    pub state_dir: &'a Path,
-    /// Who hears that something is waited for.
-    pub observer: &'a dyn Observer,
-    /// The signal that ends the waiting.
-    pub stop: &'a dyn Fn() -> Option<Signal>,
-}
-
-impl After<'_> {
+impl EngineRun<'_> {
     /// Why a wipe that was written in full is not to be called done: something
     /// that could write to the target stays, or it is not there as it was. The
     /// checkpoint then says that all of it is to be read back. `None` for a wipe
     /// that did not come to its end, or whose result is that bytes differ.
-    pub fn look(&self, ended: &Ended, saver: &mut Saver) -> Option<String> {
+    pub fn spoiled(&self, ended: &Ended, saver: &mut Saver) -> Option<String> {
         let done = ended.state.step.phase == Phase::Complete
             && matches!(ended.end, End::Complete | End::Interrupted(_));
         if !done {
@@ -73,13 +57,12 @@ impl After<'_> {
         }
     }
 
-    /// Waits until nothing uses the target; what does, where it stays.
     fn still_used(&self, ended: &Ended, saver: &mut Saver) -> Result<(), String> {
         let begun = Instant::now();
         let (mut first, mut told) = (None, false);
         while let Some(how) = self.used()? {
             let waited = begun.elapsed();
-            if waited >= PATIENCE || (self.stop)().is_some() {
+            if waited >= PATIENCE || self.context.stop.requested().is_some() {
                 return Err(format!("{how} since; end that first"));
             }
             if first.is_none() {
@@ -90,7 +73,7 @@ impl After<'_> {
             if waited >= MOMENT && !told {
                 told = true;
                 let left = PATIENCE.saturating_sub(waited);
-                self.observer.event(Event::StillUsed(how.clone(), left));
+                self.display.event(Event::StillUsed(how.clone(), left));
             }
             first.get_or_insert(how);
             // Nothing tells when it lets go.
@@ -108,17 +91,20 @@ impl After<'_> {
     fn used(&self) -> Result<Option<String>, String> {
         let device = self.opened.device();
         let fd = self.descriptor();
-        let now = self.host.used_now(device, &fd, self.state_dir)?;
+        let now = self
+            .context
+            .host
+            .used_now(device, &fd, self.context.state.root())?;
         let mut refusals = guard::check(now).err().unwrap_or_default();
         // No use of it, and nothing that passes by itself.
         refusals.retain(|refusal| !matches!(refusal, InUse::Cached(_) | InUse::Unseen { .. }));
-        Ok(refusals.first().map(|refusal| Since(refusal).to_string()))
+        Ok(refusals.first().map(since))
     }
 
     /// A wipe is begun only where no cache holds back what is written, but the
     /// mode of one may be changed meanwhile.
     fn held_back(&self) -> Result<(), String> {
-        let caches = self.host.caches(self.opened.device())?;
+        let caches = self.context.host.caches(self.opened.device())?;
         match caches.into_iter().next() {
             Some(cache) => Err(InUse::Cached(cache).to_string()),
             None => Ok(()),
@@ -162,10 +148,9 @@ impl After<'_> {
         }
     }
 
-    /// A path to what is open, whatever its names are now.
     fn descriptor(&self) -> PathBuf {
         let fd = self.opened.writer.as_raw_fd();
-        self.host.proc.join(format!("self/fd/{fd}"))
+        self.context.host.proc.join(format!("self/fd/{fd}"))
     }
 }
 
@@ -175,41 +160,26 @@ fn is_missing(error: &std::io::Error) -> bool {
 }
 
 /// What a refusal says of a target that nothing used before.
-struct Since<'a>(&'a InUse);
-
-impl fmt::Display for Since<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            InUse::Open(opener) => write!(f, "{} has it open", who(&opener.process)),
-            InUse::Looped { by, .. } => write!(f, "{} uses the same bytes", visible(by)),
-            InUse::Mounted(Mount { name, point, by }) => {
-                let point = visible(point);
-                write!(f, "{} is mounted at {point}", visible(name))?;
-                match by {
-                    Some(process) => {
-                        write!(f, " in the mount namespace of {}", who(process))
-                    }
-                    None => Ok(()),
-                }
-            }
-            InUse::Swap(path) => write!(f, "{} is swap", visible(path)),
-            InUse::Held(holder) => {
-                write!(
-                    f,
-                    "{} is held by {}",
-                    visible(&holder.name),
-                    visible(&holder.by)
-                )
-            }
-            InUse::Unreadable(why) => {
-                write!(f, "nobody can tell whether it is in use ({})", visible(why))
-            }
-            other => write!(f, "it may be in use ({other})"),
+fn since(refusal: &InUse) -> String {
+    let who = |process: &Process| format!("process {} ({})", process.pid, visible(&process.name));
+    match refusal {
+        InUse::Open(opener) => format!("{} has it open", who(&opener.process)),
+        InUse::Looped { by, .. } => format!("{} uses the same bytes", visible(by)),
+        InUse::Mounted(Mount { name, point, by }) => {
+            let point = visible(point);
+            let by = by.as_ref().map(who);
+            let by = by.map_or(String::new(), |who| {
+                format!(" in the mount namespace of {who}")
+            });
+            format!("{} is mounted at {point}{by}", visible(name))
         }
+        InUse::Swap(path) => format!("{} is swap", visible(path)),
+        InUse::Held(Holder { name, by }) => {
+            format!("{} is held by {}", visible(name), visible(by))
+        }
+        InUse::Unreadable(why) => {
+            format!("nobody can tell whether it is in use ({})", visible(why))
+        }
+        other => format!("it may be in use ({other})"),
     }
-}
-
-fn who(process: &Process) -> String {
-    let name = visible(&process.name);
-    format!("process {} ({name})", process.pid)
 }

@@ -1,23 +1,16 @@
 //! A drive that is found wiped already, and the record that says so.
 
-use std::time::Duration;
-
 use super::context::Context;
 use super::history::Finished;
 use super::open::Opened;
 use super::{ask, delivery};
 use crate::outcome::Outcome;
-use crate::probe::Durability;
 use crate::refusal::Cause;
-use crate::report::{self, Ending, Saved};
+use crate::report::{self, Ending};
 use crate::screen;
-use crate::text::{clean, shown};
+use crate::text::{all_shown, clean, shown};
 
 /// Tells of a wipe that is already done; nothing is written to the drive.
-///
-/// # Errors
-/// The drive is not the one that was named, or a dry run finds that the wipe did
-/// not end well.
 pub fn tell(context: &Context, opened: &Opened, finished: &Finished) -> Result<Outcome, Cause> {
     let (device, record) = (opened.device(), &finished.record);
     // Who names another drive is not told that it is wiped.
@@ -51,21 +44,9 @@ pub fn tell(context: &Context, opened: &Opened, finished: &Finished) -> Result<O
     }
     let delivered = again.unwrap_or_default();
     let ending = Ending {
-        outcome: &record.outcome,
-        path: &device.path,
-        name: &device.name,
-        medium: device.medium,
-        slot: device.slot.as_deref(),
-        write_back: device.write_back,
-        checkpoint: &record.checkpoint,
         file: Some(&record.path),
-        saved: Saved::All,
         delivered: &delivered,
-        state: Durability::Kept,
-        active: Duration::ZERO,
-        resume_command: String::new(),
-        rate_limit: None,
-        check: false,
+        ..Ending::new(&record.outcome, device, &record.checkpoint)
     };
     let outcome = screen::delivered(&screen::result(&report::line(&ending)), outcome);
     if !context.request.quiet {
@@ -81,12 +62,11 @@ pub fn name_all(context: &Context, opened: &Opened, finished: &Finished) {
     if finished.beside.is_empty() || context.request.quiet {
         return;
     }
-    let others: Vec<String> = finished.beside.iter().map(|path| shown(path)).collect();
     let text = format!(
         "its content matches several records, none of which supersedes another; {} counts, \
          as none ended worse; the others: {}",
         shown(&finished.record.path),
-        others.join(", ")
+        all_shown(&finished.beside)
     );
     screen::message(&shown(&opened.device().path), &text);
 }

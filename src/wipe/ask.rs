@@ -16,10 +16,6 @@ use crate::refusal::Cause;
 use crate::screen::{self, Answer, Expected, Face, PassTimes, SameDrive, card, question};
 use crate::text::{field, no_room, reason, shown};
 
-/// Asks what becomes of an unfinished wipe where nobody said.
-///
-/// # Errors
-/// It is left as it is, or nobody could be asked.
 pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<Mode, Cause> {
     use question::Continuation::{Continue, Leave, NoTerminal, StartOver};
     let silent = context.request.yes || context.request.dry_run;
@@ -38,9 +34,6 @@ pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<M
 
 /// Shows what will be done and asks where that is needed; tells whether it
 /// asked.
-///
-/// # Errors
-/// Refused or declined.
 pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause> {
     let (device, request) = (opened.device(), &context.request);
     let subject = &shown(&device.path);
@@ -48,19 +41,16 @@ pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause>
     let times = times(context, opened, subject);
     let ask = match &job.continued {
         None => !(request.yes || named),
-        Some(continued) => {
-            let moved = moved(continued, device);
-            let identity = &device.identity;
-            !named && must_ask(context, continued, identity, moved.as_deref())?
-        }
+        Some(continued) => !named && must_ask(request, continued, device)?,
     } && !request.dry_run;
     let looked_at = ask || request.dry_run || context.face() == Face::Bar;
     let shows = !request.quiet && (looked_at || job.continued.is_some());
     if shows {
         show(context, device, job, times);
     }
-    // The card of a fresh wipe has them.
-    if !shows || job.continued.is_some() {
+    // The card of a fresh wipe has both.
+    let is_on_card = shows && job.continued.is_none();
+    if !is_on_card {
         for warning in drive::warnings(device) {
             screen::message(subject, &format!("warning: {warning}"));
         }
@@ -70,8 +60,7 @@ pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause>
             screen::message(subject, &format!("forgets {forgotten}"));
         }
     }
-    // The same of how the state is kept.
-    if !shows || job.continued.is_some() {
+    if !is_on_card {
         warn_of_state(context);
     }
     if ask {
@@ -80,7 +69,6 @@ pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause>
     Ok(ask)
 }
 
-/// Says what is not promised of the state.
 fn warn_of_state(context: &Context) {
     let root = context.state.root();
     let keeping = context.keeping();
@@ -93,41 +81,31 @@ fn warn_of_state(context: &Context) {
 
 /// Consent to a continued wipe is in its checkpoint, where the drive is
 /// proved to be the one that it was given for.
-fn must_ask(
-    context: &Context,
-    continued: &Unfinished,
-    identity: &Identity,
-    moved: Option<&str>,
-) -> Result<bool, Cause> {
+fn must_ask(request: &Request, continued: &Unfinished, device: &Device) -> Result<bool, Cause> {
+    let (yes, named) = (request.yes, !request.targets.is_empty());
     let matches = matches!(continued.proof, Proof::Matches { .. });
+    let cryptographic = continued.proof.is_cryptographic();
     if continued.same_identity && matches {
         // Behind another controller a drive may show other bytes.
-        return Ok(moved.is_some() && !context.request.yes);
+        return Ok(!yes && moved(continued, device).is_some());
     }
-    let cryptographic = continued.proof.is_cryptographic();
-    // An image is known by what it holds, and where that tells nothing by
-    // where it is, if that is what was named.
     let file = |identity: &Identity| {
         let file = identity.backing.as_ref().filter(|file| file.inode != 0)?;
         Some(file.path.clone())
     };
-    let (now, then) = (file(identity), file(continued.checkpoint.device_id()));
-    let named = !context.request.targets.is_empty();
-    if now.is_some() && (cryptographic || (matches && named && now == then && context.request.yes))
-    {
-        return Ok(false);
+    let now = file(&device.identity);
+    if !yes {
+        // An image is known by what it holds.
+        return Ok(!(cryptographic && now.is_some()));
     }
-    // Nothing but the user's word says which of two that look the same.
-    if continued.has_double && matches && named {
-        return Ok(!context.request.yes);
-    }
-    // As for a fresh wipe: the drive was named, or is known by its
-    // identifiers, and next to nothing was written.
-    let as_fresh = !matches && (continued.same_identity || !context.request.targets.is_empty());
-    if !context.request.yes {
-        return Ok(true);
-    }
-    if cryptographic || as_fresh || context.request.dry_run {
+    // Where that tells nothing, by where it is, if that is what was named. And nothing
+    // but the user's word says which of two that look the same.
+    let in_place = now.is_some() && now == file(continued.checkpoint.device_id());
+    let by_word = matches && named && (in_place || continued.has_double);
+    // As for a fresh wipe: the drive was named, or is known by its identifiers, and
+    // next to nothing was written.
+    let as_fresh = !matches && (named || continued.same_identity);
+    if cryptographic || by_word || as_fresh || request.dry_run {
         return Ok(false);
     }
     // A constant pass that matches is no proof of which drive it is, and
@@ -144,27 +122,21 @@ fn show(context: &Context, device: &Device, job: &Job, times: Option<PassTimes>)
     let now = ZonedDateTime::now();
     let mut lines = if let Some(continued) = &job.continued {
         let recorded = continued.checkpoint.device_id();
-        let samples = match continued.proof {
-            Proof::Matches { samples, .. } => samples,
-            Proof::Differs(_) | Proof::TooLittle => 0,
-        };
-        let identifiers = device.identity.equal_identifiers(recorded).join(" and ");
         let proof = SameDrive {
-            identifiers,
-            samples,
+            identifiers: device.identity.equal_identifiers(recorded).join(" and "),
+            samples: match continued.proof {
+                Proof::Matches { samples, .. } => samples,
+                Proof::Differs(_) | Proof::TooLittle => 0,
+            },
         };
         let checkpoint = continued.checkpoint.clone();
         let checkpoint = checkpoint.entering(&job.plan, &job.state);
         let mut lines = card::resumed(&checkpoint, device, &proof, times, &now);
-        lines.extend(
-            moved(continued, device)
-                .iter()
-                .flat_map(|text| field("Changed", text)),
-        );
+        let moved = moved(continued, device);
+        lines.extend(moved.iter().flat_map(|text| field("Changed", text)));
         lines
     } else {
-        let root = context.state.root();
-        let keeping = context.keeping();
+        let (root, keeping) = (context.state.root(), context.keeping());
         let mut lines = card::fresh(device, &job.plan, times, &now, root, keeping);
         let forgotten = job.forgets.iter();
         lines.extend(forgotten.flat_map(|text| field("Forgets", text)));
@@ -174,15 +146,14 @@ fn show(context: &Context, device: &Device, job: &Job, times: Option<PassTimes>)
     let continued =
         continued.and_then(|one| Some((one.file.file_name()?.to_str()?, &one.checkpoint)));
     let lacking = context.state.no_room(&job.plan, continued);
-    lines.extend(
-        lacking
-            .iter()
-            .flat_map(|why| field("Record", &no_room(why))),
-    );
+    let lacking = lacking
+        .iter()
+        .flat_map(|why| field("Record", &no_room(why)));
+    lines.extend(lacking);
+    lines.push(String::new());
     for line in lines {
         screen::say(&line);
     }
-    screen::say("");
 }
 
 fn put(context: &Context, device: &Device) -> Result<(), Cause> {
@@ -219,37 +190,27 @@ fn times(context: &Context, opened: &Opened, subject: &str) -> Option<PassTimes>
         }
     }
 }
-/// What changed about how the drive is attached since the wipe began.
+
 fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
-    let (then, now) = (
-        continued.checkpoint.device_id().transport,
-        device.identity.transport,
-    );
-    (then != now).then(|| {
-        format!(
-            "it was attached by {} and is now by {}",
-            then.name(),
-            now.name()
-        )
-    })
+    let then = continued.checkpoint.device_id().transport;
+    let now = device.identity.transport;
+    let (before, after) = (then.name(), now.name());
+    (then != now).then(|| format!("it was attached by {before} and is now by {after}"))
 }
 
 /// Whether the user named this drive by its serial, which is the answer to
 /// the question. Each serial must be that of the one target, and of several
 /// targets each must have one of them.
-///
-/// # Errors
-/// It is the serial of another drive.
 pub fn is_named(request: &Request, opened: &Opened) -> Result<bool, Cause> {
     let device = opened.device();
     let serials = &request.serials;
     if serials.is_empty() {
         return Ok(false);
     }
-    let wrong = serials
-        .iter()
-        .filter(|serial| !device.identity.has_serial(serial));
-    let wrong: Vec<&str> = wrong.map(|serial| serial.trim()).collect();
+    let wrong = serials.iter().map(|serial| serial.trim());
+    let wrong: Vec<&str> = wrong
+        .filter(|serial| !device.identity.has_serial(serial))
+        .collect();
     let enough = request.targets.len() > 1 && wrong.len() < serials.len();
     let own = device.identity.serial.as_deref();
     if !wrong.is_empty() && !enough {

@@ -15,17 +15,8 @@ use crate::progress::{Checkpoint, Timekeeper};
 use crate::refusal::Cause;
 use crate::screen;
 
-/// Reads a finished wipe back against its record.
-///
-/// # Errors
-/// It was not read.
 pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
-    let Context {
-        request,
-        host,
-        state,
-        ..
-    } = context;
+    let (request, host, state) = (&context.request, &context.host, &context.state);
     let opened = open::open_to_read(host, path, state.root(), &request.serials)?;
     if let Some(begun) = unfinished::of_device(state, &opened)?.of_it.first() {
         return Err(Cause::NotFinished(begun.file.clone()));
@@ -48,17 +39,14 @@ pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let found = record.checkpoint.clone().checked_by(&plan, page_cache);
     let suits = Tuning::of(opened.device()).chunk;
     let chunk = request.buffer_size.unwrap_or(suits);
-    let run = EngineRun::begin(context, &opened, (&plan, start.step), chunk, times)?;
+    let run = EngineRun::begin(context, &opened, (&plan, start.step), chunk, times, true)?;
     let hung = |state: &State, silence| {
         let mut found = found.clone();
         found.advance(state);
-        let closing = run.closing(true);
-        closing.hung(found, None, &record.path, silence, &run.display)
+        run.hung(found, None, &record.path, silence)
     };
     let ended = run.engine(start, &mut Nowhere, &hung);
-    context.answer_status(None);
-    let closing = run.closing(true);
-    closing.check(&ended, found.clone(), &record.path, &run.display)
+    run.check(&ended, found.clone(), &record.path)
 }
 
 /// Where a check begins. What could not be written is left out.

@@ -17,15 +17,10 @@ use crate::screen::{Face, StatusHandle};
 use crate::signal::{self, Stop};
 use crate::text::{shell_word, size};
 
-/// One run of the program.
 pub struct Context {
-    /// What was asked for.
     pub request: Request,
-    /// This machine.
     pub host: Host,
-    /// Where the state is kept.
     pub state: StateDir,
-    /// Whether the run is to stop.
     pub stop: Stop,
     // who answers USR1 now
     status: Arc<Mutex<Option<StatusHandle>>>,
@@ -34,13 +29,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// A run that does what was asked.
     pub fn new(request: Request, state: StateDir) -> Self {
         Self {
             request,
             host: Host::real(),
             state,
-            stop: Stop::new(),
+            stop: Stop::default(),
             status: Arc::default(),
             handlers: OnceLock::new(),
             keeping: OnceLock::new(),
@@ -55,9 +49,6 @@ impl Context {
     }
 
     /// From here on a signal stops the run in good order.
-    ///
-    /// # Errors
-    /// The kernel refuses a handler or a thread.
     pub fn catch_signals(&self) -> Result<(), Cause> {
         if self.handlers.get().is_some() {
             return Ok(());
@@ -68,33 +59,25 @@ impl Context {
                 display.status();
             }
         };
-        signal::install(&self.stop, on_usr1)
-            .map_err(|error| Cause::NoSignals(format!("{error:#}")))?;
+        signal::install(&self.stop, on_usr1).map_err(|error| Cause::NoMeans(error.to_string()))?;
         let _ = self.handlers.set(());
         Ok(())
     }
 
-    /// Who answers USR1 from now on.
     pub fn answer_status(&self, handle: Option<StatusHandle>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
-    /// How progress is shown.
     pub fn face(&self) -> Face {
         Face::here(self.request.progress, self.request.quiet)
     }
 
     /// How the engine works on this device: as the request says, or as suits it.
     pub fn settings(&self, device: &Device, chunk: u64) -> Settings {
-        let Request {
-            threads,
-            checkpoint_every,
-            rate_limit,
-            ..
-        } = self.request;
-        let workers = threads.unwrap_or(Tuning::of(device).workers);
-        Settings::new(chunk, workers, checkpoint_every, rate_limit)
-            .with_stall(self.request.stall_timeout)
+        let request = &self.request;
+        let workers = request.threads.unwrap_or(Tuning::of(device).workers);
+        let (every, rate_limit) = (request.checkpoint_every, request.rate_limit);
+        Settings::new(chunk, workers, every, rate_limit).with_stall(request.stall_timeout)
     }
 
     /// What continues the wipe of this run as it was.
@@ -108,10 +91,6 @@ impl Context {
     }
 }
 
-/// The state directory: the one that was asked for, or the usual one.
-///
-/// # Errors
-/// There is none.
 pub fn state_dir(asked: Option<&Path>) -> Result<StateDir, Cause> {
     let home = env::var_os("HOME").map(PathBuf::from);
     let root = asked.map(Path::to_path_buf).or_else(|| {

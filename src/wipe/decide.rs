@@ -18,73 +18,74 @@ use crate::progress::{Checkpoint, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
 use crate::text::shown;
 
-/// What was decided.
 #[derive(Debug)]
 pub enum Decision {
-    /// There is something to do.
     Work(Box<Job>),
-    /// The drive is wiped already: the record of that.
     Done(Box<Finished>),
-    /// It has an unfinished wipe, the first of those that are known to be of it, and
-    /// the user is to say what becomes of that.
-    Ask,
+}
+
+/// The unfinished wipe of which the user is to say what becomes of it, before
+/// anything can be decided.
+pub fn in_question(known: &mut Known, mode: Mode) -> Result<Option<&Unfinished>, Cause> {
+    if matches!(mode, Mode::Fresh | Mode::Ensure) && !known.unusable.is_empty() {
+        return Err(Cause::Unfinishable(known.unusable.swap_remove(0)));
+    }
+    let begun = known.of_it.first().filter(|_| mode == Mode::Fresh);
+    begun.map_or(Ok(()), refuse_a_copy)?;
+    Ok(begun)
 }
 
 /// Decides what is to be done to a drive of which this is known. Nothing is changed,
 /// asked or printed. `notes`: what is to be said, a line each, whatever comes of it.
-///
-/// # Errors
-/// Refused, or an option that contradicts the wipe that is continued.
 pub fn decide(
     context: &Context,
     opened: &Opened,
     known: &mut Known,
-    mut mode: Mode,
+    mode: Mode,
     notes: &mut Vec<String>,
 ) -> Result<Decision, Cause> {
     let Context { request, state, .. } = context;
-    if matches!(mode, Mode::Fresh | Mode::Ensure) && !known.unusable.is_empty() {
-        return Err(Cause::Unfinishable(known.unusable.swap_remove(0)));
-    }
-    if mode == Mode::Fresh {
-        let Some(unfinished) = known.of_it.first() else {
-            refuse_lost(known)?;
-            return afresh(context, opened, known, notes);
-        };
-        refuse_a_copy(unfinished)?;
-        return Ok(Decision::Ask);
-    }
-    if mode == Mode::Ensure {
-        if known.of_it.is_empty() {
+    let afresh = |known, notes| {
+        let job = afresh(context, opened, known, notes)?;
+        Ok(Decision::Work(Box::new(job)))
+    };
+    match mode {
+        Mode::Ensure if known.of_it.is_empty() => {
             let finished = history::finished(state, opened, notes)?;
             if finished.as_ref().is_none_or(|finished| !finished.sure) {
                 refuse_doubtful(known)?;
                 refuse_lost(known)?;
             }
-            return match finished {
+            match finished {
                 Some(finished) => wiped_already(&request.wish, finished),
-                None => afresh(context, opened, known, notes),
-            };
+                None => afresh(known, notes),
+            }
         }
-        mode = Mode::Resume;
+        Mode::Resume | Mode::Ensure => {
+            let continued = choose(known, state)?;
+            if let Proof::Differs(at) = continued.proof {
+                return Err(Cause::WrittenSince(at));
+            }
+            refuse_a_copy(&continued)?;
+            refuse_one_of_several(&context.host, opened, &continued)?;
+            let job = continuation(request, continued, known)?;
+            refuse_what_nobody_would_see(&job)?;
+            Ok(Decision::Work(Box::new(job)))
+        }
+        Mode::Fresh => {
+            refuse_lost(known)?;
+            afresh(known, notes)
+        }
+        Mode::Restart | Mode::Check => afresh(known, notes),
     }
-    if mode == Mode::Resume {
-        let continued = choose(known, state)?;
-        check_drive(&context.host, opened, &continued)?;
-        let job = continuation(request, continued, known)?;
-        refuse_what_nobody_would_see(&job)?;
-        return Ok(Decision::Work(Box::new(job)));
-    }
-    afresh(context, opened, known, notes)
 }
 
-/// A wipe from the start.
 fn afresh(
     context: &Context,
     opened: &Opened,
     known: &Known,
     notes: &mut Vec<String>,
-) -> Result<Decision, Cause> {
+) -> Result<Job, Cause> {
     let Request {
         wish, buffer_size, ..
     } = &context.request;
@@ -92,7 +93,7 @@ fn afresh(
     notes.extend(known.left_out.iter().cloned());
     let supersedes = history::to_supersede(&context.state, opened, known)?;
     let suits = Tuning::of(opened.device()).chunk;
-    Ok(Decision::Work(Box::new(Job {
+    Ok(Job {
         plan: wish.plan(&mut Kernel, u64::from_le_bytes(random_bytes()?))?,
         scheme: wish.scheme.map(|scheme| scheme.name.to_string()),
         state: State::start(),
@@ -101,7 +102,7 @@ fn afresh(
         replaces: files_of(known),
         forgets: known.replaced().map(forgotten).collect(),
         supersedes,
-    })))
+    })
 }
 
 /// A drive that nothing identifies may be one that was begun; then it may also
@@ -110,10 +111,9 @@ fn refuse_doubtful(known: &Known) -> Result<(), Cause> {
     let maybe = known.maybe.iter().map(|unfinished| &unfinished.file);
     let files: Vec<PathBuf> = maybe.chain(&known.doubtful).cloned().collect();
     if files.is_empty() {
-        Ok(())
-    } else {
-        Err(Cause::MayBeBegun(files))
+        return Ok(());
     }
+    Err(Cause::MayBeBegun(files))
 }
 
 /// A checkpoint that says nothing any more may have been of this drive: what
@@ -143,38 +143,38 @@ fn wiped_already(wish: &Wish, finished: Finished) -> Result<Decision, Cause> {
 /// The option that asks for something else than a finished wipe did, and what it
 /// did.
 fn missed(wish: &Wish, done: &Checkpoint) -> Option<(&'static str, String)> {
-    if let Some(asked) = wish.scheme
-        && done.scheme().as_deref() != Some(asked.name)
-    {
-        let scheme = done.scheme().as_deref().unwrap_or("without a scheme");
-        return Some(("--scheme", scheme.to_string()));
+    if let Some(scheme) = other_scheme(wish, done) {
+        return Some(("--scheme", scheme.into()));
     }
     match wish.reconcile(done.plan(), 0, 0) {
         Err(contradiction) => Some((contradiction.option, contradiction.begun)),
         Ok(wanted) if done.plan().shows_no_less_than(&wanted) => None,
-        Ok(_) => Some((
-            "--verify",
-            format!("read-back {}", done.plan().verify().name()),
-        )),
+        Ok(_) => {
+            let done = done.plan().verify().name();
+            Some(("--verify", format!("read-back {done}")))
+        }
     }
+}
+
+/// What scheme a wipe follows, where another one is asked for.
+fn other_scheme<'a>(wish: &Wish, of: &'a Checkpoint) -> Option<&'a str> {
+    let (asked, own) = (wish.scheme?.name, of.scheme());
+    (own != Some(asked)).then(|| own.unwrap_or("without a scheme"))
 }
 
 /// Unfinished wipes of other drives that are named.
 const OTHERS: usize = 3;
 
-/// The unfinished wipe that is continued.
 fn choose(known: &mut Known, state: &StateDir) -> Result<Unfinished, Cause> {
     if !known.of_it.is_empty() {
         return the_one_that_fits(known);
     }
-    if known.maybe.len() == 1
-        && let Some(only) = known.maybe.pop()
-    {
-        return Ok(only);
-    }
-    if !known.maybe.is_empty() {
+    if known.maybe.len() > 1 {
         let files = known.maybe.iter().map(|one| one.file.clone());
         return Err(Cause::AnyOf(files.collect()));
+    }
+    if let Some(only) = known.maybe.pop() {
+        return Ok(only);
     }
     if !known.elsewhere.is_empty() {
         return Err(known.elsewhere.swap_remove(0));
@@ -221,23 +221,13 @@ fn the_one_that_fits(known: &mut Known) -> Result<Unfinished, Cause> {
 
 /// Of two images that hold the same nobody knows which is the copy.
 fn refuse_a_copy(begun: &Unfinished) -> Result<(), Cause> {
-    match &begun.original {
-        None => Ok(()),
-        Some(Original { path, unread: None }) => Err(Cause::Copied(path.clone())),
-        Some(Original {
-            path,
-            unread: Some(why),
-        }) => Err(Cause::MayBeCopied(path.clone(), why.clone())),
-    }
-}
-
-/// The last rules of "the same drive".
-fn check_drive(host: &Host, opened: &Opened, continued: &Unfinished) -> Result<(), Cause> {
-    if let Proof::Differs(at) = continued.proof {
-        return Err(Cause::WrittenSince(at));
-    }
-    refuse_a_copy(continued)?;
-    refuse_one_of_several(host, opened, continued)
+    let Some(Original { path, unread }) = &begun.original else {
+        return Ok(());
+    };
+    Err(match unread {
+        None => Cause::Copied(path.clone()),
+        Some(why) => Cause::MayBeCopied(path.clone(), why.clone()),
+    })
 }
 
 /// Where no strong identifier is the drive's own, its keystream has to be on it
@@ -248,35 +238,28 @@ fn refuse_one_of_several(
     continued: &Unfinished,
 ) -> Result<(), Cause> {
     let (device, kin) = (opened.device(), opened.kin());
-    let holds = |path: &PathBuf| kin::holds(path, &continued.checkpoint);
+    let checkpoint = &continued.checkpoint;
     let is_proved = continued.proof.is_cryptographic();
-    if continued.same_identity {
+    let refused = if continued.same_identity {
         // What shows the same but does not hold the stream is another drive with
         // a copied name.
-        let lacks = |path: &&PathBuf| !kin::disk_holds(path, &continued.checkpoint);
-        return match kin.paths.iter().find(|path| is_proved && lacks(path)) {
-            Some(other) => Err(Cause::Lookalike(other.clone())),
-            None => Ok(()),
+        let lacks = |path: &&PathBuf| is_proved && !kin::disk_holds(path, checkpoint);
+        kin.paths.iter().find(lacks).cloned().map(Cause::Lookalike)
+    } else if !is_proved {
+        let rival = kin.rivals.first();
+        rival.map(|rival| Cause::Rival(rival.path.clone()))
+    } else {
+        let nodes = kin.nodes();
+        let holds = |other: &Attached| {
+            (other.identity.kind, other.identity.size) == (device.identity.kind, device.size)
+                && !nodes.contains(&other.path)
+                && kin::holds(&other.path, checkpoint)
         };
-    }
-    if !is_proved {
-        return match kin.rivals.first() {
-            Some(rival) => Err(Cause::Rival(rival.path.clone())),
-            None => Ok(()),
-        };
-    }
-    let is_like = |other: &Attached| {
-        (other.identity.kind, other.identity.size) == (device.identity.kind, device.size)
+        let others = host.beside(device).into_iter().filter(holds);
+        let holding: Vec<PathBuf> = others.map(|other| other.path).collect();
+        (!holding.is_empty()).then_some(Cause::HeldBy(holding))
     };
-    let others = host.beside(device).into_iter().filter(is_like);
-    let others = others.map(|other| other.path);
-    let holding: Vec<PathBuf> = others
-        .filter(|path| !kin.nodes().contains(path) && holds(path))
-        .collect();
-    if holding.is_empty() {
-        return Ok(());
-    }
-    Err(Cause::HeldBy(holding))
+    refused.map_or(Ok(()), Err)
 }
 
 /// Refuses where the drive was seen to differ ahead of a read-back, and what is
@@ -284,30 +267,25 @@ fn refuse_one_of_several(
 /// samples. Nor is it for a later pass to wipe what may be new data.
 fn refuse_what_nobody_would_see(job: &Job) -> Result<(), Cause> {
     let proof = job.continued.as_ref().map(|continued| continued.proof);
-    let Some(Proof::Matches {
-        ahead: Some(at), ..
-    }) = proof
-    else {
+    let Some(Proof::Matches { ahead, .. }) = proof else {
         return Ok(());
     };
     let step = job.state.step;
-    let is_told = step.phase == Phase::Verify && job.plan.part(step) == Verify::Full;
-    if is_told && job.plan.after(step).phase == Phase::Complete {
-        Ok(())
-    } else {
-        Err(Cause::WrittenSince(at))
+    let is_told = step.phase == Phase::Verify
+        && job.plan.part(step) == Verify::Full
+        && job.plan.after(step).phase == Phase::Complete;
+    match ahead {
+        Some(at) if !is_told => Err(Cause::WrittenSince(at)),
+        _ => Ok(()),
     }
 }
 
 fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Result<Job, Cause> {
     let checkpoint = &continued.checkpoint;
-    if let Some(asked) = request.wish.scheme
-        && checkpoint.scheme().as_deref() != Some(asked.name)
-    {
-        let begun = checkpoint.scheme().as_deref().unwrap_or("without a scheme");
+    if let Some(begun) = other_scheme(&request.wish, checkpoint) {
         return Err(Cause::Contradicts("--scheme", begun.into()));
     }
-    let own = checkpoint.scheme().as_deref().and_then(Scheme::named);
+    let own = checkpoint.scheme().and_then(Scheme::named);
     if let (Some(scheme), Some(how)) = (own, request.wish.verify) {
         scheme
             .allows(how)
@@ -333,7 +311,7 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
         (state.step.phase, state.position) = (Phase::Verify, 0);
     }
     Ok(Job {
-        scheme: checkpoint.scheme().clone(),
+        scheme: checkpoint.scheme().map(String::from),
         state,
         plan,
         chunk: request.buffer_size.unwrap_or(checkpoint.chunk_size()),
@@ -344,7 +322,6 @@ fn continuation(request: &Request, continued: Unfinished, known: &Known) -> Resu
     })
 }
 
-/// An unfinished wipe that a new one replaces.
 fn forgotten(begun: &Unfinished) -> String {
     let checkpoint = &begun.checkpoint;
     format!(

@@ -8,26 +8,71 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crate::cli::Request;
-use crate::drive::Device;
+use crate::drive::{Device, Fact, Node};
 use crate::plan::Amount;
 use crate::probe::Host;
-use crate::progress::{self, Files, LARGEST, Place, ReportWish, Saver, Unread};
+use crate::progress::{
+    self, Checkpoint, Files, LARGEST, LoadError, NoPlace, Place, ReportWish, Saver,
+};
+use crate::refusal::Cause;
 use crate::report::{Record, page};
 use crate::signal::Stop;
+use crate::strategy::Key;
 use crate::text::reason;
 
 /// How long a record or report that cannot be written is tried again.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How often.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What is asked of the report, by this run or by the wipe that it continues.
+/// A wipe of two days must not end without its report: whether that can be
+/// written is looked at before.
+pub fn wish(
+    request: &Request,
+    continued: Option<&Checkpoint>,
+    host: &Host,
+    device: &Device,
+) -> Result<ReportWish, Cause> {
+    let before = continued.map(|checkpoint| checkpoint.report().clone());
+    let wish = before.unwrap_or_default().or_new(&request.report_wish);
+    if let Some(text) = &wish.path {
+        // What an earlier run of this wipe left may be replaced.
+        let run_id = continued.map(Checkpoint::run_id);
+        check_place(text, run_id, host, device).map_err(Cause::NoReportPlace)?;
+    }
+    Ok(wish)
+}
+
+fn check_place(
+    text: &str,
+    run_id: Option<&str>,
+    host: &Host,
+    device: &Device,
+) -> Result<(), NoPlace> {
+    let place = Place::from_text(text)?;
+    place.check(run_id)?;
+    match lies_on(host, device, place.folder()) {
+        Fact::Known(false) => Ok(()),
+        _ => Err(NoPlace::OnTarget(place.folder().into())),
+    }
+}
+
+/// Whether a folder lies on a target. An image is a file beside others.
+fn lies_on(host: &Host, device: &Device, folder: &Path) -> Fact<bool> {
+    match device.node {
+        Node::Image { .. } => Fact::Known(false),
+        Node::Block { .. } => match host.held(device, folder) {
+            Ok(facts) => facts.usage.carries_state,
+            Err(why) => Fact::Unknown(why),
+        },
+    }
+}
 
 /// What became of the record and the report of a finished wipe. Each reason is
 /// for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
-    /// Whether the record is durable in the state directory.
     pub record: Result<(), String>,
-    /// Whether its page is.
     pub page: Result<(), String>,
     /// Whether the checkpoint was removed, which only a kept record allows.
     pub ended: Result<(), String>,
@@ -37,7 +82,6 @@ pub struct Delivered {
 
 impl Delivered {
     /// None of it, for this reason.
-    #[must_use]
     pub fn nothing(why: &str) -> Self {
         let failed = || Err(why.to_string());
         Self {
@@ -48,8 +92,6 @@ impl Delivered {
         }
     }
 
-    /// Whether all came where it was to come.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         self.record.is_ok() && self.page.is_ok() && self.ended.is_ok() && self.report.is_ok()
     }
@@ -74,24 +116,22 @@ impl<'a> Delivery<'a> {
     /// Nothing is written yet. A record that an earlier run of this wipe kept
     /// with the same result stays as it is, and the rest is written from it: its
     /// SHA-256 stands on pages.
-    ///
-    /// # Errors
-    /// Never in practice: the record cannot be told as JSON.
     pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
-        let not_yet = || Err(String::new());
-        let report = record.checkpoint.report().path.as_ref();
+        let wish = record.checkpoint.report();
+        let mut now = Delivered::nothing("");
+        if wish.path.is_none() {
+            now.report = Ok(Vec::new());
+        }
         let before = read_record(&saver.record_path()).ok();
         let before = before.filter(|(_, before)| is_same_end(before, record));
-        let kept = before.as_ref();
-        let kept = kept.map(|(_, before)| before.checkpoint.plan().lacks_keys());
-        let (json, record) = if let Some((json, mut before)) = before {
+        let (json, record, kept) = if let Some((json, mut before)) = before {
+            let apart = before.checkpoint.plan().lacks_keys();
             // Where this run wants its report.
-            let wish = record.checkpoint.report().clone();
-            before.checkpoint = before.checkpoint.reporting(wish);
-            (json, Cow::Owned(before))
+            before.checkpoint = before.checkpoint.reporting(wish.clone());
+            (json, Cow::Owned(before), Some(apart))
         } else {
             let json = RecordBytes::of(record.to_json().map_err(io::Error::other)?);
-            (json, Cow::Borrowed(record))
+            (json, Cow::Borrowed(record), None)
         };
         Ok(Self {
             json,
@@ -101,12 +141,7 @@ impl<'a> Delivery<'a> {
             device,
             hopeless: false,
             named_record: true,
-            now: Delivered {
-                record: not_yet(),
-                page: not_yet(),
-                ended: not_yet(),
-                report: report.map_or(Ok(Vec::new()), |_| Err(String::new())),
-            },
+            now,
         })
     }
 
@@ -120,7 +155,7 @@ impl<'a> Delivery<'a> {
         }
         loop {
             self.write();
-            if self.is_done() {
+            if self.now.report.is_ok() || self.hopeless {
                 self.end();
             }
             let Some((what, why)) = self.failure() else {
@@ -140,29 +175,14 @@ impl<'a> Delivery<'a> {
 
     /// What is not written and may be by a later attempt, and why not.
     fn failure(&self) -> Option<(&'static str, &str)> {
-        let Delivered {
-            record,
-            page,
-            ended,
-            report,
-        } = &self.now;
-        match (record, page, report, ended) {
+        let now = &self.now;
+        match (&now.record, &now.page, &now.report, &now.ended) {
             (Err(why), ..) => Some(("the record could not be saved", why)),
             (_, Err(why), ..) => Some(("the page of the record could not be saved", why)),
             (.., Err(why), _) if !self.hopeless => Some(("the report could not be written", why)),
             (.., Err(why)) => Some(("the checkpoint could not be removed", why)),
             _ => None,
         }
-    }
-
-    fn is_done(&self) -> bool {
-        let Delivered {
-            record,
-            page,
-            report,
-            ..
-        } = &self.now;
-        record.is_ok() && page.is_ok() && (report.is_ok() || self.hopeless)
     }
 
     fn write(&mut self) {
@@ -184,7 +204,12 @@ impl<'a> Delivery<'a> {
         // A page alone says where its record is.
         let outdated = kept && !self.named_record && self.now.report.is_ok();
         if (self.now.report.is_err() && !self.hopeless) || outdated {
-            self.now.report = self.report();
+            let path = kept.then(|| self.saver.record_path());
+            let written = write_report(&self.record, &self.json, path.as_deref(), self.device);
+            self.now.report = written.map_err(|not| {
+                self.hopeless = not.for_good;
+                not.why
+            });
             self.named_record = kept;
         }
     }
@@ -197,18 +222,8 @@ impl<'a> Delivery<'a> {
                 .map_err(|error| reason(&error));
         }
     }
-
-    fn report(&mut self) -> Result<Vec<PathBuf>, String> {
-        let kept = self.now.record.is_ok().then(|| self.saver.record_path());
-        let written = write_report(&self.record, &self.json, kept.as_deref(), self.device);
-        written.map_err(|NotWritten { why, for_good }| {
-            self.hopeless = for_good;
-            why
-        })
-    }
 }
 
-/// The bytes of a record.
 struct RecordBytes {
     // as it is kept
     kept: Vec<u8>,
@@ -230,8 +245,8 @@ impl RecordBytes {
 fn read_record(path: &Path) -> io::Result<(RecordBytes, Record)> {
     let mut file = progress::open(path)?;
     let known = Record::read(&mut file).map_err(|why| match why {
-        Unread::Unreadable(error) => error,
-        Unread::Invalid(why) => io::Error::other(why.to_string()),
+        LoadError::Unreadable(error) => error,
+        why => io::Error::other(why.to_string()),
     })?;
     // A record of many ranges, as 0.1.0 kept it, is passed on as it is read.
     if file.metadata()?.len() > LARGEST {
@@ -241,12 +256,8 @@ fn read_record(path: &Path) -> io::Result<(RecordBytes, Record)> {
     let mut json = RecordBytes::of(Vec::new());
     file.rewind()?;
     file.take(LARGEST).read_to_end(&mut json.kept)?;
-    if known
-        .checkpoint
-        .plan()
-        .keys()
-        .any(|(_, key)| !key.is_elsewhere())
-    {
+    let in_it = |(_, key): (_, Key)| !key.is_elsewhere();
+    if known.checkpoint.plan().keys().any(in_it) {
         // 0.1.0 kept the keys in it.
         json.public = Some(known.clone().without_keys().to_json()?);
     }
@@ -267,11 +278,19 @@ fn is_same_end(before: &Record, now: &Record) -> bool {
             || alike(a.mismatches().amount(), b.mismatches().amount()))
 }
 
-/// A report that was not written.
 struct NotWritten {
     why: String,
     // a later attempt would not change that
     for_good: bool,
+}
+
+impl From<NoPlace> for NotWritten {
+    fn from(why: NoPlace) -> Self {
+        Self {
+            for_good: !matches!(why, NoPlace::NotWritable(..)),
+            why: why.to_string(),
+        }
+    }
 }
 
 /// Writes the report where it is wanted; gives the files. `kept`: the record in
@@ -282,13 +301,14 @@ fn write_report(
     kept: Option<&Path>,
     device: &Device,
 ) -> Result<Vec<PathBuf>, NotWritten> {
-    let failed = |for_good| move |why| NotWritten { why, for_good };
     let checkpoint = &record.checkpoint;
     let Some(text) = &checkpoint.report().path else {
         return Ok(Vec::new());
     };
-    let place = Place::from_text(text);
-    let place = place.ok_or_else(|| failed(true)(format!("{text} is no place for it")))?;
+    let place = Place::from_text(text)?;
+    // It was free when the wipe began, days ago maybe: another one may have left
+    // its report there since.
+    place.check(Some(checkpoint.run_id()))?;
     let html = |file: Option<&Path>| {
         let name = file.map(Path::to_string_lossy);
         let json = if file == kept {
@@ -304,20 +324,17 @@ fn write_report(
         checkpoint.started_at(),
         checkpoint.run_id(),
     );
-    let files = Files {
+    let written = place.deliver(&Files {
         name: &name,
         json: json.public(),
         html: &html,
         kept,
         in_place: Host::real().needs_slots(place.folder()),
-    };
-    // It was free when the wipe began, days ago maybe: another one may have left
-    // its report there since.
-    let run_id = Some(checkpoint.run_id());
-    place.is_free(run_id).map_err(failed(true))?;
-    place.check(run_id).map_err(failed(false))?;
-    let written = place.deliver(&files);
-    written.map_err(|error| failed(false)(reason(&error)))
+    });
+    written.map_err(|error| NotWritten {
+        why: reason(&error),
+        for_good: false,
+    })
 }
 
 /// Waits between two attempts, for [`PATIENCE`] in all or until a signal; tells
@@ -337,26 +354,22 @@ pub fn patience(stop: &Stop) -> impl Fn() -> bool {
 }
 
 /// Writes the report of a wipe that was found done where this run wants it; the
-/// record in the state directory stays as it is.
-///
-/// # Errors
-/// Why it could not be written, for people.
+/// record in the state directory stays as it is. Otherwise why not, for people.
 pub fn again(
     request: &Request,
     record: &progress::RecordFile,
     device: &Device,
 ) -> Result<Vec<PathBuf>, String> {
-    let Some(path) = &request.report else {
+    if request.report.is_none() {
         return Ok(Vec::new());
-    };
+    }
     let (json, mut known) = read_record(&record.path).map_err(|error| reason(&error))?;
     let wish = ReportWish {
-        path: Some(Place::new(path)?.to_text()),
+        path: request.report_wish.path.clone(),
         ..known.checkpoint.report().clone()
     };
     known.checkpoint = known.checkpoint.reporting(wish);
-    let written = write_report(&known, &json, Some(&record.path), device);
-    written.map_err(|not| not.why)
+    write_report(&known, &json, Some(&record.path), device).map_err(|not| not.why)
 }
 
 #[cfg(test)]
@@ -369,7 +382,6 @@ mod tests {
     use crate::outcome::Outcome;
     use crate::plan::{Pass, Phase, Plan, Step, Verify};
     use crate::probe::Computer;
-    use crate::progress::Checkpoint;
     use crate::progress::{Clock, StateDir};
     use crate::strategy::Content;
 

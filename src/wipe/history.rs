@@ -16,12 +16,9 @@ use crate::text::{MIB, shown};
 /// already: that takes a stick some seconds.
 const SMALL: u64 = 256 * MIB;
 
-/// A finished wipe that has a record, and a drive at hand.
 #[derive(Debug)]
 pub struct Finished {
-    /// What was done.
     pub record: RecordFile,
-    /// What the drive's content says of it now.
     pub proof: Proof,
     /// Whether that is all of its content.
     pub read_whole: bool,
@@ -35,6 +32,25 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// `None` where the record is of another drive.
+    fn of(record: RecordFile, opened: &Opened) -> Result<Option<Self>, Cause> {
+        let comparison = opened.compare(record.checkpoint.device_id());
+        if matches!(comparison, Comparison::Different(_)) {
+            return Ok(None);
+        }
+        let proof = prove(&record.checkpoint, &opened.writer)?;
+        let (same, is_proved) = (comparison == Comparison::Same, proof.is_cryptographic());
+        let is_it = comparison != Comparison::Elsewhere || is_proved;
+        Ok(is_it.then_some(Self {
+            sure: same || is_proved,
+            same,
+            record,
+            proof,
+            read_whole: false,
+            beside: Vec::new(),
+        }))
+    }
+
     /// Reads all of a small drive, where samples have found nothing.
     fn look_closely(&mut self, opened: &Opened) -> Result<(), Cause> {
         let checkpoint = &self.record.checkpoint;
@@ -60,48 +76,35 @@ impl Finished {
     }
 }
 
-/// What the records say of one drive.
 struct Candidates {
     // that may be of it and are not superseded
     fitting: Vec<Finished>,
     // why one that is of it cannot be used
     refused: Option<Cause>,
-    // what is said of those that are of no use, a line each
-    notes: Vec<String>,
 }
 
-fn records(state: &StateDir, opened: &Opened) -> Result<Candidates, Cause> {
+/// `notes`: what is said of those that are of no use, a line each.
+fn candidates(
+    state: &StateDir,
+    opened: &Opened,
+    notes: &mut Vec<String>,
+) -> Result<Candidates, Cause> {
     let (mut fitting, mut resized) = (Vec::new(), Vec::new());
     let records = state.records().map_err(|error| unreadable(state, error))?;
     // What lacks its keys cannot be compared, but supersedes what came before.
-    let lacking = records.usable.iter().filter(|it| !it.is_comparable());
-    let lacking =
-        lacking.filter(|it| opened.compare(it.checkpoint.device_id()) == Comparison::Same);
+    let lacks_keys = |it: &&RecordFile| {
+        !it.is_comparable() && opened.compare(it.checkpoint.device_id()) == Comparison::Same
+    };
+    let lacking = records.usable.iter().filter(lacks_keys);
     let lacking: Vec<Checkpoint> = lacking.map(|it| it.checkpoint.clone()).collect();
     let records = records.comparable();
     for record in records.usable {
         let (now, then) = (&opened.device().identity, record.checkpoint.device_id());
         if opened.kin().was_resized(now, then) {
             resized.push(record.checkpoint);
-            continue;
+        } else {
+            fitting.extend(Finished::of(record, opened)?);
         }
-        let comparison = opened.compare(then);
-        if matches!(comparison, Comparison::Different(_)) {
-            continue;
-        }
-        let proof = prove(&record.checkpoint, &opened.writer)?;
-        if comparison == Comparison::Elsewhere && !proof.is_cryptographic() {
-            continue;
-        }
-        let same = comparison == Comparison::Same;
-        fitting.push(Finished {
-            sure: same || proof.is_cryptographic(),
-            same,
-            record,
-            proof,
-            read_whole: false,
-            beside: Vec::new(),
-        });
     }
     let sure = fitting.iter().filter(|finished| finished.sure);
     let sure = sure.map(|finished| &finished.record.checkpoint);
@@ -113,7 +116,6 @@ fn records(state: &StateDir, opened: &Opened) -> Result<Candidates, Cause> {
         now: opened.device().size,
         when: before.timestamp().to_string(),
     });
-    let mut notes = Vec::new();
     let lacks = lacking.iter().any(|it| !gone.contains(it.run_id()));
     if lacks {
         fitting.clear();
@@ -129,11 +131,7 @@ fn records(state: &StateDir, opened: &Opened) -> Result<Candidates, Cause> {
             }
         }
     }
-    Ok(Candidates {
-        fitting,
-        refused,
-        notes,
-    })
+    Ok(Candidates { fitting, refused })
 }
 
 /// The one that counts, of several wipes: that with the worst outcome, which
@@ -149,11 +147,8 @@ fn worst(mut of: Vec<Finished>) -> Option<Finished> {
 /// that its content matches, or else one that is surely of it, or one that may
 /// be: a drive which nothing identifies looks like another one as soon as new
 /// data is on it. `notes`: what is to be said, a line each.
-///
-/// # Errors
-/// A refusal when the state directory or the drive cannot be read, or when the
-/// only record that speaks of the drive cannot be used: the drive may have been
-/// put to use since.
+/// A refusal also where the only record that speaks of the drive cannot be used: the
+/// drive may have been put to use since.
 pub fn finished(
     state: &StateDir,
     opened: &Opened,
@@ -162,9 +157,7 @@ pub fn finished(
     let Candidates {
         mut fitting,
         refused,
-        notes: unusable,
-    } = records(state, opened)?;
-    notes.extend(unusable);
+    } = candidates(state, opened, notes)?;
     for finished in fitting.iter_mut().filter(|finished| finished.matches()) {
         finished.look_closely(opened)?;
     }
@@ -195,20 +188,12 @@ pub fn finished(
 /// The record against which a drive is checked: the worst of those that its
 /// content matches, or else one that a strong identifier says is of it. `notes`: as
 /// for [`finished`].
-///
-/// # Errors
-/// A refusal when there is none, or when something cannot be read.
 pub fn to_check(
     state: &StateDir,
     opened: &Opened,
     notes: &mut Vec<String>,
 ) -> Result<Finished, Cause> {
-    let Candidates {
-        fitting,
-        refused,
-        notes: unusable,
-    } = records(state, opened)?;
-    notes.extend(unusable);
+    let Candidates { fitting, refused } = candidates(state, opened, notes)?;
     let (matching, others): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Finished::matches);
     let none = || {
         let maybe = others.iter().find(|finished| !finished.same);
@@ -227,9 +212,6 @@ pub fn to_check(
 
 /// The run ids of all wipes of this drive, finished or not, that a new one
 /// supersedes.
-///
-/// # Errors
-/// A refusal when something cannot be read.
 pub fn to_supersede(
     state: &StateDir,
     opened: &Opened,

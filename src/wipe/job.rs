@@ -4,32 +4,26 @@ use std::path::PathBuf;
 
 use super::open::Opened;
 use super::unfinished::Unfinished;
-use crate::drive::{Device, Fact, path_to_text};
+use crate::drive::{Device, Fact};
 use crate::engine::State;
 use crate::plan::Plan;
-use crate::progress::{self, Checkpoint, ContentBefore, RunSetup};
+use crate::progress::{self, Checkpoint, ContentBefore};
 use crate::refusal::Cause;
 use crate::strategy::{Draw, Key};
 use crate::text::clean;
 
-/// What is to be done to a drive that is open.
 #[derive(Debug)]
 pub struct Job {
-    /// All passes, also those that are done.
     pub plan: Plan,
-    /// The scheme that it follows.
     pub scheme: Option<String>,
-    /// Where it begins.
     pub state: State,
     /// Bytes of one write, before they are brought into range.
     pub chunk: u64,
-    /// The wipe that is continued.
     pub continued: Option<Unfinished>,
     /// The files of checkpoints of this drive that the new one replaces.
     pub replaces: Vec<PathBuf>,
     /// The run ids of the wipes of this drive that this one supersedes.
     pub supersedes: Vec<String>,
-    /// The unfinished wipes that are forgotten, in words.
     pub forgets: Vec<String>,
 }
 
@@ -39,7 +33,6 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
     Ok(bytes)
 }
 
-/// Draws from the kernel.
 pub struct Kernel;
 
 impl Draw<Cause> for Kernel {
@@ -53,9 +46,6 @@ impl Draw<Cause> for Kernel {
 
 impl Job {
     /// The checkpoint with which the job begins, at `now` (RFC 3339).
-    ///
-    /// # Errors
-    /// A refusal when the kernel gives no random bytes.
     pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Cause> {
         let device = opened.device();
         let checkpoint = if let Some(continued) = &self.continued {
@@ -73,16 +63,10 @@ impl Job {
                 })
             }))
         };
-        let mut checkpoint = checkpoint.for_run(RunSetup {
-            device: path_to_text(&device.path),
-            identity: &device.identity,
-            plan: &self.plan,
-            scheme: self.scheme.as_ref(),
-            chunk_size: self.chunk,
-            supersedes: &self.supersedes,
-            page_cache: !opened.writer.is_direct(),
-            state: &self.state,
-        });
+        let (scheme, is_cached) = (self.scheme.as_ref(), !opened.writer.is_direct());
+        let mut checkpoint = checkpoint
+            .for_run(device, scheme, self.chunk, &self.supersedes, is_cached)
+            .entering(&self.plan, &self.state);
         if let Fact::Known(found) = &device.usage.leftovers {
             for finding in found {
                 checkpoint.note(finding.clone());

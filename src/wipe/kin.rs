@@ -9,7 +9,6 @@ use crate::engine;
 use crate::probe::Host;
 use crate::progress::Checkpoint;
 
-/// What else of this machine may be the drive at hand.
 #[derive(Debug, Default)]
 pub struct Kin {
     /// The same drive by another path: it shows the same bytes.
@@ -28,7 +27,6 @@ pub struct Kin {
 impl Kin {
     /// Looks at what is attached; reads other disks only where they report the
     /// same name.
-    #[must_use]
     pub fn of(host: &Host, device: &Device) -> Self {
         let Node::Block { whole_path, .. } = &device.node else {
             return Self::default();
@@ -53,40 +51,29 @@ impl Kin {
                 continue;
             }
             match kinship(host, whole_path, identity, &other) {
-                Kinship::Path => kin.paths.push(other.path),
-                Kinship::Alike => kin.alike.push(other),
-                Kinship::Rival => kin.rivals.push(other),
+                Likeness::Same => kin.paths.push(other.path),
+                Likeness::Alike => kin.alike.push(other),
+                Likeness::Different => kin.rivals.push(other),
             }
         }
         kin
     }
 
     /// Every node that leads, or may lead, to the drive besides its own.
-    #[must_use]
     pub fn nodes(&self) -> Vec<PathBuf> {
         let alike = self.alike.iter().map(|other| &other.path);
         let sure = self.paths.iter().chain(&self.below);
         sure.chain(alike).cloned().collect()
     }
 
-    /// Whether it is what was recorded, if what looks like it is it, too: for a
-    /// user who named it.
-    #[must_use]
-    pub fn is_it_or_its_double(&self, identity: &Identity, recorded: &Identity) -> bool {
-        let others = self.rivals.iter().map(|rival| &rival.identity);
-        !self.alike.is_empty() && identity.compare_beside(recorded, others) == Comparison::Same
-    }
-
     /// Compares the drive with what was recorded; what another one reports as
     /// well proves nothing.
-    #[must_use]
     pub fn compare(&self, identity: &Identity, recorded: &Identity) -> Comparison {
         let others = self.rivals.iter().chain(&self.alike);
         identity.compare_beside(recorded, others.map(|other| &other.identity))
     }
 
     /// Whether it is what was recorded, but for its size.
-    #[must_use]
     pub fn was_resized(&self, identity: &Identity, recorded: &Identity) -> bool {
         let as_before = Identity {
             size: recorded.size,
@@ -96,41 +83,29 @@ impl Kin {
     }
 }
 
-/// What a disk that reports the same WWN or serial is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kinship {
-    Path,
-    Alike,
-    Rival,
-}
-
 /// Looks at what both show, and where that tells nothing at what they say of
 /// their ports. What cannot be read is not proved to be the same.
-fn kinship(host: &Host, path: &Path, identity: &Identity, other: &Attached) -> Kinship {
+fn kinship(host: &Host, path: &Path, identity: &Identity, other: &Attached) -> Likeness {
     if !other.identity.is_other_path_to(identity) {
-        return Kinship::Rival;
+        return Likeness::Different;
     }
     let shown = || {
         let (one, other) = (Peek::open(path)?, Peek::open(&other.path)?);
         peek::compare(&one, &other, &mut draw)
     };
     match shown() {
-        Ok(Likeness::Same) => Kinship::Path,
-        Ok(Likeness::Alike) if host.are_two_ports(path, &other.path) => Kinship::Path,
-        Ok(Likeness::Alike) => Kinship::Alike,
-        Ok(Likeness::Different) | Err(_) => Kinship::Rival,
+        Ok(Likeness::Alike) if host.are_two_ports(path, &other.path) => Likeness::Same,
+        shown => shown.unwrap_or(Likeness::Different),
     }
 }
 
 /// Whether what is at this path holds the keystream of a wipe. What cannot be
 /// read does not prove it.
-#[must_use]
 pub fn holds(path: &Path, checkpoint: &Checkpoint) -> bool {
     Peek::open(path).is_ok_and(|peek| matches(&peek, checkpoint))
 }
 
 /// The same of a path to the whole disk, where the wipe may be of a partition.
-#[must_use]
 pub fn disk_holds(path: &Path, checkpoint: &Checkpoint) -> bool {
     let slice = checkpoint.device_id().slice.as_ref();
     let part = |disk: Peek| match slice {
@@ -147,7 +122,6 @@ fn matches(peek: &Peek, checkpoint: &Checkpoint) -> bool {
         .is_ok_and(engine::Proof::is_cryptographic)
 }
 
-/// Which of several disks is the drive of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
     /// This one: by its keystream, or as all are paths to one drive.
@@ -157,12 +131,9 @@ pub enum Which {
     Doubles,
     /// They are several, of which one may be a copy of the other.
     Several,
-    /// No identifier and no content tells.
     Unknown,
 }
 
-/// Looks which of several disks it is.
-#[must_use]
 pub fn which(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Which {
     let holding: Vec<&PathBuf> = of.iter().filter(|path| holds(path, checkpoint)).collect();
     let is_held = !holding.is_empty();
@@ -184,16 +155,16 @@ pub fn which(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Which {
         let shares = one.identity.shares_id_with(&other.identity);
         shares.then(|| match kinship(host, first, &one.identity, other) {
             // The keystream is on both.
-            Kinship::Alike if is_held => Kinship::Path,
+            Likeness::Alike if is_held => Likeness::Same,
             kinship => kinship,
         })
     });
-    let kinships: Vec<Kinship> = kinships.collect();
-    if kinships.contains(&Kinship::Rival) || (is_held && kinships.len() < others.len()) {
+    let kinships: Vec<Likeness> = kinships.collect();
+    if kinships.contains(&Likeness::Different) || (is_held && kinships.len() < others.len()) {
         Which::Several
     } else if kinships.len() < others.len() {
         Which::Unknown
-    } else if kinships.contains(&Kinship::Alike) {
+    } else if kinships.contains(&Likeness::Alike) {
         Which::Doubles
     } else {
         Which::One((*first).clone())

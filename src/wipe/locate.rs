@@ -11,12 +11,9 @@ use crate::drive::{Attached, Comparison, Kind, path_from_text};
 use crate::probe::{Host, Whereabouts};
 use crate::progress::{Checkpoint, Pending, StateDir};
 use crate::refusal::{Cause, Unusable};
-use crate::text::{shown, size};
+use crate::text::{all_shown, shown, size};
 
 /// The paths under which the drives of unfinished wipes are attached now.
-///
-/// # Errors
-/// A refusal when there is none.
 pub fn drives_of_unfinished(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
     let all = pending(state)?;
     if all.is_empty() {
@@ -42,7 +39,6 @@ pub fn drives_of_unfinished(host: &Host, state: &StateDir) -> Result<Vec<PathBuf
     }
 }
 
-/// Where the drive of a checkpoint is now, or why that cannot be said.
 fn place(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Result<PathBuf, String> {
     match find(host, here, checkpoint) {
         Whereabouts::Here(path) => Ok(path),
@@ -63,17 +59,17 @@ fn place(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Result<Path
             ))
         }
         Whereabouts::AnyOf(several) => {
-            let names: Vec<String> = several.iter().map(|path| shown(path)).collect();
             let remedy = match kin::which(host, &several, checkpoint) {
                 Which::One(path) => return Ok(path),
                 Which::Doubles => format!(
                     ", which report and show the same; name the drive: --resume {}",
-                    names.first().map_or("TARGET", String::as_str)
+                    several.first().map_or("TARGET".into(), |path| shown(path))
                 ),
                 Which::Several => "; detach the others".to_string(),
                 Which::Unknown => "; name the one that it is of".to_string(),
             };
-            Err(format!("could be of any of {}{remedy}", names.join(", ")))
+            let names = all_shown(&several);
+            Err(format!("could be of any of {names}{remedy}"))
         }
     }
 }
@@ -93,14 +89,12 @@ pub fn find(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Whereabo
             })
             .map_or(Whereabouts::Absent, Whereabouts::Here);
     }
-    let with = |comparison: &Comparison| -> Vec<PathBuf> {
-        here.iter()
-            .filter(|drive| drive.identity.compare(wanted) == *comparison)
-            .map(|drive| drive.path.clone())
-            .collect()
+    let with = |comparison| {
+        let drives = here.iter();
+        let drives = drives.filter(|drive| drive.identity.compare(wanted) == comparison);
+        host.topmost(drives.map(|drive| drive.path.clone()).collect())
     };
-    let with = |comparison| host.topmost(with(comparison));
-    let (mut same, mut maybe) = (with(&Comparison::Same), with(&Comparison::Unprovable));
+    let (mut same, mut maybe) = (with(Comparison::Same), with(Comparison::Unprovable));
     match (same.len(), maybe.len()) {
         (1, _) => Whereabouts::Here(same.remove(0)),
         (0, 1) => Whereabouts::Here(maybe.remove(0)),

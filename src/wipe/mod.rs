@@ -9,12 +9,11 @@
 //! - [`history`]: the records of its finished ones
 //! - [`decide`]: what is to be done; asks nothing, prints nothing
 //! - [`job`]: that, and the checkpoint with which it begins
-//! - [`report_wish`]: whether the report can be written where it is wanted
 //! - [`ask`]: the card, and the question
 //! - [`run`]: the engine over it
 //! - [`aftercheck`]: whether it is still what it was, and unused
 //! - [`end`]: the checkpoint completed or kept, the user told
-//! - [`delivery`]: the record and the report written
+//! - [`delivery`]: the record and the report written; before, whether they can be
 //! - [`already`]: the same where an earlier run did all that
 //! - [`way`]: all of these, one after the other
 //! - [`check`]: the same for a finished wipe that is read back
@@ -34,7 +33,6 @@ mod kin;
 pub mod locate;
 mod open;
 mod peek;
-mod report_wish;
 mod run;
 mod unfinished;
 mod way;
@@ -45,5 +43,4 @@ pub use check::check;
 pub use context::{Context, resume_command, state_dir};
 #[cfg(not(wipeit_alone))]
 pub use open::open;
-pub use report_wish::understood;
 pub use way::wipe;

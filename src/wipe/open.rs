@@ -12,44 +12,39 @@ use crate::writer::{self, Lock, LockError, OpenError, Writer};
 
 /// How long another process may hold a target open for writing.
 const OPENER_PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked at within that time.
 const OPENER_RETRY: Duration = Duration::from_millis(50);
 
 /// What was seen so long ago may not be so any more: a proof or a measurement of
 /// a slow drive takes seconds.
 const STALE: Duration = Duration::from_millis(100);
 
-/// A target that may be written, or only read.
 #[derive(Debug)]
 pub struct Opened {
     device: Device,
     // when its facts were gathered
     looked: Instant,
     kin: Kin,
-    /// The one descriptor that is used to the end.
     pub writer: Writer,
 }
 
 impl Opened {
-    /// The facts for which it was opened.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What else is attached that reports the same name.
     pub fn kin(&self) -> &Kin {
         &self.kin
     }
 
-    /// Compares it with what was recorded.
     pub fn compare(&self, recorded: &Identity) -> Comparison {
         self.kin.compare(&self.device.identity, recorded)
     }
 
     /// Whether it is what was recorded, or one that looks just like it.
     pub fn has_double(&self, recorded: &Identity) -> bool {
-        let identity = &self.device.identity;
-        self.kin.is_it_or_its_double(identity, recorded)
+        let others = self.kin.rivals.iter().map(|rival| &rival.identity);
+        let comparison = self.device.identity.compare_beside(recorded, others);
+        !self.kin.alike.is_empty() && comparison == Comparison::Same
     }
 
     /// Whether it was looked at so long ago that it has to be again.
@@ -60,9 +55,6 @@ impl Opened {
     /// Looks once more, after time has gone by since the first look: the
     /// exclusive descriptor keeps others off a block device, but not off an
     /// image file, and loop devices off neither.
-    ///
-    /// # Errors
-    /// Anything changed.
     pub fn look_again(&self, host: &Host, state_dir: &Path) -> Result<(), Cause> {
         let facts = || host.held(self.device(), state_dir).map_err(Cause::Changed);
         clear(facts, guard::check).map(drop)
@@ -71,9 +63,6 @@ impl Opened {
 
 /// Opens a target, or says why not. Writes nothing. `serials`: those that the
 /// user gave.
-///
-/// # Errors
-/// Refused, or busy with another run.
 pub fn open(
     host: &Host,
     path: &Path,
@@ -91,10 +80,6 @@ pub fn open(
     })
 }
 
-/// Opens a target for reading alone, or says why not.
-///
-/// # Errors
-/// Refused, or busy with another run.
 pub fn open_to_read(
     host: &Host,
     path: &Path,
@@ -113,7 +98,6 @@ pub fn open_to_read(
     })
 }
 
-/// Locks a target and lets the guard look at it.
 fn locked<T>(
     host: &Host,
     path: &Path,

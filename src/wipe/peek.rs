@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::io::{ErrorKind, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -15,7 +14,6 @@ use crate::engine::{MIN_CHUNK, Presence, Target};
 use crate::plan::Extent;
 use crate::text::{MIB, size};
 
-/// A range of a file or device, for reading alone.
 #[derive(Debug)]
 pub struct Peek {
     file: File,
@@ -25,9 +23,7 @@ pub struct Peek {
 impl Peek {
     /// Opens all of a file or block device; past the page cache where it is a
     /// device, whose other paths have a cache of their own.
-    ///
-    /// # Errors
-    /// The kernel's; `InvalidInput` where it is something else or has no bytes.
+    /// `InvalidInput` where it is something else or has no bytes.
     pub fn open(path: &Path) -> io::Result<Self> {
         let kind = std::fs::metadata(path)?.file_type();
         let mut flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
@@ -46,7 +42,6 @@ impl Peek {
     }
 
     /// Only `size` bytes from `offset` on; `None` where it is shorter.
-    #[must_use]
     pub fn part(self, offset: u64, size: u64) -> Option<Self> {
         let range = Extent::new(offset, size)?;
         (range.end() <= self.range.end()).then_some(Self { range, ..self })
@@ -104,7 +99,6 @@ const NEAREST: u64 = 8;
 /// A block that repeats after so many bytes may stand on many drives.
 const PERIOD: usize = 512;
 
-/// What two disks of one name and size show of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
     /// They are one drive: the first and last MiB are equal, and the same blocks
@@ -113,16 +107,12 @@ pub enum Likeness {
     /// All that was looked at is equal, but so it is on any two drives that are
     /// blank or full of zeros.
     Alike,
-    /// Something is not equal.
     Different,
 }
 
 /// Compares two disks of one name. What a wipe left constant tells nothing, and
 /// what it has not come to yet lies at the end: every second place is drawn from
 /// a part there.
-///
-/// # Errors
-/// The kernel's.
 pub fn compare(
     one: &dyn Target,
     other: &dyn Target,

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use super::context::Context;
-use super::end::Closing;
 use super::open::Opened;
-use crate::drive::Device;
 use crate::engine::{Control, Ended, Engine, Journal, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
@@ -15,32 +13,37 @@ use crate::refusal::Cause;
 use crate::screen::{Display, Header};
 use crate::signal;
 
-/// A run that has begun to be shown.
 pub struct EngineRun<'a> {
-    context: &'a Context,
-    opened: &'a Opened,
+    pub context: &'a Context,
+    pub opened: &'a Opened,
     plan: &'a Plan,
     // bytes of one write or read
     chunk: u64,
-    times: Timekeeper,
-    /// What is shown of it.
+    pub times: Timekeeper,
     pub display: Display,
+    /// Whether a finished wipe is only read back.
+    pub check: bool,
 }
 
 impl<'a> EngineRun<'a> {
-    /// Begins to show it, at this step.
-    ///
-    /// # Errors
-    /// There is no thread to show it.
     pub fn begin(
         context: &'a Context,
         opened: &'a Opened,
         (plan, step): (&'a Plan, Step),
         chunk: u64,
         times: Timekeeper,
+        check: bool,
     ) -> Result<Self, Cause> {
+        let device = opened.device();
+        let header = Header {
+            name: device.name.clone(),
+            serial: device.identity.serial.clone(),
+            size: device.size,
+            sector: u64::from(device.identity.logical_block),
+            what: plan.pass(step.pass).content.name(),
+            plan: plan.clone(),
+        };
         let clock = times.clone();
-        let header = header(opened.device(), plan, step);
         let display = Display::start(context.face(), header, move || {
             (clock.work(), clock.pauses())
         })
@@ -55,6 +58,7 @@ impl<'a> EngineRun<'a> {
             chunk,
             times,
             display,
+            check,
         })
     }
 
@@ -80,19 +84,8 @@ impl<'a> EngineRun<'a> {
         };
         engine.run(state, journal)
     }
-
-    /// What is left to be said of it now.
-    pub fn closing(&self, check: bool) -> Closing<'a> {
-        Closing {
-            context: self.context,
-            device: self.opened.device(),
-            active: self.times.work(),
-            check,
-        }
-    }
 }
 
-/// What the engine sees of the world.
 struct World<'a> {
     context: &'a Context,
     times: &'a Timekeeper,
@@ -103,26 +96,17 @@ impl Control for World<'_> {
     fn stop(&self) -> Option<Signal> {
         self.context.stop.requested()
     }
+
     fn now(&self) -> Duration {
         self.times.work()
     }
+
     fn pauses(&self) -> u64 {
         self.times.pauses()
     }
+
     fn hangs(&self, state: &State, silence: Duration) {
         let outcome = (self.hung)(state, silence);
         signal::leave_hanging(self.stop(), outcome.code());
-    }
-}
-
-/// What a run is about.
-fn header(device: &Device, plan: &Plan, step: Step) -> Header {
-    Header {
-        name: device.name.clone(),
-        serial: device.identity.serial.clone(),
-        size: device.size,
-        sector: u64::from(device.identity.logical_block),
-        what: plan.pass(step.pass).content.name(),
-        plan: plan.clone(),
     }
 }

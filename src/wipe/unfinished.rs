@@ -11,12 +11,9 @@ use crate::progress::{Checkpoint, LoadError, Pending, StateDir, lineage};
 use crate::refusal::{Cause, Unusable};
 use crate::text::{clean, reason, shown, size};
 
-/// An unfinished wipe of a drive that is at hand.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// The checkpoint's file.
     pub file: PathBuf,
-    /// What it says.
     pub checkpoint: Checkpoint,
     /// Whether a strong identifier says that it is the same drive; otherwise
     /// nothing says that it is not.
@@ -24,7 +21,6 @@ pub struct Unfinished {
     /// Whether one says so, but another attached disk reports it as well and
     /// looks the same, so that only who names this one can tell.
     pub has_double: bool,
-    /// What the drive's content says.
     pub proof: Proof,
     /// Of an image that is elsewhere than it was: what is in its place, where
     /// that may be it as well.
@@ -35,13 +31,11 @@ pub struct Unfinished {
 /// same content is named.
 #[derive(Debug)]
 pub struct Original {
-    /// Where.
     pub path: PathBuf,
     /// Why it cannot be told whether it has the same content; `None`: it has.
     pub unread: Option<String>,
 }
 
-/// What the state directory says about one drive.
 #[derive(Debug, Default)]
 pub struct Known {
     /// Unfinished wipes that are surely of this drive.
@@ -68,74 +62,12 @@ pub struct Known {
 
 /// Finds the unfinished wipes of a drive by what the files and the drive say,
 /// never by their names. Reads only.
-///
-/// # Errors
-/// A refusal when the state directory or the drive cannot be read.
 pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
-    let device = opened.device();
     let mut known = Known::default();
     for Pending { path, checkpoint } in pending(state)? {
-        let mut checkpoint = match checkpoint {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                if matches!(error, LoadError::Empty) {
-                    known.empty.push(path.clone());
-                }
-                let of_it = speaks_of(&error, opened);
-                let unusable = Unusable { path, error };
-                if of_it {
-                    known.unusable.push(unusable);
-                } else {
-                    known.left_out.push(unusable.text());
-                }
-                continue;
-            }
-        };
-        let comparison = opened.compare(checkpoint.device_id());
-        if let Comparison::Different(field) = comparison {
-            if checkpoint.device() == path_to_text(&device.path) {
-                known.left_out.push(format!(
-                    "{}: is of another drive (its {field} differs); it is left as it is",
-                    shown(&path)
-                ));
-            } else {
-                let (path, whose) = (shown(&path), whose(&checkpoint));
-                let text = format!("{path}: is of {whose}; its {field} differs");
-                known.of_others.push(text);
-            }
-            continue;
-        }
-        let has_double = opened.has_double(checkpoint.device_id());
-        if checkpoint.device_id().is_of_old_map() && device.identity.transport != Transport::Dm {
-            checkpoint = checkpoint.of_drive(&device.identity);
-        }
-        let proof = prove(&checkpoint, &opened.writer)?;
-        let mut unfinished = Unfinished {
-            same_identity: comparison == Comparison::Same,
-            has_double,
-            file: path,
-            checkpoint,
-            proof,
-            original: None,
-        };
-        if comparison == Comparison::Elsewhere {
-            if proof.is_cryptographic() {
-                unfinished.original = original(&unfinished.checkpoint, &device.identity);
-                known.of_it.push(unfinished);
-            } else {
-                known.elsewhere.extend(may_be(&unfinished, device));
-            }
-        } else if unfinished.same_identity || proof.is_cryptographic() {
-            known.of_it.push(unfinished);
-        } else if let Proof::Differs(at) = proof {
-            known.doubtful.push(unfinished.file.clone());
-            known.left_out.push(format!(
-                "{}: is of another drive, or this one was written to since (byte {at} is not \
-                 what was written); it is left as it is",
-                shown(&unfinished.file)
-            ));
-        } else {
-            known.maybe.push(unfinished);
+        match checkpoint {
+            Ok(checkpoint) => known.add(path, checkpoint, opened)?,
+            Err(error) => known.add_unusable(Unusable { path, error }, opened),
         }
     }
     if !known.of_it.is_empty() {
@@ -145,6 +77,65 @@ pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
 }
 
 impl Known {
+    fn add_unusable(&mut self, unusable: Unusable, opened: &Opened) {
+        if matches!(unusable.error, LoadError::Empty) {
+            self.empty.push(unusable.path.clone());
+        }
+        if speaks_of(&unusable.error, opened) {
+            self.unusable.push(unusable);
+        } else {
+            self.left_out.push(unusable.text());
+        }
+    }
+
+    fn add(&mut self, file: PathBuf, mut of: Checkpoint, opened: &Opened) -> Result<(), Cause> {
+        let (device, name) = (opened.device(), shown(&file));
+        let comparison = opened.compare(of.device_id());
+        if let Comparison::Different(field) = comparison {
+            if of.device() == path_to_text(&device.path) {
+                self.left_out.push(format!(
+                    "{name}: is of another drive (its {field} differs); it is left as it is"
+                ));
+            } else {
+                let text = format!("{name}: is of {}; its {field} differs", whose(&of));
+                self.of_others.push(text);
+            }
+            return Ok(());
+        }
+        let has_double = opened.has_double(of.device_id());
+        if of.device_id().is_of_old_map() && device.identity.transport != Transport::Dm {
+            of = of.of_drive(&device.identity);
+        }
+        let proof = prove(&of, &opened.writer)?;
+        let mut unfinished = Unfinished {
+            same_identity: comparison == Comparison::Same,
+            has_double,
+            file,
+            checkpoint: of,
+            proof,
+            original: None,
+        };
+        if comparison == Comparison::Elsewhere {
+            if proof.is_cryptographic() {
+                unfinished.original = original(&unfinished.checkpoint, &device.identity);
+                self.of_it.push(unfinished);
+            } else {
+                self.elsewhere.extend(may_be(&unfinished, device));
+            }
+        } else if unfinished.same_identity || proof.is_cryptographic() {
+            self.of_it.push(unfinished);
+        } else if let Proof::Differs(at) = proof {
+            self.doubtful.push(unfinished.file);
+            self.left_out.push(format!(
+                "{name}: is of another drive, or this one was written to since (byte {at} is not \
+                 what was written); it is left as it is"
+            ));
+        } else {
+            self.maybe.push(unfinished);
+        }
+        Ok(())
+    }
+
     /// The wipes of this drive that a new one replaces: all but those that may
     /// be of another image.
     pub fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
@@ -242,10 +233,6 @@ fn may_be(begun: &Unfinished, device: &Device) -> Option<Cause> {
     Some(Cause::MayBeMoved { was, file, why })
 }
 
-/// What the content of a target says of a wipe.
-///
-/// # Errors
-/// It has gone.
 pub fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Cause> {
     let state = checkpoint.state(checkpoint.plan());
     engine::prove(checkpoint.plan(), &state, target, &mut draw).map_err(Cause::Unproved)
@@ -261,20 +248,11 @@ pub fn unreadable(state: &StateDir, error: io::Error) -> Cause {
 
 /// Whether what can be understood of an unusable checkpoint fits this drive.
 pub fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
-    match error {
-        LoadError::Invalid {
-            device_id: Some(recorded),
-            ..
-        } => matches!(
-            opened.compare(recorded),
-            Comparison::Same | Comparison::Unprovable
-        ),
-        LoadError::Invalid {
-            device_id: None, ..
-        }
-        | LoadError::Unreadable(_)
-        | LoadError::Empty => false,
-    }
+    let LoadError::Invalid { device_id, .. } = error else {
+        return false;
+    };
+    let comparison = device_id.as_ref().map(|recorded| opened.compare(recorded));
+    matches!(comparison, Some(Comparison::Same | Comparison::Unprovable))
 }
 
 /// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last

@@ -2,36 +2,25 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use jiff::ZonedDateTime;
-
-use super::aftercheck::After;
 use super::context::Context;
 use super::decide::{self, Decision};
 use super::job::Job;
 use super::open::{self, Opened};
 use super::run::EngineRun;
-use super::{already, ask, report_wish, unfinished};
+use super::{already, ask, delivery, unfinished};
 use crate::engine::{Event, Joined, Journal, Observer as _, State};
 use crate::outcome::Outcome;
-use crate::progress::{Clock, ReportWish, Saver, StateDir, Tally, Timekeeper};
+use crate::progress::{Clock as _, ReportWish, Saver, StateDir, Timekeeper};
 use crate::refusal::Cause;
 use crate::screen::{self, Display};
 use crate::text::{reason, shown};
 
 /// Wipes a target, or goes on with that. Until the first checkpoint is saved
 /// nothing is changed anywhere.
-///
-/// # Errors
-/// It was not touched.
 pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
-    let Context {
-        request,
-        host,
-        state,
-        ..
-    } = context;
+    let (request, host, state) = (&context.request, &context.host, &context.state);
     state
         .check_writable()
         .map_err(|(path, error)| Cause::NoCheckpoints(path, error))?;
@@ -39,26 +28,22 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let job = match decide(context, &opened)? {
         Decision::Done(finished) => return already::tell(context, &opened, &finished),
         Decision::Work(job) => *job,
-        // It was.
-        Decision::Ask => return Err(Cause::Left),
     };
     let device = opened.device();
     let continued = job.continued.as_ref().map(|one| &one.checkpoint);
-    let wish = report_wish::of(request, continued, host, device)?;
+    let wish = delivery::wish(request, continued, host, device)?;
     let asked = ask::ask(context, &opened, &job)?;
     if request.dry_run {
         screen::message(&shown(path), "dry run: nothing was written");
         return Ok(Outcome::Nothing);
     }
-    let in_slots = host.needs_slots(state.root());
     if asked || job.continued.is_some() || opened.is_stale(Instant::now()) {
         // Answering, or proving or measuring a drive that is slow, took its
         // time.
         opened.look_again(host, state.root())?;
     }
     context.catch_signals()?;
-    let dir = state.clone().kept_in_slots(in_slots);
-    run(context, &opened, job, wish, dir)
+    run(context, &opened, job, wish)
 }
 
 /// What is to be done, after the user was asked about an unfinished wipe where
@@ -66,41 +51,33 @@ pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
 fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
     let mut known = unfinished::of_device(&context.state, opened)?;
     let mut mode = context.request.mode;
-    loop {
-        let mut notes = Vec::new();
-        let decision = decide::decide(context, opened, &mut known, mode, &mut notes);
-        for note in &notes {
-            screen::notice(note);
-        }
-        match (decision?, known.of_it.first()) {
-            (Decision::Ask, Some(begun)) => mode = ask::about(context, begun, opened.device())?,
-            (decision, _) => return Ok(decision),
-        }
+    if let Some(begun) = decide::in_question(&mut known, mode)? {
+        mode = ask::about(context, begun, opened.device())?;
     }
+    let mut notes = Vec::new();
+    let decision = decide::decide(context, opened, &mut known, mode, &mut notes);
+    for note in &notes {
+        screen::notice(note);
+    }
+    decision
 }
 
-/// Runs the engine and tells how it ended.
-fn run(
-    context: &Context,
-    opened: &Opened,
-    job: Job,
-    wish: ReportWish,
-    dir: StateDir,
-) -> Result<Outcome, Cause> {
+fn run(context: &Context, opened: &Opened, job: Job, wish: ReportWish) -> Result<Outcome, Cause> {
+    let in_slots = context.host.needs_slots(context.state.root());
+    let dir = context.state.clone().kept_in_slots(in_slots);
     let times = Timekeeper::start().map_err(Cause::NoRunThread)?;
     let mut saver = saver(opened, &job, wish, dir, &times)?;
     saver.begin_run();
     let no_room = saver.keep_room().err();
     let plan = (&job.plan, job.state.step);
-    let run = EngineRun::begin(context, opened, plan, job.chunk, times)
+    let run = EngineRun::begin(context, opened, plan, job.chunk, times, false)
         .inspect_err(|_| saver.give_up())?;
     let before = saver.checkpoint().clone();
     let (file, mark) = (saver.pending_path(), saver.mark());
     let hung = |state: &State, silence| {
         let mut checkpoint = before.clone();
         checkpoint.advance(state);
-        let closing = run.closing(false);
-        closing.hung(checkpoint, mark.get(), &file, silence, &run.display)
+        run.hung(checkpoint, mark.get(), &file, silence)
     };
     let mut journal = Journaled {
         saver: &mut saver,
@@ -108,21 +85,10 @@ fn run(
         no_room,
     };
     let ended = run.engine(job.state, &mut journal, &hung);
-    let after = After {
-        host: &context.host,
-        opened,
-        state_dir: context.state.root(),
-        observer: &run.display,
-        stop: &|| context.stop.requested(),
-    };
-    let spoiled = after.look(&ended, &mut saver);
-    context.answer_status(None);
-    run.display.closing();
-    run.closing(false)
-        .close(&ended, spoiled, saver, &run.display)
+    let spoiled = run.spoiled(&ended, &mut saver);
+    run.close(&ended, spoiled, saver)
 }
 
-/// Who saves the checkpoints of a run, which begins with this one.
 fn saver(
     opened: &Opened,
     job: &Job,
@@ -130,11 +96,10 @@ fn saver(
     dir: StateDir,
     times: &Timekeeper,
 ) -> Result<Saver, Cause> {
-    let device = opened.device();
-    let clock = RunClock(times.clone());
-    let checkpoint = job.checkpoint(opened, &clock.stamp())?.reporting(wish);
-    let name = job.file_name(device, &checkpoint);
-    let saver = Saver::new(dir, name, checkpoint, job.replaces.clone(), Box::new(clock));
+    let checkpoint = job.checkpoint(opened, &times.stamp())?.reporting(wish);
+    let name = job.file_name(opened.device(), &checkpoint);
+    let (replaces, clock) = (job.replaces.clone(), Box::new(times.clone()));
+    let saver = Saver::new(dir, name, checkpoint, replaces, clock);
     let Some(watch) = opened.writer.watch().cloned() else {
         return Ok(saver);
     };
@@ -148,23 +113,6 @@ fn saver(
             checkpoint.note(finding);
         }
     })))
-}
-
-/// The machine's clock, and the time of the run.
-struct RunClock(Timekeeper);
-
-impl Clock for RunClock {
-    fn stamp(&self) -> String {
-        ZonedDateTime::now()
-            .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")
-            .to_string()
-    }
-    fn elapsed(&self) -> Duration {
-        self.0.work()
-    }
-    fn tally(&self) -> Tally {
-        self.0.tally()
-    }
 }
 
 /// Saves checkpoints, and says once that there is no room for the record: where

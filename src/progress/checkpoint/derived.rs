@@ -36,7 +36,6 @@ impl Checkpoint {
         plan::percent(done, all)
     }
 
-    /// Bytes of the current pass that are written.
     pub fn written(&self) -> u64 {
         match self.step.phase {
             Phase::Write => self.position,

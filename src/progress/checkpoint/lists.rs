@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserializer;
 
-use super::parts::{ContentBefore, LeftOut, Run, Sample};
+use super::parts::{LeftOut, Run, Sample};
 use crate::plan::{Phase, Step};
 use crate::text::{bounded, clean};
 
@@ -20,12 +20,10 @@ const SAMPLES: usize = 10_000;
 const IDS: usize = 10_000;
 /// Partitions, and the target itself, of which it is kept what they held.
 pub const MOST_CONTENTS: usize = 300;
-/// Bytes of a run id.
 const LONGEST_ID: usize = 64;
 /// Bytes of a text that a run keeps.
 const TEXT: usize = 400;
 
-/// With which a wipe begins.
 pub fn first_step() -> Step {
     Step {
         pass: 0,
@@ -57,11 +55,10 @@ pub fn add_run(runs: &mut Vec<Run>, mut run: Run) {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Cuts the texts of a run that are longer than they need to be.
 pub fn shorten(run: &mut Run) {
     let texts = [
         Some(&mut run.start),
@@ -107,7 +104,6 @@ pub fn add_sample(samples: &mut Vec<Sample>, sample: Sample) {
     }
 }
 
-/// Two stretches, which are about as long, as one.
 fn both(one: Sample, next: Sample) -> Sample {
     let (a, b) = (u128::from(one.speed), u128::from(next.speed));
     let speed = (a * b).checked_div(a + b).unwrap_or(0) * 2;
@@ -128,11 +124,6 @@ pub fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Err
         Ok(())
     })?;
     Ok(samples)
-}
-
-/// Reads what stood on a target.
-pub fn contents_before<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ContentBefore>, D::Error> {
-    bounded::list::<D, ContentBefore, MOST_CONTENTS>(from)
 }
 
 /// Reads run ids, of which the newest are kept.

@@ -71,8 +71,11 @@ pub mod json;
 mod lists;
 mod parts;
 mod state;
+#[cfg(test)]
+mod tests;
 mod wire;
 
+pub use lists::millis;
 pub use parts::{ClockMark, ContentBefore, LeftOut, ReportWish, Run, Sample};
-pub use state::{Checkpoint, RunSetup};
-pub use wire::{Invalid, LARGEST, RECORD_KIND, Unread, VERSION};
+pub use state::Checkpoint;
+pub use wire::{Invalid, LARGEST, LoadError, RECORD_KIND, VERSION};

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Phase, Step};
 
-/// What stood on a target, or on a partition of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentBefore {
     /// Kernel name, or file name of an image.
@@ -21,7 +20,6 @@ pub struct ContentBefore {
     pub label: Option<String>,
 }
 
-/// One start of the program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// RFC 3339.
@@ -35,10 +33,8 @@ pub struct Run {
     /// wipeit 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_ms: Option<u64>,
-    /// Milliseconds in which the machine slept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub asleep_ms: u64,
-    /// Where the wall clock stood at the last checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockMark>,
     /// Set in an entry that stands for several runs: there were too many to keep
@@ -85,7 +81,6 @@ fn is_zero(number: &u64) -> bool {
 pub struct Sample {
     /// The pass, from 1.
     pub pass: usize,
-    /// What was done.
     pub phase: Phase,
     /// Where the stretch ends, in bytes.
     pub offset: u64,
@@ -94,7 +89,6 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The step that it is of.
     pub fn step(&self) -> Step {
         Step {
             pass: self.pass.saturating_sub(1),
@@ -109,17 +103,13 @@ pub struct ReportWish {
     /// Where it goes besides the state directory: absolute, a folder with a
     /// slash at its end; see [`path_to_text`](crate::drive::path_to_text).
     pub path: Option<String>,
-    /// Who wipes.
     pub operator: Option<String>,
     /// The owner's number of the drive.
     pub asset: Option<String>,
-    /// Anything else.
     pub note: Option<String>,
 }
 
 impl ReportWish {
-    /// The same with what is given anew.
-    #[must_use]
     pub fn or_new(self, new: &Self) -> Self {
         Self {
             path: new.path.clone().or(self.path),
@@ -134,7 +124,6 @@ impl ReportWish {
 /// machine slept are summed up in the entry that stands for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// How many.
     pub runs: u64,
     /// How many of them were killed, and so left no end.
     pub killed: u64,
@@ -144,8 +133,6 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// What an entry stands for.
-    #[must_use]
     pub fn of(run: &Run) -> Self {
         run.left_out.unwrap_or(Self {
             runs: 1,

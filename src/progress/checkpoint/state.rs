@@ -6,177 +6,114 @@ use serde::Deserialize;
 
 use super::lists::{self, add_run, add_sample, shorten};
 use super::parts::{ClockMark, ContentBefore, ReportWish, Run, Sample};
-use crate::drive::{FileFacts, Finding, Findings, Identity};
+use crate::drive::{Device, FileFacts, Finding, Findings, Identity, path_to_text};
 use crate::engine::State;
 use crate::plan::{BadMap, Differences, Phase, Plan, Step, Wrap};
 use crate::strategy::Key;
+use crate::text::bounded;
 
-/// How far a wipe got, durably. What each field means stands in the
-/// [page on the format](super).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Checkpoint {
-    pub(super) device: String,
-    pub(super) chunk_size: u64,
-    pub(super) timestamp: String,
-    // its size is the target's
-    pub(super) device_id: Identity,
-    pub(super) run_id: String,
-    #[serde(default, deserialize_with = "lists::ids")]
-    pub(super) supersedes: Vec<String>,
-    pub(super) started_at: String,
-    #[serde(deserialize_with = "lists::runs")]
-    pub(super) runs: Vec<Run>,
-    pub(super) tool_version: String,
-    pub(super) plan: Plan,
-    #[serde(default)]
-    pub(super) scheme: Option<String>,
-    // a step of the plan, and bytes of it that are done; of `Complete` all
-    #[serde(skip, default = "lists::first_step")]
-    pub(super) step: Step,
-    #[serde(skip)]
-    pub(super) position: u64,
-    pub(super) bad: BadMap,
-    pub(super) mismatches: Differences,
-    pub(super) wrap: Option<Wrap>,
-    #[serde(deserialize_with = "lists::samples")]
-    pub(super) samples: Vec<Sample>,
-    pub(super) page_cache: bool,
-    pub(super) failed_saves: u64,
-    #[serde(default)]
-    pub(super) findings: Findings,
-    #[serde(default)]
-    pub(super) file: Option<FileFacts>,
-    #[serde(default)]
-    pub(super) read_again: bool,
-    #[serde(default, deserialize_with = "lists::contents_before")]
-    pub(super) contents_before: Vec<ContentBefore>,
-    #[serde(default)]
-    pub(super) report: ReportWish,
-}
+/// Declares the checkpoint, field by field: what it is when a wipe begins (nothing
+/// unless said), and its reader. How far it got is kept besides. In its file stand
+/// the fields that [`wire`](super::wire) lists.
+macro_rules! checkpoint {
+    (@ $first:expr) => { $first };
+    (@) => { Default::default() };
+    (
+        begin($($given:ident: $type:ty),*);
+        $($(#[$wire:meta])*
+        $name:ident: $kept:ty $(= $first:expr)? => $read:ty $(, by $by:tt)? $(, then $then:ident)?;)*
+    ) => {
+        /// How far a wipe got, durably. What each field means stands in the
+        /// [page on the format](super).
+        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        pub struct Checkpoint {
+            $($(#[$wire])* pub(super) $name: $kept,)*
+            // a step of the plan, and bytes of it that are done; of `Complete` all
+            #[serde(skip, default = "lists::first_step")]
+            pub(super) step: Step,
+            #[serde(skip)]
+            pub(super) position: u64,
+        }
 
-/// With what a run begins, fresh or continued.
-pub struct RunSetup<'a> {
-    /// The target's path, as it is kept.
-    pub device: String,
-    /// What is known of it now.
-    pub identity: &'a Identity,
-    /// What is written and read back.
-    pub plan: &'a Plan,
-    /// The name of the scheme that asks for it.
-    pub scheme: Option<&'a String>,
-    /// Bytes of one write.
-    pub chunk_size: u64,
-    /// The wipes that this one supersedes.
-    pub supersedes: &'a [String],
-    /// Whether reads go through the page cache.
-    pub page_cache: bool,
-    /// Where it goes on.
-    pub state: &'a State,
-}
-
-/// Readers of fields, by reference and by value; for tests also writers.
-macro_rules! readers {
-    ($($name:ident, $edit:ident: $kept:ty => $given:ty;)* ; $($flat:ident, $set:ident: $type:ty;)*) => {
-        #[allow(missing_docs, reason = "each is on the page on the format")]
         impl Checkpoint {
-            $(pub fn $name(&self) -> &$given {
-                &self.$name
-            })*
-            $(pub fn $flat(&self) -> $type {
-                self.$flat
-            })*
-            $(#[cfg(test)]
-            pub fn $edit(&mut self) -> &mut $kept {
-                &mut self.$name
-            })*
-            $(#[cfg(test)]
-            pub fn $set(&mut self) -> &mut $type {
-                &mut self.$flat
+            /// The start of a wipe: nothing is written yet. `chunk_size` in bytes,
+            /// `now` in RFC 3339.
+            pub fn begin($($given: $type),*) -> Self {
+                Self {
+                    $($name: checkpoint!(@ $($first)?),)*
+                    step: lists::first_step(),
+                    position: 0,
+                }
+            }
+
+            $(pub fn $name(&self) -> $read {
+                $($by)? self.$name$(.$then())?
             })*
         }
     };
 }
 
-readers! {
-    device, device_mut: String => str;
-    timestamp, timestamp_mut: String => str;
-    device_id, device_id_mut: Identity => Identity;
-    run_id, run_id_mut: String => str;
-    supersedes, supersedes_mut: Vec<String> => [String];
-    started_at, started_at_mut: String => str;
-    runs, runs_mut: Vec<Run> => [Run];
-    tool_version, tool_version_mut: String => str;
-    plan, plan_mut: Plan => Plan;
-    scheme, scheme_mut: Option<String> => Option<String>;
-    bad, bad_mut: BadMap => BadMap;
-    mismatches, mismatches_mut: Differences => Differences;
-    samples, samples_mut: Vec<Sample> => [Sample];
-    findings, findings_mut: Findings => Findings;
-    file, file_mut: Option<FileFacts> => Option<FileFacts>;
-    contents_before, contents_before_mut: Vec<ContentBefore> => [ContentBefore];
-    report, report_mut: ReportWish => ReportWish;
-    ;
-    wrap, wrap_mut: Option<Wrap>;
-    page_cache, page_cache_mut: bool;
-    failed_saves, failed_saves_mut: u64;
-    read_again, read_again_mut: bool;
+checkpoint! {
+    begin(device_id: Identity, plan: Plan, chunk_size: u64, run_id: String, now: &str);
+    device: String => &str, by &;
+    chunk_size: u64 = chunk_size => u64;
+    timestamp: String = now.into() => &str, by &;
+    // its size is the target's
+    device_id: Identity = device_id => &Identity, by &;
+    run_id: String = run_id => &str, by &;
+    #[serde(default, deserialize_with = "lists::ids")]
+    supersedes: Vec<String> => &[String], by &;
+    started_at: String = now.into() => &str, by &;
+    #[serde(deserialize_with = "lists::runs")]
+    runs: Vec<Run> => &[Run], by &;
+    tool_version: String = env!("CARGO_PKG_VERSION").into() => &str, by &;
+    plan: Plan = plan => &Plan, by &;
+    #[serde(default)]
+    scheme: Option<String> => Option<&str>, then as_deref;
+    bad: BadMap => &BadMap, by &;
+    mismatches: Differences => &Differences, by &;
+    wrap: Option<Wrap> => Option<Wrap>;
+    #[serde(deserialize_with = "lists::samples")]
+    samples: Vec<Sample> => &[Sample], by &;
+    page_cache: bool => bool;
+    failed_saves: u64 => u64;
+    #[serde(default)]
+    findings: Findings => &Findings, by &;
+    #[serde(default)]
+    file: Option<FileFacts> => Option<&FileFacts>, then as_ref;
+    #[serde(default)]
+    read_again: bool => bool;
+    #[serde(default, deserialize_with = "bounded::list::<_, _, {lists::MOST_CONTENTS}>")]
+    contents_before: Vec<ContentBefore> => &[ContentBefore], by &;
+    #[serde(default)]
+    report: ReportWish => &ReportWish, by &;
 }
 
 impl Checkpoint {
-    /// The start of a wipe: nothing is written yet. `chunk_size` in bytes,
-    /// `now` in RFC 3339.
-    pub fn begin(
-        device_id: Identity,
-        plan: Plan,
-        chunk_size: u64,
-        run_id: String,
-        now: &str,
-    ) -> Self {
-        Self {
-            device: String::new(),
-            chunk_size,
-            timestamp: now.into(),
-            device_id,
-            run_id,
-            supersedes: Vec::new(),
-            started_at: now.into(),
-            runs: Vec::new(),
-            tool_version: env!("CARGO_PKG_VERSION").into(),
-            plan,
-            scheme: None,
-            step: lists::first_step(),
-            position: 0,
-            bad: BadMap::default(),
-            mismatches: Differences::default(),
-            wrap: None,
-            samples: Vec::new(),
-            page_cache: false,
-            failed_saves: 0,
-            findings: Findings::default(),
-            file: None,
-            read_again: false,
-            contents_before: Vec::new(),
-            report: ReportWish::default(),
-        }
-    }
-
-    /// The same with what the run that goes on with it begins with.
+    /// The same with what a run of it, fresh or continued, begins with. `page_cache`:
+    /// whether reads go through it.
     #[must_use]
-    pub fn for_run(mut self, with: RunSetup) -> Self {
-        self.supersedes = with.supersedes.to_vec();
+    pub fn for_run(
+        mut self,
+        device: &Device,
+        scheme: Option<&String>,
+        chunk_size: u64,
+        supersedes: &[String],
+        page_cache: bool,
+    ) -> Self {
+        self.supersedes = supersedes.to_vec();
         // An image that was moved is looked for where it is now.
-        self.device_id.backing.clone_from(&with.identity.backing);
-        self.device_id.nature.clone_from(&with.identity.nature);
-        self.device = with.device;
-        self.chunk_size = with.chunk_size;
+        self.device_id.backing.clone_from(&device.identity.backing);
+        self.device_id.nature.clone_from(&device.identity.nature);
+        self.device = path_to_text(&device.path);
+        self.chunk_size = chunk_size;
         self.tool_version = env!("CARGO_PKG_VERSION").into();
-        self.page_cache |= with.page_cache;
-        self.scheme = with.scheme.cloned();
-        self.entering(with.plan, with.state)
+        self.page_cache |= page_cache;
+        self.scheme = scheme.cloned();
+        self
     }
 
     /// The same where it goes on in this plan.
-    #[must_use]
     pub fn entering(mut self, plan: &Plan, state: &State) -> Self {
         self.plan = plan.clone();
         self.set_position(state.step, state.position);
@@ -184,41 +121,32 @@ impl Checkpoint {
     }
 
     /// The finished wipe as a check reads it back: by this plan alone.
-    #[must_use]
     pub fn checked_by(mut self, plan: &Plan, page_cache: bool) -> Self {
         (self.plan, self.page_cache) = (plan.clone(), page_cache);
         self
     }
 
-    /// The same with what stood on the target before.
-    #[must_use]
     pub fn over(mut self, contents: impl Iterator<Item = ContentBefore>) -> Self {
         self.contents_before = contents.take(lists::MOST_CONTENTS).collect();
         self
     }
 
-    /// The same with what is asked of the report.
-    #[must_use]
     pub fn reporting(mut self, report: ReportWish) -> Self {
         self.report = report;
         self
     }
 
-    /// The same as it can be handed out.
-    #[must_use]
     pub fn without_keys(self) -> Self {
         self.with_keys(&[])
     }
 
     /// The same with the keys of its passes, counted from 1.
-    #[must_use]
     pub fn with_keys(mut self, keys: &[(usize, Key)]) -> Self {
         self.plan = self.plan.with_keys(keys);
         self
     }
 
     /// The same of the drive by what is known of it now.
-    #[must_use]
     pub fn of_drive(mut self, identity: &Identity) -> Self {
         self.device_id = identity.clone();
         self
@@ -233,7 +161,6 @@ impl Checkpoint {
         self.set_position(state.step, state.position);
     }
 
-    /// Moves to a position.
     pub fn set_position(&mut self, step: Step, position: u64) {
         self.step = step;
         self.position = match step.phase {
@@ -259,7 +186,6 @@ impl Checkpoint {
         }
     }
 
-    /// Begins another run of the wipe, at this time (RFC 3339).
     pub fn begin_run(&mut self, start: String) {
         let run = Run {
             start,
@@ -268,7 +194,6 @@ impl Checkpoint {
         add_run(&mut self.runs, run);
     }
 
-    /// What the run under way took up to now, in milliseconds.
     pub fn take_time(&mut self, work_ms: u64, asleep_ms: u64, clock: Option<ClockMark>) {
         if let Some(run) = self.runs.last_mut() {
             run.work_ms = Some(work_ms);
@@ -286,57 +211,42 @@ impl Checkpoint {
         }
     }
 
-    /// Adds the speed over one more stretch.
     pub fn add_sample(&mut self, sample: Sample) {
         add_sample(&mut self.samples, sample);
     }
 
-    /// It is saved now (RFC 3339).
     pub fn stamp(&mut self, now: String) {
         self.timestamp = now;
     }
 
-    /// It could not be saved.
     pub fn missed_save(&mut self) {
         self.failed_saves += 1;
     }
 
-    /// What else is to be said of the wipe.
     pub fn note(&mut self, finding: Finding) {
         self.findings.note(finding);
     }
 
-    /// The clock was set by so many milliseconds, so often.
     pub fn clock_was_set(&mut self, by_ms: i64, times: u64) {
         self.findings.clock_was_set(by_ms, times);
     }
 
-    /// The target's file as it is now.
     pub fn file_is(&mut self, file: FileFacts) {
         self.file = Some(file);
     }
 
-    /// Whether all of it is to be read back before it is called wiped.
     pub fn set_read_again(&mut self, read_again: bool) {
         self.read_again = read_again;
     }
 
-    /// Bytes of the target.
     pub fn total_size(&self) -> u64 {
         self.device_id.size
     }
 
-    /// Bytes of one write.
-    pub fn chunk_size(&self) -> u64 {
-        self.chunk_size
-    }
-
-    /// The step that is under way.
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// What is done with the current pass.
     pub fn phase(&self) -> Phase {
         self.step.phase
     }

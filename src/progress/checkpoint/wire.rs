@@ -1,16 +1,17 @@
 //! A checkpoint as it stands in a file; the [page on the format](super) says what
 //! its fields mean.
 
-use std::io::{Read, Seek};
-use std::{fmt, io};
+use std::io::{self, Read, Seek};
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
 
 use super::json;
 use super::state::Checkpoint;
+use crate::drive::Identity;
 use crate::plan::{self, Phase, Step, Verify};
-use crate::text::{Failure, Word, bounded};
+use crate::text::{Failure, Word, bounded, reason};
 
 /// The `kind` of every checkpoint, and of the records of wipeit 0.1.0.
 const KIND: &str = "wipeit-checkpoint";
@@ -26,43 +27,46 @@ pub const LARGEST: u64 = 8 << 20;
 pub(super) const RESERVE: u64 = 64 << 10;
 
 /// Why a file is not a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Invalid {
-    /// It does not parse; the field where known, and why.
+    /// The field where known, and why.
+    #[error("is not a whole checkpoint: {0}")]
     Corrupt(String),
-    /// It was written by a newer program.
+    #[error("has version {0}, but this wipeit knows version {known} only", known = VERSION)]
     Newer(u64),
-    /// Its keys are kept apart, and cannot be had: why.
+    #[error("cannot be compared with a drive: {0}")]
     Keyless(String),
 }
 
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Corrupt(why) => write!(f, "is not a whole checkpoint: {why}"),
-            Self::Newer(version) => write!(
-                f,
-                "has version {version}, but this wipeit knows version {VERSION} only"
-            ),
-            Self::Keyless(why) => write!(f, "cannot be compared with a drive: {why}"),
-        }
+/// Why a file is not used.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error("cannot be read: {}", reason(.0))]
+    Unreadable(io::Error),
+    /// It has no bytes, or none but zeros: a loss of power where a file system
+    /// does not keep what was saved.
+    #[error("holds nothing, as a loss of power leaves a file, and names no drive")]
+    Empty,
+    #[error("{why}")]
+    Invalid {
+        why: Invalid,
+        /// Which drive it speaks of, as far as that can be understood.
+        device_id: Option<Box<Identity>>,
+    },
+}
+
+impl From<Invalid> for LoadError {
+    fn from(why: Invalid) -> Self {
+        let device_id = None;
+        Self::Invalid { why, device_id }
     }
 }
 
-/// Why a file is not read.
-#[derive(Debug)]
-pub enum Unread {
-    /// The kernel's.
-    Unreadable(io::Error),
-    /// It is not a checkpoint.
-    Invalid(Invalid),
-}
-
-impl From<Failure> for Unread {
+impl From<Failure> for LoadError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unreadable(error) => Self::Unreadable(error),
-            Failure::Wrong(why) => Self::Invalid(Invalid::Corrupt(why)),
+            Failure::Wrong(why) => Invalid::Corrupt(why).into(),
         }
     }
 }
@@ -89,35 +93,35 @@ struct Redundant {
     verified: u64,
 }
 
-impl Checkpoint {
-    /// Reads a checkpoint from its bytes.
-    #[cfg(test)]
-    pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        match Self::read(&mut std::io::Cursor::new(bytes)) {
-            Ok(this) => Ok(this),
-            Err(Unread::Invalid(why)) => Err(why),
-            Err(Unread::Unreadable(error)) => Err(Invalid::Corrupt(error.to_string())),
-        }
-    }
+/// Writes fields by these names, those in brackets only where they say something.
+macro_rules! fields {
+    ($from:ident, $to:ident: $($([$given:ident])? $($name:ident)?),*) => {
+        $($(if !says_nothing(&$from.$given) {
+            $to.serialize_entry(stringify!($given), &$from.$given)?;
+        })?
+        $($to.serialize_entry(stringify!($name), &$from.$name())?;)?)*
+    };
+}
 
+fn says_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Checkpoint {
     /// Reads a checkpoint, in little memory however large the file is. Lists that
     /// are longer than any that is saved now are brought to that length.
-    ///
-    /// # Errors
-    /// The kernel's, or that it does not parse, is of a newer version, or
-    /// contradicts itself.
-    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
         let this = Self::read_as(from, KIND)?;
         if this.plan.lacks_keys() {
             let why = "field plan has a random pass without its key".into();
-            return Err(Unread::Invalid(Invalid::Corrupt(why)));
+            return Err(Invalid::Corrupt(why).into());
         }
         Ok(this)
     }
 
     /// Reads what a record says as a checkpoint does. Its keys are kept apart,
     /// unless it is of wipeit 0.1.0, whose records are checkpoints with more fields.
-    pub fn read_record(from: &mut (impl Read + Seek)) -> Result<Self, Unread> {
+    pub fn read_record(from: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
         let Head { kind, .. } = bounded::read(from)?;
         match kind.text() {
             Some(KIND) => Self::read(from),
@@ -125,8 +129,8 @@ impl Checkpoint {
         }
     }
 
-    fn read_as(from: &mut (impl Read + Seek), wanted: &str) -> Result<Self, Unread> {
-        let corrupt = |why: String| Unread::Invalid(Invalid::Corrupt(why));
+    fn read_as(from: &mut (impl Read + Seek), wanted: &str) -> Result<Self, LoadError> {
+        let corrupt = |why: String| LoadError::from(Invalid::Corrupt(why));
         // What it is says more than what is wrong with it.
         let Head { kind, version } = bounded::read(from)?;
         if kind.text() != Some(wanted) {
@@ -134,9 +138,7 @@ impl Checkpoint {
         }
         match version {
             Word::Number(VERSION) => {}
-            Word::Number(newer) if newer > VERSION => {
-                return Err(Unread::Invalid(Invalid::Newer(newer)));
-            }
+            Word::Number(newer) if newer > VERSION => return Err(Invalid::Newer(newer).into()),
             _ => return Err(corrupt("field version is not a known number".into())),
         }
         let mut this: Self = bounded::read(from)?;
@@ -199,7 +201,6 @@ impl Checkpoint {
             .map(|(field, _)| *field)
     }
 
-    /// The bytes that are saved.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         if planted!("unbounded-lists") {
             return json::to_bytes(self);
@@ -226,7 +227,6 @@ impl Checkpoint {
         Ok(bytes)
     }
 
-    /// Its fields, as part of something else.
     pub fn serialize_fields<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
         self.fields(&mut map)?;
@@ -236,56 +236,15 @@ impl Checkpoint {
     /// Its fields, without what says that it is a checkpoint. What follows from
     /// others is worked out here and nowhere else.
     fn fields<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-        let (written, total) = (self.written(), self.total_size());
-        to.serialize_entry("device", &self.device)?;
-        to.serialize_entry("written", &written)?;
-        to.serialize_entry("total_size", &total)?;
-        to.serialize_entry("progress_percent", &self.progress_percent())?;
-        to.serialize_entry("chunk_size", &self.chunk_size)?;
-        to.serialize_entry("timestamp", &self.timestamp)?;
-        to.serialize_entry("device_id", &self.device_id)?;
-        to.serialize_entry("plan_percent", &self.plan_percent())?;
-        to.serialize_entry("run_id", &self.run_id)?;
-        given(
-            to,
-            "supersedes",
-            &self.supersedes,
-            self.supersedes.is_empty(),
-        )?;
-        to.serialize_entry("started_at", &self.started_at)?;
-        to.serialize_entry("runs", &self.runs)?;
-        to.serialize_entry("tool_version", &self.tool_version)?;
-        to.serialize_entry("plan", &self.plan)?;
-        given(to, "scheme", &self.scheme, self.scheme.is_none())?;
-        to.serialize_entry("pass", &self.pass())?;
-        to.serialize_entry("phase", &self.phase())?;
-        to.serialize_entry("verified", &self.verified())?;
-        to.serialize_entry("bad", &self.bad)?;
-        to.serialize_entry("mismatches", &self.mismatches)?;
-        to.serialize_entry("wrap", &self.wrap)?;
-        to.serialize_entry("samples", &self.samples)?;
-        to.serialize_entry("page_cache", &self.page_cache)?;
-        to.serialize_entry("failed_saves", &self.failed_saves)?;
-        given(to, "findings", &self.findings, self.findings.is_empty())?;
-        given(to, "file", &self.file, self.file.is_none())?;
-        given(to, "read_again", &self.read_again, !self.read_again)?;
-        let before = &self.contents_before;
-        given(to, "contents_before", before, before.is_empty())?;
-        to.serialize_entry("report", &self.report)
+        fields! {
+            self, to:
+            device, written, total_size, progress_percent, chunk_size, timestamp, device_id,
+            plan_percent, run_id, [supersedes], started_at, runs, tool_version, plan, [scheme],
+            pass, phase, verified, bad, mismatches, wrap, samples, page_cache, failed_saves,
+            [findings], [file], [read_again], [contents_before], report
+        }
+        Ok(())
     }
-}
-
-/// A field that stands there only where it says something.
-fn given<M: SerializeMap>(
-    to: &mut M,
-    name: &str,
-    value: &impl Serialize,
-    says_nothing: bool,
-) -> Result<(), M::Error> {
-    if says_nothing {
-        return Ok(());
-    }
-    to.serialize_entry(name, value)
 }
 
 impl Serialize for Checkpoint {

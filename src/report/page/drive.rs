@@ -84,7 +84,6 @@ fn hidden(record: &Record) -> String {
     }
 }
 
-/// What a target is that is no part of a disk.
 fn whole(id: &Identity) -> String {
     let nature = id.nature();
     match (nature.part(), nature.name()) {

@@ -44,7 +44,6 @@ pub(super) fn words(label: &str, text: Option<&str>) -> Markup {
     }
 }
 
-/// Says how many rows were left out.
 pub(super) fn left_out(all: usize) -> Markup {
     html! {
         @if all > ROWS {

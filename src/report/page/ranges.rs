@@ -3,7 +3,7 @@
 use super::super::found::Found;
 use super::super::record::Record;
 use super::parts::{ROWS, bytes_text, left_out, section, sentence};
-use crate::plan::{Amount, BadState, During, Extent};
+use crate::plan::{Amount, Extent};
 use crate::text::{count, grouped, reason};
 use maud::{Markup, html};
 use std::io;
@@ -35,9 +35,9 @@ pub(super) fn bad(record: &Record) -> Markup {
                     tr {
                         (range(one.extent, one.bytes))
                         td.number { (bad.pass) }
-                        td { (match bad.during { During::Write => "write", During::Read => "read" }) }
+                        td { (bad.during.word()) }
                         td { (reason(&io::Error::from_raw_os_error(bad.errno))) }
-                        td { (state(bad.state)) }
+                        td { (bad.state.words()) }
                     }
                 }
             }
@@ -59,21 +59,12 @@ fn range(extent: Extent, bytes: u64) -> Markup {
     }
 }
 
-/// What a number that is not known exactly means.
 fn joined(amount: Amount) -> &'static str {
     if amount.is_exact() {
         return "";
     }
     " There were too many ranges to keep each of them: those with the smallest gaps between them \
      were joined, and a joined range also holds sectors that are good."
-}
-
-fn state(state: BadState) -> &'static str {
-    match state {
-        BadState::Failed => "failed",
-        BadState::Deferred => "not tried again",
-        BadState::Abandoned => "given up as a whole",
-    }
 }
 
 pub(super) fn different(record: &Record) -> Markup {

@@ -56,7 +56,6 @@ pub fn html(record: &Record, json: &[u8], file: &str) -> String {
     .into_string()
 }
 
-/// The outcome, and what it means.
 fn head(record: &Record) -> Markup {
     let checkpoint = &record.checkpoint;
     let class = if is_wiped(record) { "wiped" } else { "not" };
@@ -132,7 +131,6 @@ fn drive_name(id: &Identity, path: &str) -> String {
     }
 }
 
-/// What else was found.
 fn found(record: &Record) -> Markup {
     let findings = record.checkpoint.findings();
     let body = html! {

@@ -1,9 +1,9 @@
 //! How fast, when and where, on the page.
 
-use super::super::found::{Found, LISTED, Weak, saves_text};
+use super::super::found::{LISTED, saves_text};
 use super::super::plot::{self, Plot};
 use super::super::record::Record;
-use super::super::time::{Active, Took};
+use super::super::time::Active;
 use super::parts::{moment, row, section};
 use crate::plan::{Extent, Phase};
 use crate::progress::Run;
@@ -72,11 +72,12 @@ pub(super) fn times(record: &Record) -> Markup {
     );
     let host = [&record.end.host.name, &record.end.host.model];
     let host: Vec<&str> = host.into_iter().flatten().map(String::as_str).collect();
-    let weak = Found::of(checkpoint).weak(record.end.write_back);
-    let saves = weak.iter().find_map(|weak| match weak {
-        Weak::Saves(failed) => Some(saves_text(*failed)),
-        Weak::Found(_) | Weak::Unflushed => None,
-    });
+    let failed = checkpoint.failed_saves();
+    let saves = if failed > 0 {
+        saves_text(failed)
+    } else {
+        String::new()
+    };
     let hidden = runs.len().saturating_sub(RUNS);
     let shown = runs
         .iter()
@@ -89,7 +90,7 @@ pub(super) fn times(record: &Record) -> Markup {
             (row("Active time", &text))
             (row("Asleep besides", &active.asleep_text()))
             (row("Interruptions", &grouped(interruptions)))
-            (row("Checkpoints", &saves.unwrap_or_default()))
+            (row("Checkpoints", &saves))
             (row("Host at the end", &host.join(", ")))
         }
         table.list {
@@ -100,7 +101,7 @@ pub(super) fn times(record: &Record) -> Markup {
                         td.number { (index as u64 + 1 + if index < LISTED { 0 } else { left_out }) }
                         td { (moment(&run.start)) }
                         td { (run.end.as_deref().map_or("unknown".into(), moment)) }
-                        td { (Took::of(run).text()) }
+                        td { (Active::of(std::slice::from_ref(run)).text()) }
                         td { (ended_by(run)) }
                     }
                     @if hidden > 0 && index + 1 == LISTED {
