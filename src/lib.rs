@@ -57,7 +57,7 @@ pub mod inside {
     pub use crate::drive::{InUse, check};
     pub use crate::engine::{Control, End, Engine, MAX_INTERVAL, Presence, Settings, Target};
     pub use crate::engine::{Event, Observer};
-    pub use crate::engine::{Journal, State, differing};
+    pub use crate::engine::{Journal, State, differing, run as run_engine};
     pub use crate::outcome::Signal;
     pub use crate::plan::{Bad, BadMap, BadState, During, Extent};
     pub use crate::plan::{Pass, Plan, Verify};

@@ -56,8 +56,6 @@ pub enum Op {
     Read,
     /// Flushing the drive.
     Sync,
-    /// Getting memory.
-    Allocate,
 }
 
 impl From<During> for Op {
@@ -84,7 +82,6 @@ impl fmt::Display for Error {
             Op::Write => write!(f, "writing at byte {offset}: {why}"),
             Op::Read => write!(f, "reading at byte {offset}: {why}"),
             Op::Sync => write!(f, "flushing what was written after byte {offset}: {why}"),
-            Op::Allocate => write!(f, "getting memory: {why}"),
         }
     }
 }

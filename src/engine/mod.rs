@@ -1,24 +1,25 @@
 //! Runs a plan over a target.
 //!
-//! Several workers write or read chunks; one coordinator owns the position; a
-//! thread of its own syncs the target and saves checkpoints while the workers
-//! go on. The engine knows no command line, no terminal, no path and no clock:
+//! Several workers write or read chunks, a thread of its own syncs the target and
+//! saves checkpoints while they go on, and who called watches; all meet at one lock
+//! over the ledger of the step, which alone knows how far it is. The engine knows no command line, no terminal, no path and no clock:
 //! it defines what it consumes as [`Target`], [`Journal`] and [`Control`].
 
 mod buffers;
-mod coordinator;
+mod checkpointer;
 mod credit;
-mod cycle;
+mod desk;
 mod doubtful;
 mod ended;
 mod event;
 #[cfg(test)]
 mod fake;
-mod gate;
 mod joined;
+mod ledger;
 mod lost;
 pub mod means;
-mod message;
+#[cfg(test)]
+mod model;
 mod narrow;
 mod pace;
 mod parts;
@@ -27,7 +28,7 @@ mod pulse;
 mod retry;
 mod run;
 mod state;
-mod step;
+mod sync;
 mod target;
 mod task;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod tests;
 #[cfg(test)]
 mod timing;
 mod verify;
+mod watcher;
 mod work;
 mod worker;
 
@@ -44,6 +46,7 @@ pub use joined::Joined;
 pub use means::no_threads;
 pub use parts::Engine;
 pub use proof::{Proof, prove, prove_all};
+pub use run::run;
 pub use state::{MAX_CHUNK, MAX_INTERVAL, MAX_WORKERS, MIN_CHUNK, MIN_INTERVAL, Settings, State};
 pub use target::{Control, Journal, Presence, Target};
 #[cfg(not(wipeit_alone))]

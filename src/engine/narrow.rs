@@ -50,8 +50,8 @@ pub fn narrow(
         add(&mut result.bad, extent, during, result.errno);
         return;
     };
-    if task.control.stop().is_some() {
-        result.end = Some(Unfinished::Stopped);
+    if let Some(signal) = task.control.stop() {
+        result.end = Some(Unfinished::Stopped(signal));
         return;
     }
     for half in [left, right] {

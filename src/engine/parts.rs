@@ -18,12 +18,3 @@ pub struct Engine<'a> {
     /// What reaches in from outside.
     pub control: &'a dyn Control,
 }
-
-/// What a step begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// The run: nothing is saved yet.
-    OfRun,
-    /// A later step of it.
-    OfStep,
-}

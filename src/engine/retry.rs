@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::work::Work;
-use crate::plan::Extent;
+use crate::plan::{BadMap, Extent};
 
 /// How long one area is searched at most. What is left of it then is given up
 /// as a whole: a drive that takes half a minute for every block would keep a
@@ -23,6 +23,16 @@ pub struct Leftover {
     pub tried: bool,
     /// Whether the cycle under way covers some that were.
     pub in_cycle: bool,
+}
+
+impl Leftover {
+    /// What earlier runs, or what came before a failed sync, left.
+    pub fn of(bad: &BadMap, pass: usize) -> Self {
+        Self {
+            any: !bad.deferred(pass).is_empty(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The areas that are still to be tried again.

@@ -1,14 +1,73 @@
 //! What the workers of a step share.
 
 use std::num::NonZeroU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::parts::Engine;
 use super::pulse::Pulse;
+use super::state::State;
 use super::target::{Control, Target};
 use super::work::{ChunkResult, Work};
 use crate::plan::{BadMap, During, Extent, Phase, Verify};
-use crate::strategy::WipeStrategy;
+use crate::strategy::{self, WipeStrategy};
 use crate::text::{MIB, size};
+
+/// A step as it is handed to the workers.
+pub struct Shift<'a> {
+    target: &'a dyn Target,
+    control: &'a dyn Control,
+    phase: Phase,
+    verify: Verify,
+    strategy: Box<dyn WipeStrategy>,
+    // of a strategy that repeats itself: for which offset the shared chunk was
+    // filled, and the bytes after which the output repeats
+    repeats: Option<(u64, NonZeroU64)>,
+    skip: Arc<BadMap>,
+    jump: Jump,
+    pulse: Pulse,
+}
+
+impl<'a> Shift<'a> {
+    /// The step of a state, from its position on. `fill` changes the chunk that
+    /// all workers share.
+    pub fn new(engine: &Engine<'a>, state: &State, fill: impl FnOnce(&dyn Fn(&mut [u8]))) -> Self {
+        let strategy = strategy::of(&engine.plan.pass(state.step.pass).content);
+        let repeats = strategy.period().map(|period| (state.position, period));
+        if repeats.is_some() {
+            fill(&|chunk| strategy.fill(state.position, chunk));
+        }
+        Self {
+            target: engine.target,
+            control: engine.control,
+            phase: state.step.phase,
+            verify: engine.plan.part(state.step),
+            strategy,
+            repeats,
+            skip: Arc::clone(&state.bad),
+            jump: Jump::default(),
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// What a worker sees of it; `chunk`: the shared one.
+    pub fn task<'t>(&'t self, chunk: &'t [u8]) -> Task<'t> {
+        Task {
+            phase: self.phase,
+            verify: self.verify,
+            target: self.target,
+            control: self.control,
+            strategy: self.strategy.as_ref(),
+            shared: self.repeats.map(|(base, period)| Shared {
+                bytes: chunk,
+                base,
+                period,
+            }),
+            skip: &self.skip,
+            jump: &self.jump,
+            pulse: &self.pulse,
+        }
+    }
+}
 
 /// What all workers of a step share.
 pub struct Task<'a> {
@@ -22,8 +81,8 @@ pub struct Task<'a> {
     pub shared: Option<Shared<'a>>,
     /// What earlier steps could not write: not compared.
     pub skip: &'a BadMap,
-    pub jump: Jump,
-    pub pulse: Pulse,
+    pub jump: &'a Jump,
+    pub pulse: &'a Pulse,
 }
 
 /// One chunk of a strategy that repeats itself, filled once for all workers.

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::fake::{FakeControl, FakeDrive, FakeJournal, Faults, Recorder};
 use super::parts::Engine;
 use super::proof::Proof;
+use super::run::run as run_engine;
 use super::state::{MAX_INTERVAL, MIN_CHUNK, Settings, State};
 use crate::plan::example::difference;
 use crate::plan::{BadState, Extent, ExtentMap, Pass, Phase, Plan, Step, Verify, Wrap};
@@ -55,7 +56,7 @@ fn run(
         observer: &observer,
         control: &control,
     };
-    let ended = engine.run(state, &mut journal);
+    let ended = run_engine(&engine, state, &mut journal);
     let events = observer.0.into_inner().unwrap();
     (ended, journal.saved, events)
 }
@@ -87,7 +88,7 @@ fn run_plain_under(
         observer: &observer,
         control,
     };
-    let ended = engine.run(state, &mut journal);
+    let ended = run_engine(&engine, state, &mut journal);
     let events = observer.0.into_inner().unwrap();
     (ended, journal.saved, events)
 }
@@ -109,13 +110,18 @@ fn run_with_saves_failing(
         observer: &observer,
         control: &control,
     };
-    let ended = engine.run(State::start(), &mut journal);
+    let ended = run_engine(&engine, State::start(), &mut journal);
     (ended, observer.0.into_inner().unwrap())
 }
 
 /// Promise 3: everything that a saved checkpoint claims survives a power cut
 /// at this very moment.
 fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
+    check_saved_within(plan, drive, state, MIB);
+}
+
+/// The same of a run with so many bytes between its checkpoints.
+pub fn check_saved_within(plan: &Plan, drive: &FakeDrive, state: &State, interval: u64) {
     let platter = drive.after_power_cut();
     let position = usize::try_from(state.position).unwrap();
     let (pass, claimed) = match state.step {
@@ -123,7 +129,7 @@ fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
         // interval.
         step if step.phase == Phase::Write && step.pass > 0 && position == 0 => (
             step.pass - 1,
-            size::memory(MIB).min(platter.len())..platter.len(),
+            size::memory(interval).min(platter.len())..platter.len(),
         ),
         step if step.phase == Phase::Write => (step.pass, 0..position),
         step => (step.pass, 0..platter.len()),
@@ -383,7 +389,7 @@ fn run_under(
         observer: &observer,
         control,
     };
-    let ended = engine.run(state, &mut journal);
+    let ended = run_engine(&engine, state, &mut journal);
     (ended, journal.saved, observer.0.into_inner().unwrap())
 }
 
@@ -940,7 +946,7 @@ proptest! {
             let control = FakeControl { stop_at: episode.stop_at, ..FakeControl::default() };
             let settings = Settings::new(episode.chunk, episode.workers, MIB, None);
             let engine = Engine { plan: &plan, settings, target: &drive, observer: &observer, control: &control };
-            let ended = engine.run(state.clone(), &mut journal);
+            let ended = run_engine(&engine, state.clone(), &mut journal);
             prop_assert!(!matches!(ended.end, End::Failed(_)), "{:?}", ended);
             // What a next run finds: the last state that reached the disk.
             state = journal.saved.last().unwrap().clone();
@@ -1049,7 +1055,7 @@ proptest! {
                 observer: &Recorder::default(),
                 control: &control,
             };
-            let ended = engine.run(state, &mut journal);
+            let ended = run_engine(&engine, state, &mut journal);
             state = journal.saved.last().unwrap().clone();
             if matches!(ended.end, End::Failed(_)) || state.step.phase == Phase::Complete {
                 break;

@@ -10,6 +10,7 @@ use super::ended::End;
 use super::event::Event;
 use super::fake::{FakeControl, FakeDrive, Faults, Recorder};
 use super::parts::Engine;
+use super::run::run as run_engine;
 use super::state::{MIN_CHUNK, Settings, State};
 use super::target::{Control, Journal, Presence, Target};
 use crate::outcome::Signal;
@@ -174,7 +175,7 @@ fn hanging(
         observer: &observer,
         control: &control,
     };
-    let ended = engine.run(State::start(), &mut Saves(&hang, 0));
+    let ended = run_engine(&engine, State::start(), &mut Saves(&hang, 0));
     assert!(matches!(ended.end, End::Complete), "{ended:?}");
     assert_eq!(target.drive.after_power_cut(), vec![0; 8 << 20]);
     let writes = target.writes.into_inner().unwrap();

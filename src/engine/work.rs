@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ended::Error;
+use crate::outcome::Signal;
 use crate::plan::{Difference, During, Extent};
 
 /// A chunk that a worker is to do.
@@ -79,7 +80,7 @@ impl ChunkResult {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unfinished {
     /// The run is to stop, and a search for bad blocks would take long.
-    Stopped,
+    Stopped(Signal),
     /// The target has gone.
     Fatal(Error),
     /// The target is there and answers nothing but errors.

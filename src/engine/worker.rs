@@ -1,27 +1,29 @@
 //! What one worker does.
 
-use std::sync::mpsc::Sender;
+use std::sync::PoisonError;
 
+use super::desk::{Alarm, Desk};
 use super::ended::Error;
-use super::gate::Gate;
-use super::message::Message;
 use super::narrow::narrow;
+use super::sync::RwLock;
 use super::task::Task;
 use super::work::{ChunkResult, Work};
 use super::{lost, verify};
 use crate::plan::{During, Extent};
 use crate::text::size;
 
-/// Takes chunks until the gate is closed.
-pub fn work(task: &Task, gate: &Gate, buffer: &mut [u8], replies: &Sender<Message>) {
-    // When the coordinator has gone, the gate is closed.
-    let wake = || drop(replies.send(Message::Chunks));
+/// Takes chunks to the end of the run. `shared`: the chunk that all workers share.
+pub fn work(desk: &Desk, shared: &RwLock<&mut [u8]>, buffer: &mut [u8]) {
+    let _alarm = Alarm(desk);
     let mut done = None;
-    while let Some(work) = gate.next(done.take(), &wake) {
+    while let Some((shift, work)) = desk.next(done.take()) {
+        // It is changed between two steps only, when nobody has a chunk.
+        let shared = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let task = shift.task(&shared);
         let result = match task.jump.over(work.extent) {
             Some(errno) if !work.again => ChunkResult::skipped(work.extent, task.during(), errno),
             _ => {
-                let result = attempt(task, work, buffer);
+                let result = attempt(&task, work, buffer);
                 task.learn(work, &result);
                 result
             }

@@ -46,8 +46,14 @@ impl Verify {
 
     /// Bytes that it reads of a range of a target of `size` bytes.
     pub fn bytes_in(self, range: Extent, size: u64) -> u64 {
-        let pieces = self.pieces(range, size);
-        pieces.iter().map(|piece| piece.length()).sum()
+        match self {
+            Self::None => 0,
+            Self::Full => range.length(),
+            Self::Sample { .. } => {
+                let pieces = self.pieces(range, size);
+                pieces.iter().map(|piece| piece.length()).sum()
+            }
+        }
     }
 
     /// How much it shows: the more the higher.

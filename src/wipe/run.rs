@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::open::Opened;
-use crate::engine::{Control, Ended, Engine, Journal, State};
+use crate::engine::{self, Control, Ended, Engine, Journal, State};
 use crate::outcome::{Outcome, Signal};
 use crate::plan::{Plan, Step};
 use crate::progress::Timekeeper;
@@ -82,7 +82,7 @@ impl<'a> EngineRun<'a> {
                 hung,
             },
         };
-        engine.run(state, journal)
+        engine::run(&engine, state, journal)
     }
 }
 

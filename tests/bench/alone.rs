@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use wipeit::inside::{
     Content, Control, End, Engine, Event, Host, KEY_BYTES, Key, MAX_INTERVAL, Nowhere, Observer,
     Pass, Plan, Presence, Settings, Signal, State, Target, Tuning, Verify, best_generator, open,
+    run_engine,
 };
 
 /// The first word of the command line in this mode.
@@ -99,7 +100,7 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
         observer: &nobody,
         control: &nobody,
     };
-    let ended = engine.run(State::start(), &mut Nowhere);
+    let ended = run_engine(&engine, State::start(), &mut Nowhere);
     // As every tool here does once.
     opened.writer.sync()?;
     match ended.end {

@@ -86,7 +86,7 @@ fn threads_live_as_long_as_the_run_whatever_is_printed() {
     const WORKERS: usize = 3;
     /// For the checkpoints, the clock, the display, stderr, stdout, Ctrl+C, other signals.
     const OTHERS: usize = 7;
-    for options in ["--verify none", "--verify none --quiet"] {
+    for options in ["", "--verify none", "--quiet"] {
         let scratch = Scratch::new();
         let image = scratch.tagged("old.img", 8 * MIB);
         let log = scratch.join("trace");
