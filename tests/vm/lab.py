@@ -21,8 +21,7 @@ MODULES = {"nvme": "nvme", "ns": "nvme", "sata": "ahci sd_mod", "scsi": "virtio_
 CMDLINE = ("console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr audit=0 no_timer_check "
            "usb_storage.delay_use=0 cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on "
            # What QEMU has translated of a program is of use to the next run of it where that has the same addresses:
-           # a start of ours takes a fifth of the time. Its `rep movsb` and `rep movsq` go step by step; plain loops are
-           # four times as fast.
+           # a start of ours takes a third of the processor time. Its `rep movsb` and `rep movsq` go step by step.
            "norandmaps clearcpuid=rep_good")
 
 # Emulated without AVX, whose registers are much to save, a guest takes a fifth less of the host's processors.
