@@ -6,8 +6,8 @@
 
 mod ahead;
 mod cycle;
-mod found;
 mod hand;
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ahead::Ahead;
 pub use cycle::{Cycle, Done, Order};
-use found::Found;
+use lists::Lists;
 
 use super::ended::{End, Ended, Error, Op};
 use super::event::{Event, Progress};
@@ -103,7 +103,7 @@ pub struct Ledger<'a> {
     in_flight: usize,
     // what came of those that were not simply done
     results: Vec<(Work, ChunkResult)>,
-    found: Found,
+    lists: Lists,
     leftover: Leftover,
     // the last state whose sync succeeded, and why it is not on disk
     saved_state: State,
@@ -163,7 +163,7 @@ impl<'a> Ledger<'a> {
             in_flight: 0,
             results: Vec::new(),
             leftover: Leftover::of(&state.bad, state.step.pass + 1),
-            found: Found::of(&state),
+            lists: Lists::of(&state),
             saved_state: state,
             unsaved,
             opens,

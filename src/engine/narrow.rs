@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ended::Error;
 use super::target::{Presence, Target};
 use super::task::Task;
-use super::work::{BadRange, ChunkResult, Unfinished};
+use super::work::{ChunkResult, CutShort, FailedRange};
 use crate::plan::{During, Extent};
 
 /// How long the blocks of a chunk that gives errors are searched before the
@@ -15,7 +15,7 @@ use crate::plan::{During, Extent};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Appends a range; neighbours of the same kind become one.
-fn add(list: &mut Vec<BadRange>, range: Extent, during: During, errno: i32) {
+fn add(list: &mut Vec<FailedRange>, range: Extent, during: During, errno: i32) {
     let before = list
         .pop_if(|known| known.0.end() == range.start() && (known.1, known.2) == (during, errno));
     let start = before.map_or(range.start(), |(last, ..)| last.start());
@@ -41,7 +41,7 @@ pub fn narrow(
     let Err(error) = attempt(extent) else { return };
     if let Presence::Gone(why) | Presence::Passing(why) = task.target.presence(&error) {
         let error = Error::new(during.into(), extent.start(), why);
-        result.end = Some(Unfinished::Fatal(error));
+        result.end = Some(CutShort::Fatal(error));
         return;
     }
     result.errno = error.raw_os_error().unwrap_or(0);
@@ -51,7 +51,7 @@ pub fn narrow(
         return;
     };
     if let Some(signal) = task.control.stop() {
-        result.end = Some(Unfinished::Stopped(signal));
+        result.end = Some(CutShort::Stopped(signal));
         return;
     }
     for half in [left, right] {

@@ -8,8 +8,8 @@ use super::doubtful::{Doubtful, whole_blocks};
 use super::state::{MIN_CHUNK, State};
 use super::target::{Presence, Target};
 use super::verify;
-use crate::plan::{Extent, Phase, Plan};
-use crate::strategy;
+use crate::plan::{Difference, Extent, Phase, Plan};
+use crate::strategy::{self, WipeStrategy};
 use crate::text::{MIB, size};
 
 /// Random places that are looked at, besides both ends.
@@ -126,63 +126,27 @@ fn compare(
     places: &[Extent],
 ) -> io::Result<Proof> {
     let content = &plan.pass(evidence.pass).content;
-    let strategy = strategy::of(content);
-    let older = evidence
-        .older
-        .map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from));
+    let older = evidence.older;
+    let mut written = Written {
+        strategy: strategy::of(content),
+        older: older.map(|(pass, from)| (strategy::of(&plan.pass(pass).content), from)),
+        doubtful: Doubtful::of(state),
+    };
     let mut buffer = MmapMut::map_anon(size::memory(MIB))?;
     let (mut samples, mut seen, mut lost) = (0, 0, None);
-    let mut doubtful = Doubtful::of(state);
-    for &place in places {
-        'pieces: for (piece, good) in pieces(state, place) {
-            let length = size::memory(piece.length());
-            let read = if piece.length().is_multiple_of(target.alignment()) {
-                target.read(&mut buffer[..length], piece.start())
-            } else {
-                let block = &mut buffer[..size::memory(target.alignment())];
-                target.read_tail(block, piece.start(), length)
-            };
-            let data = &buffer[..length];
-            if let Err(error) = read {
-                // A block that went bad since proves nothing either way.
-                match target.presence(&error) {
-                    Presence::Present => continue,
-                    Presence::Gone(_) | Presence::Passing(_) => return Err(error),
-                }
+    let all = places.iter().flat_map(|&place| pieces(state, place));
+    for (piece, good) in all {
+        let Some(data) = read(target, piece, &mut buffer)? else {
+            continue;
+        };
+        if let Some(at) = written.contradicted(piece, data, good) {
+            if evidence.unread.is_none_or(|from| at < from) {
+                return Ok(Proof::Differs(at));
             }
-            for difference in verify::differing(strategy.as_ref(), piece.start(), data) {
-                if planted!("no-proof") {
-                    continue;
-                }
-                let differs = difference.extent;
-                let part =
-                    &data[offset_in(piece, differs.start())..offset_in(piece, differs.end())];
-                let unknown = match &older {
-                    Some((older, from)) if differs.start() >= *from => {
-                        verify::differing(older.as_ref(), differs.start(), part)
-                    }
-                    _ => vec![difference],
-                };
-                if !good
-                    && unknown
-                        .iter()
-                        .all(|one| doubtful.explains_again(one.extent))
-                {
-                    continue;
-                }
-                if let Some(first) = unknown.first() {
-                    let at = first.extent.start();
-                    if evidence.unread.is_none_or(|from| at < from) {
-                        return Ok(Proof::Differs(at));
-                    }
-                    lost = Some(lost.map_or(at, |before: u64| before.min(at)));
-                    continue 'pieces;
-                }
-            }
-            if good {
-                samples += 1;
-                seen += piece.length();
-            }
+            lost = Some(lost.map_or(at, |before: u64| before.min(at)));
+        } else if good {
+            samples += 1;
+            seen += piece.length();
         }
     }
     Ok(if seen >= evidence.enough && seen > 0 {
@@ -196,6 +160,64 @@ fn compare(
     } else {
         lost.map_or(Proof::TooLittle, Proof::Differs)
     })
+}
+
+/// Reads a piece; `None` of a block that went bad since, which proves nothing either
+/// way.
+fn read<'b>(
+    target: &dyn Target,
+    piece: Extent,
+    buffer: &'b mut [u8],
+) -> io::Result<Option<&'b [u8]>> {
+    let length = size::memory(piece.length());
+    let read = if piece.length().is_multiple_of(target.alignment()) {
+        target.read(&mut buffer[..length], piece.start())
+    } else {
+        let block = &mut buffer[..size::memory(target.alignment())];
+        target.read_tail(block, piece.start(), length)
+    };
+    match read.map_err(|error| (target.presence(&error), error)) {
+        Ok(()) => Ok(Some(&buffer[..length])),
+        Err((Presence::Present, _)) => Ok(None),
+        Err((_, error)) => Err(error),
+    }
+}
+
+/// What was written, and what may stand there instead.
+struct Written {
+    strategy: Box<dyn WipeStrategy>,
+    // what the pass before wrote, which may be there from an offset on
+    older: Option<(Box<dyn WipeStrategy>, u64)>,
+    doubtful: Doubtful,
+}
+
+impl Written {
+    /// Where a piece holds what nothing explains.
+    fn contradicted(&mut self, piece: Extent, data: &[u8], good: bool) -> Option<u64> {
+        let differ = verify::differing(self.strategy.as_ref(), piece.start(), data);
+        for difference in differ {
+            if planted!("no-proof") {
+                continue;
+            }
+            let differs = difference.extent;
+            let part = &data[offset_in(piece, differs.start())..offset_in(piece, differs.end())];
+            let unknown = match &self.older {
+                Some((older, from)) if differs.start() >= *from => {
+                    verify::differing(older.as_ref(), differs.start(), part)
+                }
+                _ => vec![difference],
+            };
+            let doubtful = &mut self.doubtful;
+            let mut explains = |one: &Difference| doubtful.explains_again(one.extent);
+            if !good && unknown.iter().all(&mut explains) {
+                continue;
+            }
+            if let Some(first) = unknown.first() {
+                return Some(first.extent.start());
+            }
+        }
+        None
+    }
 }
 
 fn offset_in(piece: Extent, at: u64) -> usize {

@@ -19,19 +19,19 @@ pub struct Work {
 }
 
 /// A range that cannot be written or read, what was tried, and the errno.
-pub type BadRange = (Extent, During, i32);
+pub type FailedRange = (Extent, During, i32);
 
 /// What came of a chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ChunkResult {
     /// Ranges that cannot be written or read.
-    pub bad: Vec<BadRange>,
+    pub bad: Vec<FailedRange>,
     /// Ranges that were not searched to their end.
-    pub deferred: Vec<BadRange>,
+    pub deferred: Vec<FailedRange>,
     /// Ranges that differ.
     pub differences: Vec<Difference>,
     /// Set when the chunk was not done to its end.
-    pub end: Option<Unfinished>,
+    pub end: Option<CutShort>,
     // when the search is given up, once it has begun
     pub(super) until: Option<Duration>,
     // the last error
@@ -58,7 +58,7 @@ impl ChunkResult {
     /// A chunk of a target that is dead. Its blocks are not known to be bad.
     pub fn dead(error: Error) -> Self {
         Self {
-            end: Some(Unfinished::Dead(error)),
+            end: Some(CutShort::Dead(error)),
             ..Self::default()
         }
     }
@@ -78,7 +78,7 @@ impl ChunkResult {
 
 /// Why a chunk was not done to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unfinished {
+pub enum CutShort {
     /// The run is to stop, and a search for bad blocks would take long.
     Stopped(Signal),
     /// The target has gone.

@@ -131,7 +131,7 @@ impl Ledger<'_> {
             state,
             mark: self.mark,
             durable: self.cursor.durable(),
-            joined: std::mem::take(&mut self.found.joined),
+            joined: std::mem::take(&mut self.lists.joined),
         })
     }
 
@@ -219,11 +219,11 @@ impl Ledger<'_> {
         self.ahead.clear();
         let pass = self.terms.step.pass + 1;
         // What was good when it was tried again is as unknown.
-        self.found.bad = self.saved_state.bad.clone();
-        self.leftover = Leftover::of(&self.found.bad, pass);
+        self.lists.bad = self.saved_state.bad.clone();
+        self.leftover = Leftover::of(&self.lists.bad, pass);
         let from = self.cursor.done();
         if let Some(unknown) = Extent::between(from, self.terms.size) {
-            self.found.bad().retry(unknown, pass);
+            self.lists.bad().retry(unknown, pass);
         }
         self.mark = self.cursor.durable();
         (self.next, self.paid) = (from, self.paid.min(from));
@@ -245,9 +245,9 @@ impl Ledger<'_> {
         State {
             step,
             position,
-            bad: self.found.bad.clone(),
-            mismatches: self.found.mismatches.clone(),
-            wrap: self.found.wrap,
+            bad: self.lists.bad.clone(),
+            mismatches: self.lists.mismatches.clone(),
+            wrap: self.lists.wrap,
         }
     }
 }

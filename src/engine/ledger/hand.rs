@@ -91,7 +91,7 @@ impl Ledger<'_> {
             return None;
         }
         if self.leftover.retry.is_none() {
-            let areas = self.found.bad.deferred(self.terms.step.pass + 1);
+            let areas = self.lists.bad.deferred(self.terms.step.pass + 1);
             let bytes = areas.iter().map(|area| area.length()).sum();
             let number = areas.len();
             if number > 0 {

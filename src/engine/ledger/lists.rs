@@ -7,14 +7,14 @@ use super::super::doubtful::Doubtful;
 use super::super::event::Event;
 use super::super::joined::Joined;
 use super::super::state::State;
-use super::super::work::{BadRange, ChunkResult, Unfinished, Work};
+use super::super::work::{ChunkResult, CutShort, FailedRange, Work};
 use super::{Halt, Ledger};
 use crate::plan::{
     Bad, BadMap, BadState, Difference, Differences, During, Extent, ExtentMap, Phase, Wrap,
 };
 
 /// What was bad, and what differs.
-pub(super) struct Found {
+pub(super) struct Lists {
     pub(super) bad: Arc<BadMap>,
     pub(super) mismatches: Arc<Differences>,
     pub(super) wrap: Option<Wrap>,
@@ -24,7 +24,7 @@ pub(super) struct Found {
     doubtful: Doubtful,
 }
 
-impl Found {
+impl Lists {
     pub(super) fn of(state: &State) -> Self {
         Self {
             bad: Arc::clone(&state.bad),
@@ -48,7 +48,7 @@ impl Ledger<'_> {
     /// came of it: lists grow in one thread, as each thread's allocator keeps what it
     /// once had.
     pub fn hand_in(&mut self, work: Work, result: ChunkResult, now: Duration) {
-        if result.is_plain(work) && !self.found.bad.touches(work.extent) {
+        if result.is_plain(work) && !self.lists.bad.touches(work.extent) {
             self.take_in(work, result, now);
         } else {
             self.results.push((work, result));
@@ -72,14 +72,14 @@ impl Ledger<'_> {
 
     fn record(&mut self, work: Work, result: ChunkResult) {
         match &result.end {
-            Some(Unfinished::Fatal(error)) => self.halt_for(Halt::Fail(error.clone())),
-            Some(Unfinished::Dead(error)) => {
+            Some(CutShort::Fatal(error)) => self.halt_for(Halt::Fail(error.clone())),
+            Some(CutShort::Dead(error)) => {
                 // What else failed lately may not be bad at all.
                 self.tainted = true;
                 self.halt_for(Halt::Fail(error.clone()));
             }
             // Seen by a worker before the watcher saw it.
-            Some(Unfinished::Stopped(signal)) => self.stop(*signal),
+            Some(CutShort::Stopped(signal)) => self.stop(*signal),
             None => {}
         }
         let step = self.terms.step;
@@ -89,10 +89,10 @@ impl Ledger<'_> {
                 return;
             }
             self.leftover.tried = true;
-            self.found.bad().settle(work.extent);
-        } else if step.phase == Phase::Write && self.found.bad.touches(work.extent) {
+            self.lists.bad().settle(work.extent);
+        } else if step.phase == Phase::Write && self.lists.bad.touches(work.extent) {
             // Done again, after a resume or a failed sync.
-            self.found.bad().retry(work.extent, step.pass + 1);
+            self.lists.bad().retry(work.extent, step.pass + 1);
         }
         let left = if work.again {
             BadState::Abandoned
@@ -113,12 +113,12 @@ impl Ledger<'_> {
                 self.cursor.advance_done(end);
             }
         }
-        if self.found.bad.is_crowded() || self.found.mismatches.is_crowded() {
+        if self.lists.bad.is_crowded() || self.lists.mismatches.is_crowded() {
             self.bound_lists();
         }
     }
 
-    fn add_bad(&mut self, ranges: Vec<BadRange>, state: BadState) {
+    fn add_bad(&mut self, ranges: Vec<FailedRange>, state: BadState) {
         for (range, during, errno) in ranges {
             let bad = Bad {
                 pass: self.terms.step.pass + 1,
@@ -127,37 +127,37 @@ impl Ledger<'_> {
                 errno,
             };
             if during == During::Read && state != BadState::Deferred {
-                self.found.doubtful.unread(range);
+                self.lists.doubtful.unread(range);
             }
-            self.found.bad().add(range, bad);
+            self.lists.bad().add(range, bad);
             self.events.push(Event::BadExtent(range, bad));
         }
     }
 
     fn add_difference(&mut self, difference: Difference) {
-        let found = &mut self.found;
-        if found.doubtful.explains(difference.extent) {
+        let lists = &mut self.lists;
+        if lists.doubtful.explains(difference.extent) {
             // The old data of what could not be written.
             return;
         }
         let first = &difference.first;
         if let Some(later) = first.written_for.filter(|origin| *origin > first.at) {
             let (distance, bytes) = (later - first.at, difference.extent.length());
-            found.wrap = Some(Wrap::and(found.wrap, distance, bytes));
+            lists.wrap = Some(Wrap::and(lists.wrap, distance, bytes));
         }
-        Arc::make_mut(&mut found.mismatches).insert(difference.clone());
+        Arc::make_mut(&mut lists.mismatches).insert(difference.clone());
         self.events.push(Event::Mismatch(difference));
     }
 
     /// Joins ranges that are too many to be saved, as far as possible where
     /// nothing more is found: their bytes are then counted exactly.
     pub(super) fn bound_lists(&mut self) {
-        let found = &mut self.found;
-        if planted!("unbounded-lists") || !found.bad.is_full() && !found.mismatches.is_full() {
+        let lists = &mut self.lists;
+        if planted!("unbounded-lists") || !lists.bad.is_full() && !lists.mismatches.is_full() {
             return;
         }
         let mut again = ExtentMap::default();
-        for area in found.bad.deferred(self.terms.step.pass + 1) {
+        for area in lists.bad.deferred(self.terms.step.pass + 1) {
             again.insert(area, ());
         }
         let (done, ahead) = (self.cursor.done(), &self.ahead);
@@ -165,13 +165,13 @@ impl Ledger<'_> {
             let is_done = gap.end() <= done || ahead.covers(gap);
             is_done && again.overlaps(gap).next().is_none()
         };
-        if found.bad.is_full() {
-            let bad = Arc::make_mut(&mut found.bad).bound(&closed);
-            found.joined.add_bad(bad);
+        if lists.bad.is_full() {
+            let bad = Arc::make_mut(&mut lists.bad).bound(&closed);
+            lists.joined.add_bad(bad);
         }
-        if found.mismatches.is_full() {
-            let differ = Arc::make_mut(&mut found.mismatches).bound(&closed);
-            found.joined.add_different(differ);
+        if lists.mismatches.is_full() {
+            let differ = Arc::make_mut(&mut lists.mismatches).bound(&closed);
+            lists.joined.add_different(differ);
         }
     }
 }
