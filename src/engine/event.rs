@@ -90,7 +90,7 @@ pub struct Progress {
     pub size: u64,
 }
 
-/// Takes events. It is called from the engine's coordinator and must not block.
+/// Takes events. It is called from the thread that watches and must not block.
 pub trait Observer {
     /// Something happened.
     fn event(&self, event: Event);

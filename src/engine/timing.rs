@@ -219,7 +219,7 @@ fn a_state_disk_that_hangs_is_not_the_drive() {
     }
 }
 
-/// The clock moves when the coordinator looks, so this does not hang on the
+/// The clock moves when a thread looks, so this does not hang on the
 /// machine: in no second more than the rate and a quarter is begun.
 #[test]
 fn after_a_stall_a_rate_limit_is_kept_in_every_second() {
