@@ -18,7 +18,7 @@ const RUN_THREADS: usize = 4;
 
 /// Does what was asked, and says on stdout how each target ended; gives also the
 /// signal that asked the run to stop.
-pub fn run(request: Request) -> (Outcome, Option<Signal>) {
+pub(crate) fn run(request: Request) -> (Outcome, Option<Signal>) {
     let state = match wipe::state_dir(request.state_dir.as_deref()) {
         Ok(state) => state,
         Err(cause) => return (none_begun(&request.targets, &cause), None),

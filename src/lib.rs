@@ -22,6 +22,8 @@
 //! - [`batch`]: the targets of one run of the program
 //!
 //! Beside it `planted`: bugs on purpose for the test rig, in a build of its own.
+// What `inside` shows is public, and nothing else.
+#![cfg_attr(not(wipeit_alone), deny(unreachable_pub))]
 
 #[macro_use]
 mod planted;

@@ -59,7 +59,7 @@ impl Signal {
 }
 
 /// The exit codes, as `--help` and the README show them.
-pub const EXIT_CODES: [(&str, &str); 9] = [
+pub(crate) const EXIT_CODES: [(&str, &str); 9] = [
     ("0", "every byte wiped, and verified as asked"),
     ("1", "failed; where a checkpoint exists it is kept"),
     ("2", "usage"),

@@ -16,7 +16,7 @@ macro_rules! planted {
 /// Whether the environment chooses this bug.
 #[cfg(planted)]
 #[must_use]
-pub fn is(bug: &str) -> bool {
+pub(crate) fn is(bug: &str) -> bool {
     use std::sync::OnceLock;
     static CHOSEN: OnceLock<String> = OnceLock::new();
     CHOSEN.get_or_init(|| std::env::var("WIPEIT_PLANTED").unwrap_or_default()) == bug

@@ -23,7 +23,7 @@ use crate::outcome::Signal;
 const SECOND_THOUGHT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Flag>);
+pub(crate) struct Stop(Arc<Flag>);
 
 #[derive(Debug, Default)]
 struct Flag {
@@ -33,7 +33,7 @@ struct Flag {
 
 impl Stop {
     /// The first signal that asked to stop. Cheap: it is asked for every chunk.
-    pub fn requested(&self) -> Option<Signal> {
+    pub(crate) fn requested(&self) -> Option<Signal> {
         self.0.first.get().copied()
     }
 
@@ -96,7 +96,7 @@ fn leave(signal: Signal) {
 
 /// Ends the program while calls hang in the kernel, without waiting for other
 /// threads: by the signal that asked for it, else with this exit code.
-pub fn leave_hanging(signal: Option<Signal>, code: u8) {
+pub(crate) fn leave_hanging(signal: Option<Signal>, code: u8) {
     if let Some(signal) = signal {
         leave(signal);
     }
@@ -106,7 +106,7 @@ pub fn leave_hanging(signal: Option<Signal>, code: u8) {
 /// Dies by a signal, so that a shell's loop around the program stops. Returns
 /// only if that is impossible: the first process of a container is not killed
 /// by a signal's default action.
-pub fn die_by(signal: Signal) {
+pub(crate) fn die_by(signal: Signal) {
     if std::process::id() != 1 {
         // Falls back to abort; an error means an unknown signal.
         let _ = signal_hook::low_level::emulate_default_handler(signal.number());
@@ -150,7 +150,7 @@ fn ignored_at_start() -> SignalSet {
 /// From here to [`install`], a USR1 does not kill: it may come at any time from
 /// a script that asks for status lines. And a limit on the size of files makes
 /// the save of a checkpoint fail instead of killing the wipe.
-pub fn survive_early() -> io::Result<()> {
+pub(crate) fn survive_early() -> io::Result<()> {
     let _ = ignored_at_start();
     for signal in [SIGUSR1, SIGXFSZ] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
@@ -159,7 +159,7 @@ pub fn survive_early() -> io::Result<()> {
 }
 
 #[derive(Debug, Error)]
-pub enum NotCaught {
+pub(crate) enum NotCaught {
     #[error("{}", no_threads(.0))]
     NoThread(io::Error),
     #[error("cannot unblock signals: {0}")]
@@ -173,7 +173,7 @@ pub enum NotCaught {
 /// Installs the handlers, in threads of their own. A signal that was ignored at
 /// start stays ignored; one that was blocked is let through. To be called once,
 /// before other threads start: they inherit what is blocked.
-pub fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> Result<(), NotCaught> {
+pub(crate) fn install(stop: &Stop, on_usr1: impl Fn() + Send + 'static) -> Result<(), NotCaught> {
     let ignored = ignored_at_start();
     let mut blocked = SigSet::empty();
     for signal in [Posix::SIGINT, Posix::SIGTERM, Posix::SIGHUP, Posix::SIGUSR1] {

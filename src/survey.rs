@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Lists on stdout. A list that nobody reads is no failure, one that could not
 /// be written whole is.
-pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
+pub(crate) fn list(json: bool, asked: Option<&Path>) -> Outcome {
     let state = wipe::state_dir(asked).ok();
     let resume = wipe::resume_command(asked);
     let now = Timestamp::now();
@@ -44,7 +44,7 @@ pub fn list(json: bool, asked: Option<&Path>) -> Outcome {
 
 /// The same as text for stderr, for a run that found nothing to continue; none where
 /// it cannot be listed.
-pub fn overview(context: &Context) -> Option<String> {
+pub(crate) fn overview(context: &Context) -> Option<String> {
     let now = Timestamp::now();
     let resume = context.resume_command();
     let found = look(&context.host, Some(&context.state), &resume, now).ok()?;

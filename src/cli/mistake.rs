@@ -78,7 +78,7 @@ const WORDS: [(&str, &[&str], &str); 6] = [
 ];
 
 /// One line of what clap refuses: `OPTION: fact; remedy`.
-pub fn told(error: &clap::Error) -> String {
+pub(super) fn told(error: &clap::Error) -> String {
     let option = first(error, ContextKind::InvalidArg);
     let value = first(error, ContextKind::InvalidValue);
     let (Some(option), text) = (option, value.as_deref().unwrap_or_default()) else {
@@ -126,7 +126,7 @@ pub fn told(error: &clap::Error) -> String {
 }
 
 /// What is said of a scheme that is not known.
-pub fn scheme(name: &str) -> String {
+pub(super) fn scheme(name: &str) -> String {
     let typed = name.to_lowercase();
     let names = || SCHEMES.iter().map(|scheme| scheme.name.to_string());
     let begun: Vec<String> = names()
@@ -170,7 +170,7 @@ fn is_near(typed: &str, option: &str) -> bool {
 
 /// What is said of a long option after one dash: `-resume` is read as five
 /// letters.
-pub fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<String> {
+pub(super) fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<String> {
     let long = |word: &str| {
         command
             .get_arguments()
@@ -184,7 +184,7 @@ pub fn single_dash(arguments: &[OsString], command: &clap::Command) -> Option<St
 }
 
 /// What is said of words that are no TARGET; `None` where they may be one.
-pub fn targets(words: &[OsString]) -> Option<String> {
+pub(super) fn targets(words: &[OsString]) -> Option<String> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let of_dd = |word: &str| {
         ["if=", "of=", "bs=", "count=", "conv=", "status="]

@@ -12,4 +12,4 @@ mod mistake;
 mod request;
 mod values;
 
-pub use request::{Mode, Parsed, Request, parse};
+pub(crate) use request::{Mode, Parsed, Request, parse};

@@ -18,7 +18,7 @@ use crate::strategy::Choice;
 
 /// What the command line means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// What is wiped; none: the drives of unfinished wipes. Several only where
     /// nothing is written.
     pub targets: Vec<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Request {
 
 /// What is done about a checkpoint that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Nothing was said: ask.
     Fresh,
     Resume,
@@ -66,7 +66,7 @@ pub enum Mode {
 
 /// What came of the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parsed {
+pub(crate) enum Parsed {
     Run(Box<Request>),
     /// Show unfinished wipes and the disks of this machine.
     List {
@@ -82,7 +82,7 @@ pub enum Parsed {
 
 /// Reads the arguments, the program's name first. `environment` is the state
 /// directory from the environment; `terminal`: whether somebody types and looks.
-pub fn parse(
+pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Option<PathBuf>,
     terminal: bool,

@@ -314,7 +314,7 @@ impl NoTarget {
 /// The other attached disks that report the same WWN or serial, so that neither
 /// can be told from the other by it. `path`: the drive's own node, or that of
 /// its disk.
-pub fn sharing_id<'a>(
+pub(crate) fn sharing_id<'a>(
     path: &Path,
     identity: &Identity,
     attached: &'a [Attached],
@@ -328,16 +328,16 @@ pub fn sharing_id<'a>(
 /// A disk with everything that a drive may tell and nothing against wiping it,
 /// for tests.
 #[cfg(test)]
-pub mod example {
+pub(crate) mod example {
     use super::super::identity::{Identity, Kind};
     use super::super::transport::Transport;
     use super::{DevId, Device, Medium, Node, Signature, Usage};
 
     /// Bytes of the disk.
-    pub const SIZE: u64 = 18_000_207_937_536;
+    pub(crate) const SIZE: u64 = 18_000_207_937_536;
 
     /// `/dev/sdb`.
-    pub fn disk() -> Device {
+    pub(crate) fn disk() -> Device {
         let dev = DevId {
             major: 8,
             minor: 16,
@@ -385,7 +385,7 @@ pub mod example {
     }
 
     /// A drive of which no more is known than its serial.
-    pub fn of_1000_bytes() -> Identity {
+    pub(crate) fn of_1000_bytes() -> Identity {
         Identity {
             serial: Some("ZR5A1B2C".into()),
             ..Identity::bare(Kind::Disk, Transport::Sata, 1000, 512)

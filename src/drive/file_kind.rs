@@ -40,17 +40,17 @@ const TEXT: usize = 4096;
 const A_TEXT: &str = "a text";
 
 /// Whether that is the name of a format of virtual disks.
-pub fn is_virtual_disk(what: &str) -> bool {
+pub(crate) fn is_virtual_disk(what: &str) -> bool {
     VIRTUAL.iter().any(|(.., name)| *name == what)
 }
 
 /// Whether that is the name of something that is no disk.
-pub fn is_no_disk(what: &str) -> bool {
+pub(crate) fn is_no_disk(what: &str) -> bool {
     what == A_TEXT || OTHER.iter().any(|(_, name)| *name == what)
 }
 
 /// The name of the format of a virtual disk.
-pub fn virtual_disk(head: &[u8]) -> Option<&'static str> {
+pub(crate) fn virtual_disk(head: &[u8]) -> Option<&'static str> {
     let found = VIRTUAL
         .iter()
         .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
@@ -58,7 +58,7 @@ pub fn virtual_disk(head: &[u8]) -> Option<&'static str> {
 }
 
 /// What else it is, as `a program`.
-pub fn no_disk(head: &[u8]) -> Option<&'static str> {
+pub(crate) fn no_disk(head: &[u8]) -> Option<&'static str> {
     let found = OTHER.iter().find(|(magic, _)| head.starts_with(magic));
     found
         .map(|(_, what)| *what)

@@ -12,7 +12,7 @@ use crate::text::{bounded, span};
 
 /// Most findings of one wipe. There are far fewer kinds; only what comes from
 /// outside could repeat one without end.
-pub const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// One thing that was found. A kind that this version does not know makes the
 /// file unreadable to it, as nobody can tell what it would have to change.

@@ -33,7 +33,7 @@ pub fn check(device: Device) -> Result<Cleared, Vec<InUse>> {
 
 /// Whether a device may be read in peace: as [`check`], but one that may not be
 /// written is welcome. What comes of it is never opened for writing.
-pub fn check_to_read(device: Device) -> Result<Device, Vec<InUse>> {
+pub(crate) fn check_to_read(device: Device) -> Result<Device, Vec<InUse>> {
     let mut refusals = refusals(&device);
     // Who else writes matters to what is written.
     refusals.retain(|refusal| !matches!(refusal, InUse::ReadOnly { .. } | InUse::Unseen { .. }));
@@ -46,7 +46,7 @@ pub fn check_to_read(device: Device) -> Result<Device, Vec<InUse>> {
 
 /// Whether refusals may be fewer in a moment: other processes hold the device
 /// open, perhaps only to look at it. What else is against it is then told alone.
-pub fn may_pass(refusals: &[InUse]) -> bool {
+pub(crate) fn may_pass(refusals: &[InUse]) -> bool {
     refusals
         .iter()
         .any(|refusal| matches!(refusal, InUse::Open(_)))

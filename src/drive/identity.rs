@@ -309,7 +309,7 @@ fn both_equal(a: Option<&String>, b: Option<&String>) -> bool {
 /// Whether an identifier is one that many drives have: empty, of one character
 /// over and over, with a single digit that is not zero, a row of digits, or one
 /// that makers of bridges are known to leave in.
-pub fn is_junk(id: &str) -> bool {
+pub(crate) fn is_junk(id: &str) -> bool {
     #[rustfmt::skip]
     const KNOWN: [&str; 12] = [
         "152D00539000", "ABCDEF", "DEADBEEF", "DEFAULT", "EMPTY", "FFFFFFFE", "NA", "NONE", "NULL",

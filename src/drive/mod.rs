@@ -18,9 +18,9 @@
 
 mod device;
 mod file_facts;
-pub mod file_kind;
+pub(crate) mod file_kind;
 mod finding;
-pub mod guard;
+pub(crate) mod guard;
 mod identity;
 mod in_use;
 mod medium;
@@ -33,23 +33,26 @@ mod tuning;
 mod warning;
 
 #[cfg(test)]
-pub use device::example;
-pub use device::{
-    Attached, Cache, CacheState, Carried, DevId, Device, Fact, Holder, Mount, NoTarget, Node,
-    Opener, Process, Signature, Unseen, Usage, sharing_id,
+pub(crate) use device::example;
+pub(crate) use device::{
+    Attached, Cache, CacheState, Carried, DevId, Holder, Opener, Process, Signature, Unseen, Usage,
+    sharing_id,
 };
-pub use file_facts::FileFacts;
-pub use finding::{Finding, Findings};
-pub use guard::Cleared;
+pub use device::{Device, Fact, Mount, NoTarget, Node};
+pub(crate) use file_facts::FileFacts;
+pub(crate) use finding::{Finding, Findings};
+pub(crate) use guard::Cleared;
 #[cfg(not(wipeit_alone))]
 pub use guard::check;
-pub use identity::{Backing, Comparison, Identity, Kind, Slice, is_junk};
-pub use in_use::{InUse, Under};
+pub(crate) use identity::{Backing, Slice, is_junk};
+pub use identity::{Comparison, Identity, Kind};
+pub use in_use::InUse;
+pub(crate) use in_use::Under;
 pub use medium::Medium;
-pub use nature::Nature;
-pub use no_capacity::NoCapacity;
-pub use path_text::{path_from_text, path_to_text};
-pub use signs::Signs;
+pub(crate) use nature::Nature;
+pub(crate) use no_capacity::NoCapacity;
+pub(crate) use path_text::{path_from_text, path_to_text};
+pub(crate) use signs::Signs;
 pub use transport::Transport;
 pub use tuning::Tuning;
-pub use warning::{losses, warnings};
+pub(crate) use warning::{losses, warnings};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A path as text that keeps every byte: a backslash is doubled and a byte that
 /// is not UTF-8 becomes `\xNN`.
-pub fn path_to_text(path: &Path) -> String {
+pub(crate) fn path_to_text(path: &Path) -> String {
     use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
@@ -19,7 +19,7 @@ pub fn path_to_text(path: &Path) -> String {
 }
 
 /// The path that [`path_to_text`] was given; `None` when the text is not one.
-pub fn path_from_text(text: &str) -> Option<PathBuf> {
+pub(crate) fn path_from_text(text: &str) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

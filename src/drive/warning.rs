@@ -11,7 +11,7 @@ use crate::text::{clean, visible};
 /// Something that speaks against wiping a device and does not forbid it. Shown
 /// as a fact in one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
+pub(crate) enum Warning {
     /// It, or a partition of it, is part of something that is not active now.
     Member {
         /// Kernel name, or file name of an image.
@@ -82,7 +82,7 @@ impl fmt::Display for Warning {
 /// What is worth knowing before a device is wiped: members of volumes, arrays
 /// and pools that nothing uses now, and that its other members may miss; and a
 /// drive that is never flushed.
-pub fn warnings(device: &Device) -> Vec<Warning> {
+pub(crate) fn warnings(device: &Device) -> Vec<Warning> {
     let leftovers = device.usage.leftovers.known().into_iter().flatten();
     device
         .contents
@@ -97,7 +97,7 @@ pub fn warnings(device: &Device) -> Vec<Warning> {
 }
 
 /// The warnings that are repeated above the question: what will be lost.
-pub fn losses(device: &Device) -> Vec<Warning> {
+pub(crate) fn losses(device: &Device) -> Vec<Warning> {
     let mut warnings = warnings(device);
     warnings.retain(|warning| matches!(warning, Warning::Member { .. } | Warning::NoDisk(_)));
     warnings

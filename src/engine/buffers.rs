@@ -11,7 +11,7 @@ const HUGE_PAGE: usize = 2 << 20;
 
 /// The memory that is written from and read into: page-aligned, one map for all
 /// workers, as separate small ones get huge pages only by chance.
-pub struct Buffers {
+pub(crate) struct Buffers {
     map: MmapMut,
     // where the first huge page begins
     start: usize,
@@ -26,7 +26,7 @@ impl Buffers {
     ///
     /// # Errors
     /// That they or their workers' stacks cannot be had, for people.
-    pub fn new(settings: Settings) -> Result<Self, String> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, String> {
         let chunk = size::memory(settings.chunk);
         let length = chunk * (settings.workers + 1);
         // The kernel gives huge pages only where whole ones fit.
@@ -46,7 +46,7 @@ impl Buffers {
     }
 
     /// The shared chunk, and each worker's own.
-    pub fn split(&mut self) -> (&mut [u8], impl Iterator<Item = &mut [u8]>) {
+    pub(crate) fn split(&mut self) -> (&mut [u8], impl Iterator<Item = &mut [u8]>) {
         let all = &mut self.map[self.start..self.start + self.length];
         let (shared, own) = all.split_at_mut(self.chunk);
         (shared, own.chunks_mut(self.chunk))

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 type Subject<'a> = (&'a dyn Target, &'a Plan);
 
 /// Does cycles as they are due, to the end of the run.
-pub fn serve(subject: Subject, desk: &Desk, journal: &mut dyn Journal) {
+pub(crate) fn serve(subject: Subject, desk: &Desk, journal: &mut dyn Journal) {
     let _alarm = Alarm(desk);
     while let Some(order) = desk.next_cycle() {
         let done = cycle(subject, desk, journal, &order);

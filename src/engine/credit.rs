@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::state::Settings;
 
 /// What a rate limit allows.
-pub struct Credit {
+pub(crate) struct Credit {
     rate: Option<u64>,
     // at most a quarter of a second's worth, so that what a stall or a pause held
     // up is not made up for by a burst
@@ -17,7 +17,7 @@ pub struct Credit {
 
 impl Credit {
     /// Nothing yet, from now on.
-    pub fn new(settings: Settings, now: Duration) -> Self {
+    pub(crate) fn new(settings: Settings, now: Duration) -> Self {
         let most = (settings.rate.unwrap_or(0) / 4).max(settings.chunk);
         Self {
             rate: settings.rate,
@@ -29,7 +29,7 @@ impl Credit {
     }
 
     /// Bytes that may be dispensed now, when `dispensed` were so far.
-    pub fn left(&mut self, now: Duration, dispensed: u64) -> u64 {
+    pub(crate) fn left(&mut self, now: Duration, dispensed: u64) -> u64 {
         let Some(rate) = self.rate else {
             return u64::MAX;
         };

@@ -43,10 +43,10 @@ impl Bell {
 }
 
 /// The ledger, for as long as nobody else may see it.
-pub type Visit<'a, 'l> = MutexGuard<'a, Ledger<'l>>;
+pub(crate) type Visit<'a, 'l> = MutexGuard<'a, Ledger<'l>>;
 
 /// The desk.
-pub struct Desk<'l> {
+pub(crate) struct Desk<'l> {
     clock: &'l dyn Control,
     ledger: Mutex<Ledger<'l>>,
     workers: Bell,
@@ -56,7 +56,7 @@ pub struct Desk<'l> {
 
 impl<'l> Desk<'l> {
     /// With the ledger of the first step; closed until [`open`](Self::open).
-    pub fn new(clock: &'l dyn Control, mut ledger: Ledger<'l>) -> Self {
+    pub(crate) fn new(clock: &'l dyn Control, mut ledger: Ledger<'l>) -> Self {
         ledger.going = Going::Starts;
         Self {
             clock,
@@ -68,7 +68,7 @@ impl<'l> Desk<'l> {
     }
 
     /// Waits until who saves checkpoints is there.
-    pub fn wait_for_saver(&self) {
+    pub(crate) fn wait_for_saver(&self) {
         let mut ledger = self.visit();
         while ledger.going == Going::Starts && self.saver.waiting.load(Ordering::Relaxed) == 0 {
             ledger = self.watcher.wait(ledger);
@@ -76,21 +76,24 @@ impl<'l> Desk<'l> {
     }
 
     /// All threads are there.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.visit().going = Going::On;
         self.workers.ring();
         self.saver.ring();
     }
 
     /// Visits the desk.
-    pub fn visit(&self) -> Visit<'_, 'l> {
+    pub(crate) fn visit(&self) -> Visit<'_, 'l> {
         // Somebody who panicked here ended the run.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what came of the chunk before, and gives the next one as soon as
     /// there is one, with the step that it is of; `None` at the end of the run.
-    pub fn next(&self, mut done: Option<(Work, ChunkResult)>) -> Option<(Arc<Shift<'l>>, Work)> {
+    pub(crate) fn next(
+        &self,
+        mut done: Option<(Work, ChunkResult)>,
+    ) -> Option<(Arc<Shift<'l>>, Work)> {
         loop {
             let now = self.clock.now();
             let mut ledger = self.visit();
@@ -110,7 +113,7 @@ impl<'l> Desk<'l> {
     }
 
     /// Waits until a cycle is due, and begins it; `None` at the end of the run.
-    pub fn next_cycle(&self) -> Option<Order> {
+    pub(crate) fn next_cycle(&self) -> Option<Order> {
         loop {
             let now = self.clock.now();
             let mut ledger = self.visit();
@@ -129,13 +132,13 @@ impl<'l> Desk<'l> {
     }
 
     /// The target's flush came back; what it covered is being saved.
-    pub fn flushed(&self) {
+    pub(crate) fn flushed(&self) {
         let now = self.clock.now();
         self.visit().flushed(now);
     }
 
     /// A cycle has ended.
-    pub fn end_cycle(&self, order: Order, done: Done) {
+    pub(crate) fn end_cycle(&self, order: Order, done: Done) {
         let now = self.clock.now();
         let mut ledger = self.visit();
         ledger.end_cycle(order, done, now);
@@ -143,7 +146,7 @@ impl<'l> Desk<'l> {
     }
 
     /// Waits so long at most for what the watcher has to do.
-    pub fn wait_for_watcher(&self, at_most: Duration) {
+    pub(crate) fn wait_for_watcher(&self, at_most: Duration) {
         let ledger = self.visit();
         if !ledger.awaits_watcher() {
             self.watcher.waiting.fetch_add(1, Ordering::Relaxed);
@@ -154,7 +157,7 @@ impl<'l> Desk<'l> {
     }
 
     /// Wakes those who have something to do, before a visit ends.
-    pub fn wake(&self, ledger: &Ledger, now: Duration) {
+    pub(crate) fn wake(&self, ledger: &Ledger, now: Duration) {
         if ledger.has_work() {
             self.workers.ring();
         }
@@ -167,27 +170,27 @@ impl<'l> Desk<'l> {
     }
 
     /// Puts the ledger of the next step there.
-    pub fn turn_page(&self, ledger: Ledger<'l>) {
+    pub(crate) fn turn_page(&self, ledger: Ledger<'l>) {
         *self.visit() = ledger;
         self.workers.ring();
     }
 
     /// Sends everybody home.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.visit().going = Going::Over;
         self.workers.ring();
         self.saver.ring();
     }
 
     /// A thread panicked: what it had will never come back.
-    pub fn panicked(&self) {
+    pub(crate) fn panicked(&self) {
         self.visit().going = Going::Panicked;
         self.watcher.ring();
     }
 }
 
 /// Tells of a panic of its thread, for which the run would wait for ever.
-pub struct Alarm<'a, 'l>(pub &'a Desk<'l>);
+pub(crate) struct Alarm<'a, 'l>(pub &'a Desk<'l>);
 
 impl Drop for Alarm<'_, '_> {
     fn drop(&mut self) {

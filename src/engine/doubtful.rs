@@ -8,7 +8,7 @@ use crate::plan::{BadMap, During, Extent, ExtentMap};
 /// What may differ in joined ranges: as many bytes of each as are bad, or known
 /// to differ.
 #[derive(Default)]
-pub struct Doubtful {
+pub(crate) struct Doubtful {
     // by start, disjoint: the end, and how many bytes may still differ
     ranges: BTreeMap<u64, (u64, u64)>,
     // what was seen to differ already
@@ -17,7 +17,7 @@ pub struct Doubtful {
 
 impl Doubtful {
     /// All that is known of a state.
-    pub fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         let bad = state.bad.ranges().into_iter();
         let bad = bad.filter(|range| !range.is_exact());
         let bad = bad.map(|range| (range.extent, range.bytes));
@@ -28,7 +28,7 @@ impl Doubtful {
 
     /// What could not be written, which holds old data, less what could not be
     /// read there: a read-back finds the rest of it.
-    pub fn unwritten(bad: &BadMap) -> Self {
+    pub(crate) fn unwritten(bad: &BadMap) -> Self {
         let all = bad.ranges();
         let joined = all.iter().filter(|range| !range.is_exact());
         let joined = joined.filter(|range| range.bad.during == During::Write);
@@ -72,13 +72,13 @@ impl Doubtful {
     }
 
     /// A part that cannot be read is one of those that are bad.
-    pub fn unread(&mut self, extent: Extent) {
+    pub(crate) fn unread(&mut self, extent: Extent) {
         self.take(extent);
     }
 
     /// Whether what is seen to differ there, once, is what is bad or known to
     /// differ. What is not as a whole uses up nothing.
-    pub fn explains(&mut self, differs: Extent) -> bool {
+    pub(crate) fn explains(&mut self, differs: Extent) -> bool {
         let before = self.ranges.range(..differs.end()).rev();
         let may: u64 = before
             .take_while(|(_, (end, _))| *end > differs.start())
@@ -90,7 +90,7 @@ impl Doubtful {
     }
 
     /// The same of what may be seen more than once.
-    pub fn explains_again(&mut self, differs: Extent) -> bool {
+    pub(crate) fn explains_again(&mut self, differs: Extent) -> bool {
         let new = self.seen.gaps(differs);
         self.seen.insert(differs, ());
         new.into_iter().all(|new| self.take(new) == 0)
@@ -98,7 +98,7 @@ impl Doubtful {
 }
 
 /// The blocks that a range has a part in.
-pub fn whole_blocks(extent: Extent) -> Extent {
+pub(crate) fn whole_blocks(extent: Extent) -> Extent {
     let start = extent.start() / MIN_CHUNK * MIN_CHUNK;
     let end = extent.end().checked_next_multiple_of(MIN_CHUNK);
     Extent::between(start, end.unwrap_or(u64::MAX)).unwrap_or(extent)

@@ -14,7 +14,7 @@ use crate::outcome::Signal;
 
 /// What a fake drive does wrong.
 #[derive(Debug, Clone, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Blocks (by number) that cannot be written.
     pub unwritable: BTreeSet<u64>,
     /// Blocks that cannot be read.
@@ -48,7 +48,7 @@ struct Inside {
     syncs: u64,
 }
 
-pub struct FakeDrive {
+pub(crate) struct FakeDrive {
     block: u64,
     physical: u64,
     faults: Faults,
@@ -60,7 +60,7 @@ fn eio() -> io::Error {
 }
 
 impl FakeDrive {
-    pub fn new(size: u64, block: u64, faults: Faults) -> Self {
+    pub(crate) fn new(size: u64, block: u64, faults: Faults) -> Self {
         let old = vec![0xA5; usize::try_from(size).unwrap()];
         let inside = Inside {
             platter: old.clone(),
@@ -77,12 +77,12 @@ impl FakeDrive {
     }
 
     /// What the drive holds.
-    pub fn platter(&self) -> Vec<u8> {
+    pub(crate) fn platter(&self) -> Vec<u8> {
         self.inside.lock().unwrap().platter.clone()
     }
 
     /// What every address of the drive leads to.
-    pub fn contents(&self) -> Vec<u8> {
+    pub(crate) fn contents(&self) -> Vec<u8> {
         let platter = self.platter();
         (0..platter.len() as u64)
             .map(|address| platter[self.place(address)])
@@ -90,12 +90,12 @@ impl FakeDrive {
     }
 
     /// What the drive holds after a power cut.
-    pub fn after_power_cut(&self) -> Vec<u8> {
+    pub(crate) fn after_power_cut(&self) -> Vec<u8> {
         self.inside.lock().unwrap().synced.clone()
     }
 
     /// The same drive after a power cut, with other faults.
-    pub fn restarted(&self, platter: Vec<u8>, faults: Faults) -> Self {
+    pub(crate) fn restarted(&self, platter: Vec<u8>, faults: Faults) -> Self {
         let inside = Inside {
             platter: platter.clone(),
             synced: platter,
@@ -264,7 +264,7 @@ impl Target for FakeDrive {
 
 /// Keeps every state that was saved, checks each against the drive, and fails
 /// on schedule.
-pub struct FakeJournal<'a> {
+pub(crate) struct FakeJournal<'a> {
     pub saved: Vec<State>,
     pub failing: BTreeSet<u64>,
     pub check: &'a (dyn Fn(&State) + Sync),
@@ -272,7 +272,7 @@ pub struct FakeJournal<'a> {
 }
 
 impl<'a> FakeJournal<'a> {
-    pub fn new(check: &'a (dyn Fn(&State) + Sync)) -> Self {
+    pub(crate) fn new(check: &'a (dyn Fn(&State) + Sync)) -> Self {
         Self {
             saved: Vec::new(),
             failing: BTreeSet::new(),
@@ -302,7 +302,7 @@ impl Journal for FakeJournal<'_> {
 /// A clock that ticks 50 milliseconds a look, and a signal at a set look. A run
 /// that is looked at for ten minutes, however slow the machine, hangs, and fails
 /// its test.
-pub struct FakeControl {
+pub(crate) struct FakeControl {
     /// By how much a look moves the clock.
     pub tick: Duration,
     pub looks: Arc<AtomicU64>,
@@ -336,7 +336,7 @@ impl Control for FakeControl {
 
 /// Keeps what it hears.
 #[derive(Default)]
-pub struct Recorder(pub Mutex<Vec<Event>>);
+pub(crate) struct Recorder(pub Mutex<Vec<Event>>);
 
 impl Observer for Recorder {
     fn event(&self, event: Event) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahead::Ahead;
-pub use cycle::{Cycle, Done, Order};
+pub(crate) use cycle::{Cycle, Done, Order};
 use lists::Lists;
 
 use super::ended::{End, Ended, Error, Op};
@@ -42,7 +42,7 @@ enum Halt {
 
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Going {
+pub(crate) enum Going {
     /// Not all of its threads are there: nothing is begun.
     Starts,
     /// It does.
@@ -77,7 +77,7 @@ struct Terms {
 }
 
 /// The ledger of one step.
-pub struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     /// What the workers do with its chunks.
     pub shift: Arc<Shift<'a>>,
     /// What is to be told, in the order in which it happened.
@@ -126,7 +126,7 @@ pub struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     /// Of a step that begins at the state's position. `opens`: with it the run
     /// begins, and nothing is saved yet.
-    pub fn new(
+    pub(crate) fn new(
         engine: &Engine<'a>,
         shift: Arc<Shift<'a>>,
         (state, unsaved): (State, Option<String>),
@@ -187,7 +187,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Whether the step has begun: all but the run's first one do so at once.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         !self.opens
     }
 
@@ -197,22 +197,22 @@ impl<'a> Ledger<'a> {
     }
 
     /// What the cycle under way is at.
-    pub fn cycle(&self) -> Option<Cycle> {
+    pub(crate) fn cycle(&self) -> Option<Cycle> {
         self.cycle
     }
 
     /// Whether something is asked of the target.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.cycle != Some(Cycle::Syncs) && self.in_flight == 0
     }
 
     /// What was saved last.
-    pub fn saved(&self) -> &State {
+    pub(crate) fn saved(&self) -> &State {
         &self.saved_state
     }
 
     /// Where the run is.
-    pub fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         let steps = self.plan.steps();
         let step = self.terms.step;
         let number = steps.iter().position(|known| *known == step).unwrap_or(0) + 1;
@@ -227,7 +227,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// A signal asks the run to stop.
-    pub fn stop(&mut self, signal: Signal) {
+    pub(crate) fn stop(&mut self, signal: Signal) {
         if !std::mem::replace(&mut self.told.stopping, true) {
             self.events.push(Event::Stopping);
         }
@@ -253,12 +253,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// Whether the watcher has something to do.
-    pub fn awaits_watcher(&self) -> bool {
+    pub(crate) fn awaits_watcher(&self) -> bool {
         !self.results.is_empty() || self.end().is_some()
     }
 
     /// How the step ends, when it is done or what it was halted for is.
-    pub fn end(&self) -> Option<End> {
+    pub(crate) fn end(&self) -> Option<End> {
         let op = op_of(self.terms.step);
         if self.going == Going::Panicked {
             // Its chunk will never complete. The scope passes the panic on.
@@ -293,7 +293,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// What a step leaves behind that ended so.
-    pub fn ended(&self, end: End) -> Ended {
+    pub(crate) fn ended(&self, end: End) -> Ended {
         let all = self.cursor.done() == self.cursor.durable() && self.ahead.is_empty();
         Ended {
             flushed: all && !self.tainted && self.going != Going::Panicked,

@@ -19,7 +19,7 @@ const NEVER_WRITTEN: u64 = 64 * MIB;
 /// it does anything elsewhere. Writes only what this step writes there, and where
 /// it did so already as long as that works: at most one block gets ahead of the
 /// checkpoint. `buffer`: a chunk's memory.
-pub fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<String> {
+pub(crate) fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<String> {
     let block = task.target.alignment();
     let spread = task.target.size() / block / PLACES * block;
     let buffer = &mut buffer[..size::memory(block)];

@@ -25,7 +25,7 @@ const THREAD: u64 = 2 * MIB + MIB / 4;
 ///
 /// # Errors
 /// Why not, for people.
-pub fn ensure(bytes: u64, threads: usize) -> Result<(), String> {
+pub(crate) fn ensure(bytes: u64, threads: usize) -> Result<(), String> {
     let all = bytes
         .saturating_add(SPARE)
         .saturating_add(THREAD.saturating_mul(threads as u64));
@@ -37,7 +37,7 @@ pub fn ensure(bytes: u64, threads: usize) -> Result<(), String> {
 
 /// That there is no memory for a run.
 #[must_use]
-pub fn no_memory(error: &io::Error) -> String {
+pub(crate) fn no_memory(error: &io::Error) -> String {
     format!(
         "no memory to be had ({}); see ulimit -v, --threads and --buffer-size",
         reason(error)
@@ -46,7 +46,7 @@ pub fn no_memory(error: &io::Error) -> String {
 
 /// That the system gives no more threads, and where its limits are.
 #[must_use]
-pub fn no_threads(error: &io::Error) -> String {
+pub(crate) fn no_threads(error: &io::Error) -> String {
     let why = if error.raw_os_error() == Some(Errno::EAGAIN as i32) {
         "a limit is reached".into()
     } else {

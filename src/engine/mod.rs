@@ -34,7 +34,7 @@ mod fake;
 mod joined;
 mod ledger;
 mod lost;
-pub mod means;
+pub(crate) mod means;
 #[cfg(test)]
 mod model;
 mod narrow;
@@ -57,14 +57,17 @@ mod watcher;
 mod work;
 mod worker;
 
-pub use ended::{End, Ended};
-pub use event::{Event, Observer, Progress};
-pub use joined::Joined;
-pub use means::no_threads;
+pub use ended::End;
+pub(crate) use ended::Ended;
+pub(crate) use event::Progress;
+pub use event::{Event, Observer};
+pub(crate) use joined::Joined;
+pub(crate) use means::no_threads;
 pub use parts::Engine;
-pub use proof::{Proof, prove, prove_all};
+pub(crate) use proof::{Proof, prove, prove_all};
 pub use run::run;
-pub use state::{MAX_CHUNK, MAX_INTERVAL, MAX_WORKERS, MIN_CHUNK, MIN_INTERVAL, Settings, State};
+pub(crate) use state::{MAX_CHUNK, MAX_WORKERS, MIN_CHUNK, MIN_INTERVAL};
+pub use state::{MAX_INTERVAL, Settings, State};
 pub use target::{Control, Journal, Presence, Target};
 #[cfg(not(wipeit_alone))]
 pub use verify::differing;

@@ -1,7 +1,11 @@
 //! The threads of a run under a model checker: the files of the engine in which they
 //! meet are compiled here once more, with `shuttle` in place of std, which chooses
 //! who goes on at every lock, wait and wake.
-#![allow(clippy::duplicate_mod, reason = "that is the point")]
+#![allow(
+    clippy::duplicate_mod,
+    unreachable_pub,
+    reason = "they are there twice, and here for the tests alone"
+)]
 
 use std::collections::BTreeSet;
 
@@ -32,8 +36,12 @@ mod sync {
     use std::io;
     use std::time::Duration;
 
-    pub use shuttle::sync::{Condvar, Mutex, MutexGuard, RwLock};
-    pub use shuttle::thread::{Scope, scope};
+    pub use shuttle::sync::Condvar;
+    pub use shuttle::sync::Mutex;
+    pub use shuttle::sync::MutexGuard;
+    pub use shuttle::sync::RwLock;
+    pub use shuttle::thread::Scope;
+    pub use shuttle::thread::scope;
 
     #[allow(clippy::unnecessary_wraps, reason = "as the other one")]
     pub fn start<'scope>(

@@ -26,7 +26,7 @@ fn add(list: &mut Vec<FailedRange>, range: Extent, during: During, errno: i32) {
 /// logical block, so that exactly the blocks that cannot be done are recorded.
 /// What the patience for one chunk does not reach to is deferred. Stops at the
 /// first sign that the target as a whole has gone.
-pub fn narrow(
+pub(crate) fn narrow(
     task: &Task,
     extent: Extent,
     during: During,

@@ -16,14 +16,14 @@ const LATE: u32 = 4;
 
 /// Speeds in bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slow {
+pub(crate) struct Slow {
     pub now: u64,
     pub best: u64,
 }
 
 /// Watches how the target does.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     // when the stretch began, later by what it was idle, and bytes that were moved until then
     since: Duration,
     from: u64,
@@ -43,7 +43,7 @@ pub struct Pace {
 
 impl Pace {
     /// Watches from now on.
-    pub fn new(now: Duration) -> Self {
+    pub(crate) fn new(now: Duration) -> Self {
         Self {
             since: now,
             from: 0,
@@ -62,7 +62,7 @@ impl Pace {
     /// To be called before anything is asked, often. Where the program itself did
     /// not run, nothing could be heard: then a silence begins anew. `limit`: the
     /// one of [`hang`](Self::hang), of which a late look may be a small part.
-    pub fn looks(&mut self, now: Duration, pauses: u64, limit: Option<Duration>) {
+    pub(crate) fn looks(&mut self, now: Duration, pauses: u64, limit: Option<Duration>) {
         let gap = now.saturating_sub(self.looked);
         let late = limit.is_some_and(|limit| gap > limit / LATE);
         if late || pauses != self.pauses {
@@ -74,14 +74,14 @@ impl Pace {
 
     /// The target has had nothing to do since the look before: neither its silence
     /// nor its speed is its own.
-    pub fn idle(&mut self, now: Duration) {
+    pub(crate) fn idle(&mut self, now: Duration) {
         self.heard(now);
         self.since = (self.since + self.gap).min(now);
     }
 
     /// How long a checkpoint has been being saved, where that is to be pointed
     /// out: once for each.
-    pub fn saves(&mut self, now: Duration, saves: bool) -> Option<Duration> {
+    pub(crate) fn saves(&mut self, now: Duration, saves: bool) -> Option<Duration> {
         if !saves {
             self.saving = None;
             return None;
@@ -94,7 +94,7 @@ impl Pace {
     }
 
     /// The target answered.
-    pub fn heard(&mut self, now: Duration) {
+    pub(crate) fn heard(&mut self, now: Duration) {
         self.heard = now;
         self.silence_told = false;
         self.hang_told = false;
@@ -102,14 +102,14 @@ impl Pace {
 
     /// How long nothing has come back, where that is to be pointed out: once
     /// for each silence.
-    pub fn silence(&mut self, now: Duration) -> Option<Duration> {
+    pub(crate) fn silence(&mut self, now: Duration) -> Option<Duration> {
         let silence = now.saturating_sub(self.heard);
         let told = std::mem::replace(&mut self.silence_told, silence >= SILENCE);
         (silence >= SILENCE && !told).then_some(silence)
     }
 
     /// The same for a silence of the length at which the run is to end.
-    pub fn hang(&mut self, now: Duration, limit: Duration) -> Option<Duration> {
+    pub(crate) fn hang(&mut self, now: Duration, limit: Duration) -> Option<Duration> {
         let silence = now.saturating_sub(self.heard);
         let told = std::mem::replace(&mut self.hang_told, silence >= limit);
         (silence >= limit && !told).then_some(silence)
@@ -117,7 +117,7 @@ impl Pace {
 
     /// So many bytes were moved until now, in all. Tells once when the target
     /// has become slow.
-    pub fn moved(&mut self, now: Duration, bytes: u64) -> Option<Slow> {
+    pub(crate) fn moved(&mut self, now: Duration, bytes: u64) -> Option<Slow> {
         let time = now.saturating_sub(self.since);
         if time < STRETCH {
             return None;

@@ -17,7 +17,7 @@ const SAMPLES: usize = 256;
 
 /// What the proof found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// Everything that was looked at is what was written.
     Matches {
         /// Places that were compared.
@@ -37,7 +37,7 @@ pub enum Proof {
 impl Proof {
     /// Whether everything matches and proves who wrote it.
     #[must_use]
-    pub fn is_cryptographic(self) -> bool {
+    pub(crate) fn is_cryptographic(self) -> bool {
         matches!(
             self,
             Self::Matches {
@@ -85,7 +85,7 @@ fn evidence(plan: &Plan, state: &State, size: u64) -> Option<Evidence> {
 ///
 /// # Errors
 /// When the target has gone.
-pub fn prove(
+pub(crate) fn prove(
     plan: &Plan,
     state: &State,
     target: &dyn Target,
@@ -104,7 +104,7 @@ pub fn prove(
 ///
 /// # Errors
 /// When the target has gone.
-pub fn prove_all(plan: &Plan, state: &State, target: &dyn Target) -> io::Result<Proof> {
+pub(crate) fn prove_all(plan: &Plan, state: &State, target: &dyn Target) -> io::Result<Proof> {
     let Some(evidence) = evidence(plan, state, target.size()) else {
         return Ok(Proof::TooLittle);
     };

@@ -6,14 +6,14 @@ use crate::plan::Extent;
 
 /// What is known of a step's target.
 #[derive(Debug)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     // where something was written in this step; NOWHERE before that
     pub(super) written_at: AtomicU64,
     // bytes of chunks that failed as a whole before anything was written
     pub(super) failed: AtomicU64,
 }
 
-pub const NOWHERE: u64 = u64::MAX;
+pub(crate) const NOWHERE: u64 = u64::MAX;
 
 impl Default for Pulse {
     fn default() -> Self {
@@ -26,7 +26,7 @@ impl Default for Pulse {
 
 impl Pulse {
     /// A chunk was written as a whole.
-    pub fn wrote(&self, chunk: Extent) {
+    pub(crate) fn wrote(&self, chunk: Extent) {
         self.written_at.store(chunk.start(), Ordering::Relaxed);
     }
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What is left for the end of a step.
 #[derive(Debug, Default)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     /// Whether anything is.
     pub any: bool,
     /// The areas that are tried again now.
@@ -27,7 +27,7 @@ pub struct Leftover {
 
 impl Leftover {
     /// What earlier runs, or what came before a failed sync, left.
-    pub fn of(bad: &BadMap, pass: usize) -> Self {
+    pub(crate) fn of(bad: &BadMap, pass: usize) -> Self {
         Self {
             any: !bad.deferred(pass).is_empty(),
             ..Self::default()
@@ -37,7 +37,7 @@ impl Leftover {
 
 /// The areas that are still to be tried again.
 #[derive(Debug)]
-pub struct Retry {
+pub(crate) struct Retry {
     areas: VecDeque<Extent>,
     // when the area at the front is given up, once it has been begun
     until: Option<Duration>,
@@ -49,7 +49,7 @@ pub struct Retry {
 
 impl Retry {
     /// To try these areas, which are whole blocks, again.
-    pub fn new(areas: Vec<Extent>, chunk: u64, aligned_end: u64) -> Self {
+    pub(crate) fn new(areas: Vec<Extent>, chunk: u64, aligned_end: u64) -> Self {
         Self {
             areas: areas.into(),
             until: None,
@@ -59,7 +59,7 @@ impl Retry {
     }
 
     /// The next chunk; `None` when all areas were tried.
-    pub fn next(&mut self, now: Duration) -> Option<Work> {
+    pub(crate) fn next(&mut self, now: Duration) -> Option<Work> {
         let area = self.areas.pop_front()?;
         let until = *self.until.get_or_insert_with(|| now + PATIENCE);
         let mut end = area.end().min(area.start() + self.chunk);

@@ -11,17 +11,17 @@ use crate::text::{KIB, MIB};
 pub const MAX_INTERVAL: u64 = 100 * MIB;
 
 /// The shortest interval between checkpoints.
-pub const MIN_INTERVAL: u64 = MIB;
+pub(crate) const MIN_INTERVAL: u64 = MIB;
 
 /// The largest chunk.
-pub const MAX_CHUNK: u64 = 64 * MIB;
+pub(crate) const MAX_CHUNK: u64 = 64 * MIB;
 
 /// The smallest chunk, and the unit of all chunks: a page, and at least the
 /// logical block of any drive.
-pub const MIN_CHUNK: u64 = 4 * KIB;
+pub(crate) const MIN_CHUNK: u64 = 4 * KIB;
 
 /// Most workers.
-pub const MAX_WORKERS: usize = 64;
+pub(crate) const MAX_WORKERS: usize = 64;
 
 /// How far a run got, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::io;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-pub use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
-pub use std::thread::{Scope, scope};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use std::thread::{Scope, scope};
 
 /// Starts a thread of a scope.
-pub fn start<'scope>(
+pub(crate) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     thread: impl FnOnce() + Send + 'scope,
 ) -> io::Result<()> {
@@ -18,7 +18,7 @@ pub fn start<'scope>(
 }
 
 /// Waits until it is woken, but so long at most.
-pub fn wait_for<'a, T>(
+pub(crate) fn wait_for<'a, T>(
     condition: &Condvar,
     (_, guard): (&'a Mutex<T>, MutexGuard<'a, T>),
     at_most: Duration,

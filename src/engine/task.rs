@@ -13,7 +13,7 @@ use crate::strategy::{self, WipeStrategy};
 use crate::text::{MIB, size};
 
 /// A step as it is handed to the workers.
-pub struct Shift<'a> {
+pub(crate) struct Shift<'a> {
     target: &'a dyn Target,
     control: &'a dyn Control,
     phase: Phase,
@@ -30,7 +30,11 @@ pub struct Shift<'a> {
 impl<'a> Shift<'a> {
     /// The step of a state, from its position on. `fill` changes the chunk that
     /// all workers share.
-    pub fn new(engine: &Engine<'a>, state: &State, fill: impl FnOnce(&dyn Fn(&mut [u8]))) -> Self {
+    pub(crate) fn new(
+        engine: &Engine<'a>,
+        state: &State,
+        fill: impl FnOnce(&dyn Fn(&mut [u8])),
+    ) -> Self {
         let strategy = strategy::of(&engine.plan.pass(state.step.pass).content);
         let repeats = strategy.period().map(|period| (state.position, period));
         if repeats.is_some() {
@@ -50,7 +54,7 @@ impl<'a> Shift<'a> {
     }
 
     /// What a worker sees of it; `chunk`: the shared one.
-    pub fn task<'t>(&'t self, chunk: &'t [u8]) -> Task<'t> {
+    pub(crate) fn task<'t>(&'t self, chunk: &'t [u8]) -> Task<'t> {
         Task {
             phase: self.phase,
             verify: self.verify,
@@ -70,7 +74,7 @@ impl<'a> Shift<'a> {
 }
 
 /// What all workers of a step share.
-pub struct Task<'a> {
+pub(crate) struct Task<'a> {
     pub phase: Phase,
     /// Which parts a read-back reads.
     pub verify: Verify,
@@ -86,7 +90,7 @@ pub struct Task<'a> {
 }
 
 /// One chunk of a strategy that repeats itself, filled once for all workers.
-pub struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     pub bytes: &'a [u8],
     /// The offset that it was filled for.
     pub base: u64,
@@ -96,7 +100,7 @@ pub struct Shared<'a> {
 
 impl Task<'_> {
     /// Lets later chunks know what came of one.
-    pub fn learn(&self, work: Work, result: &ChunkResult) {
+    pub(crate) fn learn(&self, work: Work, result: &ChunkResult) {
         if !work.again {
             self.jump.learn(work.extent, result);
         }
@@ -107,7 +111,7 @@ impl Task<'_> {
     }
 
     /// What is done with each chunk.
-    pub fn during(&self) -> During {
+    pub(crate) fn during(&self) -> During {
         match self.phase {
             Phase::Verify => During::Read,
             Phase::Write | Phase::Complete => During::Write,
@@ -116,7 +120,7 @@ impl Task<'_> {
 
     /// The bytes that belong at an extent, where the shared chunk has them: at
     /// the phase that it was filled for.
-    pub fn shared_at(&self, extent: Extent) -> Option<&[u8]> {
+    pub(crate) fn shared_at(&self, extent: Extent) -> Option<&[u8]> {
         let shared = self.shared.as_ref()?;
         let in_phase = extent.start() % shared.period == shared.base % shared.period;
         in_phase.then(|| &shared.bytes[..size::memory(extent.length())])
@@ -126,7 +130,7 @@ impl Task<'_> {
 /// Where whole chunks are left for the end of the step, because the chunks
 /// before them had to be: the more of them, the further ahead.
 #[derive(Debug, Default)]
-pub struct Jump(Mutex<Landing>);
+pub(crate) struct Jump(Mutex<Landing>);
 
 #[derive(Debug, Default)]
 struct Landing {
@@ -148,7 +152,7 @@ impl Jump {
     }
 
     /// The error for which a chunk is not tried now.
-    pub fn over(&self, chunk: Extent) -> Option<i32> {
+    pub(crate) fn over(&self, chunk: Extent) -> Option<i32> {
         let landing = self.landing();
         (chunk.start() < landing.at).then_some(landing.errno)
     }

@@ -121,7 +121,7 @@ fn check_saved(plan: &Plan, drive: &FakeDrive, state: &State) {
 }
 
 /// The same of a run with so many bytes between its checkpoints.
-pub fn check_saved_within(plan: &Plan, drive: &FakeDrive, state: &State, interval: u64) {
+pub(crate) fn check_saved_within(plan: &Plan, drive: &FakeDrive, state: &State, interval: u64) {
     let platter = drive.after_power_cut();
     let position = usize::try_from(state.position).unwrap();
     let (pass, claimed) = match state.step {

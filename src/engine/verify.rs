@@ -15,7 +15,7 @@ const TILE: usize = 16 * 1024;
 const GRAIN: usize = 512;
 
 /// Reads one chunk back, or the parts of it that are sampled.
-pub fn chunk(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
+pub(crate) fn chunk(task: &Task, work: Work, buffer: &mut [u8]) -> ChunkResult {
     let mut result = ChunkResult::of(work);
     if task.verify == Verify::Full && !task.skip.touches(work.extent) {
         // Nearly always: no list is made of it.

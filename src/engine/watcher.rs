@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Watches over one step.
-pub struct Watcher<'a> {
+pub(crate) struct Watcher<'a> {
     engine: &'a Engine<'a>,
     pace: Pace,
     credit: Credit,
@@ -34,7 +34,7 @@ pub struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     /// Watches from now on.
-    pub fn new(engine: &'a Engine<'a>) -> Self {
+    pub(crate) fn new(engine: &'a Engine<'a>) -> Self {
         let now = engine.control.now();
         Self {
             engine,
@@ -47,7 +47,7 @@ impl<'a> Watcher<'a> {
     }
 
     /// Watches to the end of the step.
-    pub fn watch(mut self, desk: &Desk) -> End {
+    pub(crate) fn watch(mut self, desk: &Desk) -> End {
         loop {
             let now = self.engine.control.now();
             let (stop, pauses) = (self.engine.control.stop(), self.engine.control.pauses());

@@ -8,7 +8,7 @@ use crate::plan::{Difference, During, Extent};
 
 /// A chunk that a worker is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
+pub(crate) struct Work {
     /// Where.
     pub extent: Extent,
     /// Whether it is tried again, at the end of the step.
@@ -19,11 +19,11 @@ pub struct Work {
 }
 
 /// A range that cannot be written or read, what was tried, and the errno.
-pub type FailedRange = (Extent, During, i32);
+pub(crate) type FailedRange = (Extent, During, i32);
 
 /// What came of a chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct ChunkResult {
+pub(crate) struct ChunkResult {
     /// Ranges that cannot be written or read.
     pub bad: Vec<FailedRange>,
     /// Ranges that were not searched to their end.
@@ -40,7 +40,7 @@ pub struct ChunkResult {
 
 impl ChunkResult {
     /// Nothing yet of a chunk.
-    pub fn of(work: Work) -> Self {
+    pub(crate) fn of(work: Work) -> Self {
         Self {
             until: work.until,
             ..Self::default()
@@ -48,7 +48,7 @@ impl ChunkResult {
     }
 
     /// A chunk that was not tried.
-    pub fn skipped(chunk: Extent, during: During, errno: i32) -> Self {
+    pub(crate) fn skipped(chunk: Extent, during: During, errno: i32) -> Self {
         Self {
             deferred: vec![(chunk, during, errno)],
             ..Self::default()
@@ -56,7 +56,7 @@ impl ChunkResult {
     }
 
     /// A chunk of a target that is dead. Its blocks are not known to be bad.
-    pub fn dead(error: Error) -> Self {
+    pub(crate) fn dead(error: Error) -> Self {
         Self {
             end: Some(CutShort::Dead(error)),
             ..Self::default()
@@ -64,12 +64,12 @@ impl ChunkResult {
     }
 
     /// Whether the chunk is simply done.
-    pub fn is_plain(&self, work: Work) -> bool {
+    pub(crate) fn is_plain(&self, work: Work) -> bool {
         !work.again && *self == Self::of(work)
     }
 
     /// Bytes that failed of a chunk that was tried to its end.
-    pub fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         let failed = self.bad.iter().chain(&self.deferred);
         let failed = failed.filter(|_| self.end.is_none());
         failed.map(|(range, ..)| range.length()).sum()
@@ -78,7 +78,7 @@ impl ChunkResult {
 
 /// Why a chunk was not done to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum CutShort {
+pub(crate) enum CutShort {
     /// The run is to stop, and a search for bad blocks would take long.
     Stopped(Signal),
     /// The target has gone.

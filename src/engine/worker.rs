@@ -13,7 +13,7 @@ use crate::plan::{During, Extent};
 use crate::text::size;
 
 /// Takes chunks to the end of the run. `shared`: the chunk that all workers share.
-pub fn work(desk: &Desk, shared: &RwLock<&mut [u8]>, buffer: &mut [u8]) {
+pub(crate) fn work(desk: &Desk, shared: &RwLock<&mut [u8]>, buffer: &mut [u8]) {
     let _alarm = Alarm(desk);
     let mut done = None;
     while let Some((shift, work)) = desk.next(done.take()) {

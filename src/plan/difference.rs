@@ -8,7 +8,7 @@ use crate::text::{MIB, bounded};
 
 /// Bytes that are shown of each range: a block of the cipher that makes random
 /// data, so that they tell where they come from.
-pub const SHOWN: usize = 16;
+pub(super) const SHOWN: usize = 16;
 
 /// The first bytes of a range that differs, as they should be and as they are:
 /// at most [`SHOWN`], fewer at the end of the target.

@@ -20,7 +20,7 @@ mod passes;
 mod position;
 mod ranges;
 mod sample;
-pub mod scheme;
+pub(crate) mod scheme;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -29,13 +29,16 @@ mod wish;
 pub use bad::{Bad, BadMap, BadState, During};
 #[cfg(test)]
 pub(crate) use difference::example;
-pub use difference::{Difference, Differences, First, Wrap};
-pub use extent::{Extent, ExtentMap};
-pub use passes::{MAX_PASSES, Pass, Plan};
-pub use position::{Cursor, Phase, Step, percent, percent_of};
-pub use ranges::Amount;
+pub(crate) use difference::{Difference, Differences, First, Wrap};
+pub use extent::Extent;
+pub(crate) use extent::ExtentMap;
+pub(crate) use passes::MAX_PASSES;
+pub use passes::{Pass, Plan};
+pub(crate) use position::{Cursor, Phase, Step, percent, percent_of};
+pub(crate) use ranges::Amount;
 #[cfg(test)]
 pub(crate) use sample::pieces;
-pub use scheme::{SCHEMES, Scheme};
-pub use verify::{ReadBack, Verify};
-pub use wish::Wish;
+pub(crate) use scheme::{SCHEMES, Scheme};
+pub(crate) use verify::ReadBack;
+pub use verify::Verify;
+pub(crate) use wish::Wish;

@@ -8,7 +8,7 @@ use crate::strategy::{Content, Key};
 use crate::text::bounded;
 
 /// Most passes that a plan may have; the longest known scheme has 35.
-pub const MAX_PASSES: usize = 99;
+pub(crate) const MAX_PASSES: usize = 99;
 
 /// One pass over the whole target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,7 +33,7 @@ pub struct Step {
 
 /// How far one step got, in bytes from the start of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     // saved <= durable <= done <= size
     size: u64,
     done: u64,
@@ -43,7 +43,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// A cursor that continues at `saved`; capped at `size`.
-    pub fn at(saved: u64, size: u64) -> Self {
+    pub(crate) fn at(saved: u64, size: u64) -> Self {
         let saved = saved.min(size);
         Self {
             size,
@@ -54,43 +54,43 @@ impl Cursor {
     }
 
     /// Everything below is written, or known to be bad.
-    pub fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.done
     }
 
     /// Everything below was covered by a successful sync.
-    pub fn durable(&self) -> u64 {
+    pub(crate) fn durable(&self) -> u64 {
         self.durable
     }
 
     /// Everything below is in a checkpoint that is itself on disk.
-    pub fn saved(&self) -> u64 {
+    pub(crate) fn saved(&self) -> u64 {
         self.saved
     }
 
     /// More was done; never backwards, never beyond the end.
-    pub fn advance_done(&mut self, done: u64) {
+    pub(crate) fn advance_done(&mut self, done: u64) {
         self.done = self.done.max(done.min(self.size));
     }
 
     /// A sync that began when `done` was at `synced` has succeeded.
-    pub fn advance_durable(&mut self, synced: u64) {
+    pub(crate) fn advance_durable(&mut self, synced: u64) {
         self.durable = self.durable.max(synced.min(self.done));
     }
 
     /// A checkpoint that says `saved` is on disk.
-    pub fn advance_saved(&mut self, saved: u64) {
+    pub(crate) fn advance_saved(&mut self, saved: u64) {
         self.saved = self.saved.max(saved.min(self.durable));
     }
 
     /// A sync failed: what came after the last good one is unknown.
-    pub fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         self.done = self.durable;
     }
 }
 
 /// Percent of a plan, rounded down to hundredths.
-pub fn percent(done: u128, total: u128) -> f64 {
+pub(crate) fn percent(done: u128, total: u128) -> f64 {
     if total == 0 {
         return 100.0;
     }
@@ -100,6 +100,6 @@ pub fn percent(done: u128, total: u128) -> f64 {
 }
 
 /// Percent of a size, rounded down to hundredths: never 100 before the end.
-pub fn percent_of(part: u64, whole: u64) -> f64 {
+pub(crate) fn percent_of(part: u64, whole: u64) -> f64 {
     percent(part.into(), whole.into())
 }

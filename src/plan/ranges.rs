@@ -33,7 +33,7 @@ impl<V> Range<V> {
 
 /// Disjoint ranges. Exact ones that touch are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranges<V> {
+pub(super) struct Ranges<V> {
     // by start
     ranges: BTreeMap<u64, Range<V>>,
 }
@@ -48,7 +48,7 @@ impl<V> Default for Ranges<V> {
 
 /// Between which two neighbours there is how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Gap {
+pub(super) struct Gap {
     /// Bytes between them.
     pub length: u64,
     /// The kind of both, as its owner counts.
@@ -59,12 +59,12 @@ pub struct Gap {
 
 impl<V: Clone> Ranges<V> {
     /// The ranges in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Range<V>> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Range<V>> + '_ {
         self.ranges.values()
     }
 
     /// Those that have a part in `within`, in order.
-    pub fn touching(&self, within: Extent) -> impl Iterator<Item = &Range<V>> + '_ {
+    pub(super) fn touching(&self, within: Extent) -> impl Iterator<Item = &Range<V>> + '_ {
         let before = self.ranges.range(..=within.start()).next_back();
         let first = before.map_or(within.start(), |(&start, _)| start);
         self.ranges
@@ -73,16 +73,16 @@ impl<V: Clone> Ranges<V> {
             .filter(move |range| range.extent.clipped(within).is_some())
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// One past the last byte of the last one; 0 without any.
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         let last = self.ranges.values().next_back();
         last.map_or(0, |range| range.extent.end())
     }
@@ -90,7 +90,13 @@ impl<V: Clone> Ranges<V> {
     /// Adds a range that is of the kind as a whole. `earlier` chooses of two
     /// values the one that stands where ranges become one. What is known of a
     /// part of it is not counted again.
-    pub fn insert(&mut self, extent: Extent, shared: u64, value: V, earlier: impl Fn(V, V) -> V) {
+    pub(super) fn insert(
+        &mut self,
+        extent: Extent,
+        shared: u64,
+        value: V,
+        earlier: impl Fn(V, V) -> V,
+    ) {
         let (mut start, mut end) = (extent.start(), extent.end());
         let mut new = Range {
             extent,
@@ -131,7 +137,7 @@ impl<V: Clone> Ranges<V> {
     /// Adds a range as it was saved; `false` when it overlaps another one or
     /// counts more than it can hold.
     #[must_use]
-    pub fn restore(&mut self, range: Range<V>) -> bool {
+    pub(super) fn restore(&mut self, range: Range<V>) -> bool {
         let valid = range.bytes <= range.extent.length()
             && range.shared <= range.bytes
             && self.touching(range.extent).next().is_none();
@@ -144,7 +150,7 @@ impl<V: Clone> Ranges<V> {
     /// Takes a range out; what sticks out on either side stays. Of a joined
     /// one nobody knows where its bytes are: what stays has at least those that
     /// do not fit elsewhere.
-    pub fn remove(&mut self, within: Extent) {
+    pub(super) fn remove(&mut self, within: Extent) {
         let touched: Vec<u64> = self
             .touching(within)
             .map(|range| range.extent.start())
@@ -175,7 +181,7 @@ impl<V: Clone> Ranges<V> {
     }
 
     /// The gaps between neighbours that `may` be joined over.
-    pub fn gaps(&self, kind: usize, may: &dyn Fn(Extent) -> bool) -> Vec<Gap> {
+    pub(super) fn gaps(&self, kind: usize, may: &dyn Fn(Extent) -> bool) -> Vec<Gap> {
         let pairs = self.ranges.values().zip(self.ranges.values().skip(1));
         pairs
             .filter_map(|(one, next)| {
@@ -193,7 +199,11 @@ impl<V: Clone> Ranges<V> {
     /// Joins every range that begins at one of `starts` with the one before it.
     /// Gives the ranges as they were, those that had been joined before left
     /// out.
-    pub fn join(&mut self, starts: &HashSet<u64>, earlier: impl Fn(V, V) -> V) -> Vec<(Extent, V)> {
+    pub(super) fn join(
+        &mut self,
+        starts: &HashSet<u64>,
+        earlier: impl Fn(V, V) -> V,
+    ) -> Vec<(Extent, V)> {
         let mut lost = Vec::new();
         let mut joined: Vec<Range<V>> = Vec::with_capacity(self.ranges.len());
         for (start, range) in std::mem::take(&mut self.ranges) {
@@ -227,13 +237,13 @@ impl<V: Clone> Ranges<V> {
 
 /// Where ranges may be joined: over a gap in which nothing more is found. A gap
 /// that ends at the proof's MiB or reaches over it is left as long as others do.
-pub fn may_join(gap: Extent, closed: &dyn Fn(Extent) -> bool) -> bool {
+pub(super) fn may_join(gap: Extent, closed: &dyn Fn(Extent) -> bool) -> bool {
     let apart = gap.start() <= APART && gap.end() >= APART;
     !apart && closed(gap)
 }
 
 /// The shortest of these gaps, so many of them, by kind.
-pub fn shortest(mut gaps: Vec<Gap>, number: usize) -> BTreeMap<usize, HashSet<u64>> {
+pub(super) fn shortest(mut gaps: Vec<Gap>, number: usize) -> BTreeMap<usize, HashSet<u64>> {
     if number < gaps.len() {
         gaps.select_nth_unstable(number);
         gaps.truncate(number);
@@ -262,7 +272,7 @@ impl Amount {
 }
 
 /// The amount of these ranges, which may overlap.
-pub fn amount<'a, V: 'a>(ranges: impl Iterator<Item = &'a Range<V>>) -> Amount {
+pub(super) fn amount<'a, V: 'a>(ranges: impl Iterator<Item = &'a Range<V>>) -> Amount {
     let mut covered = ExtentMap::default();
     let mut least = 0_u64;
     for range in ranges {

@@ -20,7 +20,7 @@ const PART: u64 = 20;
 const GRAIN: u64 = 4 * KIB;
 
 /// The sampled parts of `within`, in order, for a target of `size` bytes.
-pub fn pieces(seed: u64, size: u64, within: Extent) -> Vec<Extent> {
+pub(crate) fn pieces(seed: u64, size: u64, within: Extent) -> Vec<Extent> {
     let mut set = ExtentMap::default();
     let end = within.end().min(size);
     // A sample may reach over the end of its subsection by less than a grain.

@@ -12,7 +12,7 @@ use crate::strategy::{Choice, Content, Draw, Pattern};
 
 /// What a scheme asks of the read-back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asks {
+pub(crate) enum Asks {
     /// The last pass is read back in full.
     Last,
     /// The same, and nothing less is allowed.
@@ -38,11 +38,11 @@ const ONES: Write = Bytes(&[0xFF]);
 /// A scheme, by its name, allows no such read-back.
 #[derive(Debug, Error)]
 #[error("--verify: {0} demands a full read-back of the last pass; leave it out")]
-pub struct DemandsAll(&'static str);
+pub(crate) struct DemandsAll(&'static str);
 
 /// A named scheme.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Scheme {
+pub(crate) struct Scheme {
     /// As it is typed.
     pub name: &'static str,
     /// Where it comes from.
@@ -57,7 +57,7 @@ pub struct Scheme {
 /// from Magnetic and Solid-State Memory" (1996), table 1; those of dod-ece are
 /// drawn as nwipe does it.
 #[rustfmt::skip]
-pub const SCHEMES: [Scheme; 11] = [
+pub(crate) const SCHEMES: [Scheme; 11] = [
     scheme("nist-clear", "NIST SP 800-88, Clear", Asks::Last, &[ZEROS]),
     scheme("dod-short", "DoD 5220.22-M, 3 passes", Asks::Last, &[ZEROS, ONES, Random]),
     scheme("dod-ece", "DoD 5220.22-M (ECE), 7 passes", Asks::Last,
@@ -107,15 +107,15 @@ const fn scheme(
 }
 
 impl Scheme {
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         SCHEMES.iter().find(|scheme| scheme.name == name)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.passes.len()
     }
 
-    pub fn allows(&self, how: ReadBack) -> Result<(), DemandsAll> {
+    pub(crate) fn allows(&self, how: ReadBack) -> Result<(), DemandsAll> {
         let demands = self.asks == Asks::Mandatory;
         let gets = matches!(how, ReadBack::Full | ReadBack::All);
         (!demands || gets)
@@ -124,7 +124,7 @@ impl Scheme {
     }
 
     /// Its passes for one run, none of them read back yet.
-    pub fn passes<E>(&self, draw: &mut dyn Draw<E>) -> Result<Vec<Pass>, E> {
+    pub(crate) fn passes<E>(&self, draw: &mut dyn Draw<E>) -> Result<Vec<Pass>, E> {
         let mut order: Vec<usize> = (0..self.passes.len()).collect();
         if let Some((from, to)) = self.shuffled {
             // Fisher and Yates; a byte is enough for the few places there are.
@@ -159,7 +159,7 @@ impl Scheme {
     }
 
     /// What it does, for people: `00, FF, random`.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if self.shuffled.is_some() {
             return "random x 4, 27 fixed patterns in random order, random x 4".into();
         }
@@ -191,7 +191,7 @@ fn repeated(bytes: &[u8]) -> Content {
 }
 
 /// The list that `--scheme help` prints.
-pub fn list() -> String {
+pub(crate) fn list() -> String {
     let mut text = String::from(
         "Schemes. One pass is enough by NIST SP 800-88; all but nist-clear are legacy,\n\
          for auditors who ask for them.\n\n",

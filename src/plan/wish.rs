@@ -7,7 +7,7 @@ use crate::strategy::{Choice, Content, Draw, Pattern};
 
 /// What the user asks for; `None` where nothing was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// `--strategy`, or what another option implies.
     pub strategy: Option<Choice>,
     /// `--pattern`.
@@ -22,7 +22,7 @@ pub struct Wish {
 
 impl Wish {
     /// The plan of a fresh wipe; `seed` draws samples.
-    pub fn plan<E>(&self, draw: &mut dyn Draw<E>, seed: u64) -> Result<Plan, E> {
+    pub(crate) fn plan<E>(&self, draw: &mut dyn Draw<E>, seed: u64) -> Result<Plan, E> {
         let how = self.verify.unwrap_or(ReadBack::Full);
         let only_read = false;
         if let Some(scheme) = self.scheme {
@@ -45,7 +45,7 @@ impl Wish {
     /// continued: its own, except that the read-back may be changed; `seed`
     /// draws samples.
     /// Fails with the option that contradicts it.
-    pub fn reconcile(
+    pub(crate) fn reconcile(
         &self,
         begun: &Plan,
         current: usize,
@@ -84,7 +84,7 @@ impl Wish {
 
 /// An option that does not agree with the wipe that it is to continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contradiction {
+pub(crate) struct Contradiction {
     pub option: &'static str,
     pub begun: String,
 }

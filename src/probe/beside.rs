@@ -77,13 +77,13 @@ impl Host {
 impl Snapshot {
     /// Every disk, partition and loop device that has a size, in the order of
     /// their kernel names; not those that are memory.
-    pub fn attached(&self) -> Vec<Attached> {
+    pub(crate) fn attached(&self) -> Vec<Attached> {
         let devices = self.storage.devices();
         devices.map_or_else(|_| Vec::new(), Devices::attached)
     }
 
     /// Whether two disks say themselves that they are two ports of one drive.
-    pub fn are_two_ports(&self, one: &Path, other: &Path) -> bool {
+    pub(crate) fn are_two_ports(&self, one: &Path, other: &Path) -> bool {
         let devices = self.storage.devices();
         devices.is_ok_and(|devices| devices.are_two_ports(one, other))
     }

@@ -7,7 +7,7 @@ use super::sysfs::attribute;
 
 /// The machine, as far as it says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Computer {
+pub(crate) struct Computer {
     pub name: Option<String>,
     /// Who made it and what it is.
     pub model: Option<String>,

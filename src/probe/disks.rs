@@ -27,7 +27,7 @@ const TRIES: usize = 4;
 
 /// A whole disk as the list sees it.
 #[derive(Debug, Clone)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// Its node, such as `/dev/sdb`.
     pub path: PathBuf,
     /// Kernel name.
@@ -53,7 +53,7 @@ pub struct Disk {
 
 /// Where the drive of an unfinished wipe is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whereabouts {
+pub(crate) enum Whereabouts {
     Here(PathBuf),
     Absent,
     /// It is one of these, which cannot be told apart by name.
@@ -72,7 +72,7 @@ impl Snapshot {
     /// memory, nor empty loop devices and slots, nor optical and floppy drives,
     /// whose medium an open would move. A disk that has not answered after
     /// `patience` is listed without its facts.
-    pub fn survey(self: &Arc<Self>, patience: Duration) -> Result<Vec<Disk>, String> {
+    pub(crate) fn survey(self: &Arc<Self>, patience: Duration) -> Result<Vec<Disk>, String> {
         let mut disks = Vec::new();
         let (send, answers) = mpsc::channel();
         let devices = self.storage.devices()?;

@@ -19,7 +19,7 @@ const DEEPEST: usize = 8;
 
 /// What a file system keeps through a loss of power.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// A file that was written, fsynced and renamed, once its folder is fsynced.
     Kept,
     /// No such file, but what was written in place and fsynced: `vfat`, `exfat`.
@@ -34,7 +34,7 @@ pub enum Durability {
 
 /// How the state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keeping {
+pub(crate) struct Keeping {
     /// What its file system promises.
     pub durability: Durability,
     /// Kernel names of the disks below to which the kernel sends no flush, as it
@@ -45,7 +45,7 @@ pub struct Keeping {
 impl Keeping {
     /// On a disk that keeps its promises, for tests.
     #[cfg(test)]
-    pub fn on_disk() -> Self {
+    pub(crate) fn on_disk() -> Self {
         Self {
             durability: Durability::Kept,
             unflushed: Vec::new(),

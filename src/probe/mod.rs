@@ -73,11 +73,11 @@ mod unseen;
 mod usage;
 mod vpd;
 
-pub use computer::Computer;
-pub use denied::Denial;
-pub use disks::{Disk, Whereabouts};
-pub use durability::{Durability, Keeping};
+pub(crate) use computer::Computer;
+pub(crate) use denied::Denial;
+pub(crate) use disks::{Disk, Whereabouts};
+pub(crate) use durability::{Durability, Keeping};
 pub use host::Host;
-pub use snapshot::Snapshot;
+pub(crate) use snapshot::Snapshot;
 #[cfg(test)]
 pub(crate) use tests::{Machine, id};

@@ -20,7 +20,7 @@ use crate::drive::{DevId, Unseen};
 /// All that is of the machine and not of one drive, as it was when it was taken.
 /// To be dropped when the decision is made.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Block devices, what we see mounted, and pools.
     pub(super) storage: Storage,
     /// What the files behind loop devices lie on.
@@ -43,7 +43,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Reads all of it. `state_dir`: where state is kept or will be.
-    pub fn take(host: &Host, state_dir: &Path) -> Self {
+    pub(crate) fn take(host: &Host, state_dir: &Path) -> Self {
         Self::take_for(host, state_dir, None)
     }
 

@@ -19,7 +19,7 @@ use crate::text::bounded;
 
 /// Opens a file of ours, which may be read several times over.
 /// `InvalidData` where it is no file, or too large.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     // A pipe in the folder must not block, a device must not be read.
     let meta = fs::metadata(path)?;
     if !meta.is_file() || meta.len() > bounded::MOST {

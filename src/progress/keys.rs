@@ -45,7 +45,7 @@ struct One {
     key: Key,
 }
 
-pub fn digest(record: &[u8]) -> String {
+pub(crate) fn digest(record: &[u8]) -> String {
     hex::encode(Sha256::digest(record))
 }
 

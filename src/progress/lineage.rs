@@ -15,7 +15,7 @@ const CARRIED: usize = 256;
 /// wipes, as far as their files are there, and what these superseded. So the
 /// list does not grow beyond the files, a file that is deleted from between
 /// brings none before it back, and one that is put back is still superseded.
-pub fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<String> {
+pub(crate) fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<String> {
     let wipes: Vec<&Checkpoint> = wipes.into_iter().collect();
     let here: HashSet<&str> = wipes.iter().map(|wipe| wipe.run_id()).collect();
     // Who superseded the most comes last.
@@ -39,7 +39,7 @@ pub fn to_supersede<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> Vec<
 
 /// The run ids that these wipes of one drive supersede. Where that would leave
 /// none of them, as files contradict each other, none is superseded.
-pub fn superseded<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> HashSet<String> {
+pub(crate) fn superseded<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> HashSet<String> {
     let wipes: Vec<&Checkpoint> = wipes.into_iter().collect();
     let ids: HashSet<String> = wipes
         .iter()
@@ -52,7 +52,7 @@ pub fn superseded<'a>(wipes: impl IntoIterator<Item = &'a Checkpoint>) -> HashSe
 }
 
 /// The worse the outcome of a finished wipe, the higher.
-pub fn severity(outcome: &Outcome) -> u8 {
+pub(crate) fn severity(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Differs => 2,
         Outcome::NotClear => 1,

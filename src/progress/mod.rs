@@ -20,7 +20,7 @@ mod checkpoint;
 mod file;
 mod keys;
 mod leftover;
-pub mod lineage;
+pub(crate) mod lineage;
 mod name;
 mod place;
 mod ranges;
@@ -32,14 +32,17 @@ mod speeds;
 mod store;
 mod timekeeper;
 
-pub use checkpoint::{
-    Checkpoint, ContentBefore, Invalid, LARGEST, LeftOut, LoadError, RECORD_KIND, ReportWish, Run,
-    Sample, VERSION, json,
+pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{
+    ContentBefore, Invalid, LARGEST, LeftOut, LoadError, RECORD_KIND, ReportWish, Run, Sample,
+    VERSION, json,
 };
-pub use file::open;
-pub use keys::digest;
-pub use name::{file_name, report_name};
-pub use place::{Files, NoPlace, Place};
+pub(crate) use file::open;
+pub(crate) use keys::digest;
+pub(crate) use name::{file_name, report_name};
+pub(crate) use place::{Files, NoPlace, Place};
 pub use saver::Saver;
-pub use store::{Pending, RecordFile, StateDir};
-pub use timekeeper::{Clock, Timekeeper};
+pub use store::StateDir;
+pub(crate) use store::{Pending, RecordFile};
+pub use timekeeper::Clock;
+pub(crate) use timekeeper::Timekeeper;

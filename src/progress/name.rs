@@ -1,7 +1,7 @@
 //! What files are called. Nothing is known by its name: it is for people.
 
 /// A name for people: device, serial and run, of harmless characters.
-pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
+pub(crate) fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
     let parts = [Some(device), serial, run_id.get(..8)];
     let parts: Vec<String> = parts.into_iter().flatten().map(harmless).collect();
     format!("{}.json", parts.join("-"))
@@ -10,7 +10,7 @@ pub fn file_name(device: &str, serial: Option<&str>, run_id: &str) -> String {
 /// The name of a report among those of other drives, without its ending: the
 /// serial, or else the device, when the wipe began (`start`, RFC 3339), and the
 /// run, as drives without a serial are wiped at the same time.
-pub fn report_name(device: &str, serial: Option<&str>, start: &str, run_id: &str) -> String {
+pub(crate) fn report_name(device: &str, serial: Option<&str>, start: &str, run_id: &str) -> String {
     let serial = serial.map(str::trim).filter(|serial| !serial.is_empty());
     let digits = |c: &char| c.is_ascii_digit() || *c == 'T';
     let time: String = start.chars().filter(digits).take(15).collect();

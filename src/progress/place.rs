@@ -12,7 +12,7 @@ use crate::drive::{path_from_text, path_to_text};
 use crate::text::{reason, shown};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// As it was typed.
     pub typed: PathBuf,
     // absolute
@@ -48,7 +48,7 @@ pub enum NoPlace {
     NotWritable(PathBuf, io::Error),
 }
 
-pub struct Files<'a> {
+pub(crate) struct Files<'a> {
     /// Their name in a folder, without an ending.
     pub name: &'a str,
     /// What of the record can be handed out.
@@ -64,7 +64,7 @@ pub struct Files<'a> {
 impl Place {
     /// The place at a path: a folder that is there or whose name ends in a
     /// slash, or a file by its ending.
-    pub fn new(typed: PathBuf) -> Result<Self, NoPlace> {
+    pub(crate) fn new(typed: PathBuf) -> Result<Self, NoPlace> {
         let is_folder = typed.is_dir() || typed.as_os_str().as_encoded_bytes().ends_with(b"/");
         let form = match typed.extension() {
             _ if is_folder => Form::Folder,
@@ -77,12 +77,12 @@ impl Place {
         Ok(Self { typed, path, form })
     }
 
-    pub fn from_text(text: &str) -> Result<Self, NoPlace> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, NoPlace> {
         let place = path_from_text(text).and_then(|path| Self::new(path).ok());
         place.ok_or(NoPlace::NotUnderstood)
     }
 
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let text = path_to_text(&self.path);
         match self.form {
             Form::Folder => format!("{}/", text.trim_end_matches('/')),
@@ -90,7 +90,7 @@ impl Place {
         }
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         match self.form {
             Form::Folder => &self.path,
             Form::Json | Form::Html => self.path.parent().unwrap_or(Path::new("/")),
@@ -99,7 +99,7 @@ impl Place {
 
     /// Whether a report could be written here, as far as can be told without
     /// writing. A report of the wipe `run_id` may be replaced.
-    pub fn check(&self, run_id: Option<&str>) -> Result<(), NoPlace> {
+    pub(crate) fn check(&self, run_id: Option<&str>) -> Result<(), NoPlace> {
         let path = || self.path.clone();
         let mut folder = self.folder();
         if self.form == Form::Folder {
@@ -131,7 +131,7 @@ impl Place {
         })
     }
 
-    pub fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn deliver(&self, files: &Files) -> io::Result<Vec<PathBuf>> {
         let html = |record: Option<&Path>| (files.html)(record).into_bytes();
         let write = if files.in_place {
             slot::write_once

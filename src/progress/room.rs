@@ -72,7 +72,7 @@ pub(super) struct Room {
 
 impl Room {
     /// Of the wipe whose checkpoint has this name. Nothing is kept by this.
-    pub fn of(dir: &StateDir, name: &str) -> Self {
+    pub(super) fn of(dir: &StateDir, name: &str) -> Self {
         let record = dir.folder("reports").join(name);
         let (page, keys) = (record.with_extension("html"), keys::path_of(&record));
         Self {
@@ -86,7 +86,7 @@ impl Room {
     /// Keeps what a wipe will need whose checkpoint has `json` bytes now, or at
     /// least what it would need now. Where that is not to be had, what was kept
     /// before stays.
-    pub fn keep(&self, json: u64, plan: &Plan) -> io::Result<()> {
+    pub(super) fn keep(&self, json: u64, plan: &Plan) -> io::Result<()> {
         self.keep_all(need(json, plan), json)
             .or_else(|_| self.keep_all(least_need(json, plan), json))
     }
@@ -129,7 +129,7 @@ impl Room {
         grown
     }
 
-    pub fn free(&self, file: &Path) -> bool {
+    pub(super) fn free(&self, file: &Path) -> bool {
         let path = place(file);
         if self.in_slots {
             return path.exists() && slot::remove_one(&path).is_ok();
@@ -138,17 +138,17 @@ impl Room {
     }
 
     /// Whether what is kept still does for a checkpoint of so many bytes.
-    pub fn is_enough_for(&self, json: u64) -> bool {
+    pub(super) fn is_enough_for(&self, json: u64) -> bool {
         let need = self.need.get();
         need.is_some_and(|[.., checkpoint]| json + SLACK <= checkpoint)
     }
 
-    pub fn is_kept(&self) -> bool {
+    pub(super) fn is_kept(&self) -> bool {
         self.need.get().is_some()
     }
 
     /// Gives all of it back; tells whether there was any.
-    pub fn give_back(&self) -> bool {
+    pub(super) fn give_back(&self) -> bool {
         self.need.set(None);
         let given = self.files.iter().map(|file| self.free(file));
         given.fold(false, |any, given| any | given)

@@ -37,7 +37,7 @@ impl Mark {
 }
 
 /// Writes into a checkpoint what is not of the engine's state.
-pub type Beside = Box<dyn Fn(&mut Checkpoint) + Send>;
+pub(super) type Beside = Box<dyn Fn(&mut Checkpoint) + Send>;
 
 pub struct Saver {
     dir: StateDir,

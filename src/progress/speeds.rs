@@ -17,7 +17,7 @@ pub(super) struct Speeds {
 impl Speeds {
     /// Adds a point to the plot. Time between runs never counts: every run begins
     /// with a save, which only sets the mark.
-    pub fn sample(&mut self, checkpoint: &mut Checkpoint, state: &State, now: Duration) {
+    pub(super) fn sample(&mut self, checkpoint: &mut Checkpoint, state: &State, now: Duration) {
         let total = checkpoint.total_size();
         let stretch = total / PER_STEP;
         let Some((step, from, since)) = self.last else {

@@ -28,7 +28,7 @@ const GAP: Duration = Duration::from_secs(2);
 const NAP: Duration = Duration::from_millis(500);
 /// The wall clock counts as set from so many milliseconds on: a leap second and
 /// what a time service corrects now and then are no setting.
-pub const SET: i64 = 2_000;
+pub(super) const SET: i64 = 2_000;
 /// Clocks that were read further apart than this tell nothing of each other.
 const APART: Duration = Duration::from_millis(50);
 
@@ -176,7 +176,7 @@ impl Times {
 
 /// Keeps the time of one run, from its start until the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Timekeeper(Arc<Clockwork>);
+pub(crate) struct Timekeeper(Arc<Clockwork>);
 
 #[derive(Debug)]
 struct Clockwork {
@@ -195,7 +195,7 @@ impl Clockwork {
 }
 
 impl Timekeeper {
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
         let boot = boot.map(|id| id.trim().to_string());
         let (end, ended) = mpsc::channel();
@@ -217,11 +217,11 @@ impl Timekeeper {
     }
 
     /// Time that the run worked: it never goes backwards.
-    pub fn work(&self) -> Duration {
+    pub(crate) fn work(&self) -> Duration {
         self.0.looked(|times| times.tally.work)
     }
 
-    pub fn pauses(&self) -> u64 {
+    pub(crate) fn pauses(&self) -> u64 {
         self.0.looked(|times| times.pauses)
     }
 }

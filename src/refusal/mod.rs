@@ -10,4 +10,4 @@
 mod cause;
 mod framed;
 
-pub use cause::{Cause, Unusable};
+pub(crate) use cause::{Cause, Unusable};

@@ -13,7 +13,7 @@ use crate::progress::Checkpoint;
 use crate::text::{count, field, shown, size, span};
 
 /// The lines on stderr that follow: what it means and what to do next.
-pub fn details(ending: &Ending<'_>) -> Vec<String> {
+pub(crate) fn details(ending: &Ending<'_>) -> Vec<String> {
     let mut lines = match ending.outcome {
         Outcome::Wiped => wiped(ending),
         Outcome::Checked => checked(ending),

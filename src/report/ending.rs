@@ -10,7 +10,7 @@ use crate::progress::Checkpoint;
 
 /// What of a run is on the state disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
+pub(crate) enum Saved {
     All,
     /// What the last good flush of the drive covered: a later one failed, or was
     /// not tried any more.
@@ -20,7 +20,7 @@ pub enum Saved {
 
 /// How the run of one target ended, with all that the closing lines tell.
 #[derive(Debug)]
-pub struct Ending<'a> {
+pub(crate) struct Ending<'a> {
     pub outcome: &'a Outcome,
     pub device: &'a Device,
     /// The position and the findings, as they are now.
@@ -43,7 +43,11 @@ pub struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     /// Of a wipe that is done, with nothing more to say of it.
-    pub fn new(outcome: &'a Outcome, device: &'a Device, checkpoint: &'a Checkpoint) -> Self {
+    pub(crate) fn new(
+        outcome: &'a Outcome,
+        device: &'a Device,
+        checkpoint: &'a Checkpoint,
+    ) -> Self {
         Self {
             outcome,
             device,

@@ -18,17 +18,17 @@ pub(super) struct Total {
 }
 
 impl Total {
-    pub fn is_none(self) -> bool {
+    pub(super) fn is_none(self) -> bool {
         self.amount.most == 0
     }
 
     /// Sectors that they take, at least.
-    pub fn sectors(self) -> u64 {
+    pub(super) fn sectors(self) -> u64 {
         self.amount.least.div_ceil(self.block)
     }
 
     /// In sectors, where that is known exactly; otherwise in bytes.
-    pub fn in_sectors(self) -> String {
+    pub(super) fn in_sectors(self) -> String {
         if self.amount.is_exact() {
             count(self.sectors(), "sector", "sectors")
         } else {
@@ -36,12 +36,12 @@ impl Total {
         }
     }
 
-    pub fn in_bytes(self) -> String {
+    pub(super) fn in_bytes(self) -> String {
         self.as_bytes(&|bytes| count(bytes, "byte", "bytes"))
     }
 
     /// In bytes, which are told so where they are known exactly.
-    pub fn as_bytes(self, exactly: &dyn Fn(u64) -> String) -> String {
+    pub(super) fn as_bytes(self, exactly: &dyn Fn(u64) -> String) -> String {
         let Amount { least, most } = self.amount;
         if self.amount.is_exact() {
             return exactly(least);
@@ -74,7 +74,7 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    pub fn of(checkpoint: &'a Checkpoint) -> Self {
+    pub(super) fn of(checkpoint: &'a Checkpoint) -> Self {
         let id = checkpoint.device_id();
         let block = u64::from(id.logical_block.max(1));
         let total = |amount| Total { amount, block };
@@ -98,7 +98,7 @@ impl<'a> Found<'a> {
     }
 
     /// What weakens it; `write_back`: whether the kernel flushes the drive.
-    pub fn weak(&self, write_back: Option<bool>) -> Vec<Weak<'a>> {
+    pub(super) fn weak(&self, write_back: Option<bool>) -> Vec<Weak<'a>> {
         let mut all: Vec<Weak> = self.checkpoint.findings().iter().map(Weak::Found).collect();
         if write_back == Some(false) {
             all.push(Weak::Unflushed);
@@ -109,12 +109,12 @@ impl<'a> Found<'a> {
         all
     }
 
-    pub fn kept_elsewhere(&self) -> impl Iterator<Item = &'a Finding> {
+    pub(super) fn kept_elsewhere(&self) -> impl Iterator<Item = &'a Finding> {
         let findings = self.checkpoint.findings().iter();
         findings.filter(|finding| finding.keeps_old_data())
     }
 
-    pub fn share(&self) -> String {
+    pub(super) fn share(&self) -> String {
         let size = self.checkpoint.total_size();
         size::percent_text(self.read_back.bytes(size), size)
     }

@@ -9,7 +9,7 @@ use crate::text::{octal, size};
 use std::path::Path;
 
 /// The line on stdout, for people and scripts: `OUTCOME PATH SERIAL ...`.
-pub fn line(ending: &Ending<'_>) -> String {
+pub(crate) fn line(ending: &Ending<'_>) -> String {
     let Ending {
         outcome,
         checkpoint,
@@ -56,7 +56,7 @@ pub fn line(ending: &Ending<'_>) -> String {
 
 /// The line on stdout of a target that was not touched. `path` as typed, `None`
 /// where none was; `serial` as far as it is known.
-pub fn refused_line(outcome: &Outcome, path: Option<&Path>, serial: Option<&str>) -> String {
+pub(crate) fn refused_line(outcome: &Outcome, path: Option<&Path>, serial: Option<&str>) -> String {
     let path = path.map_or("-".into(), octal);
     let word = outcome.word();
     format!("{word} {path} {} nothing written", field_of(serial))
@@ -69,7 +69,7 @@ fn at_least(amount: Amount) -> &'static str {
 }
 
 /// What was done and how far, as `write 43.0%`, rounded down.
-pub fn position(checkpoint: &Checkpoint) -> String {
+pub(crate) fn position(checkpoint: &Checkpoint) -> String {
     let share = size::percent_text(checkpoint.position(), checkpoint.total_size());
     format!("{} {share}", checkpoint.phase().name())
 }

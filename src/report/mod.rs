@@ -18,7 +18,7 @@ mod closing;
 mod ending;
 mod found;
 mod line;
-pub mod page;
+pub(crate) mod page;
 mod plot;
 mod record;
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests;
 mod time;
 mod unfinished;
 
-pub use closing::details;
-pub use ending::{Ending, Saved};
-pub use line::{line, position, refused_line};
-pub use record::Record;
+pub(crate) use closing::details;
+pub(crate) use ending::{Ending, Saved};
+pub(crate) use line::{line, position, refused_line};
+pub(crate) use record::Record;

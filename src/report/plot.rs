@@ -8,14 +8,14 @@ use crate::plan::{Extent, Phase};
 use crate::progress::Sample;
 
 /// Units of the drawing, which is as wide as the page.
-pub const WIDTH: u64 = 720;
-pub const LEFT: u64 = 56;
-pub const RIGHT: u64 = 708;
-pub const TOP: u64 = 24;
+pub(super) const WIDTH: u64 = 720;
+pub(super) const LEFT: u64 = 56;
+pub(super) const RIGHT: u64 = 708;
+pub(super) const TOP: u64 = 24;
 /// Below the position axis: marks, numbers, its title.
 const BELOW: u64 = 52;
 
-pub struct Plot<'a> {
+pub(super) struct Plot<'a> {
     pub size: u64,
     pub samples: &'a [Sample],
     /// The greatest speed on the axis, so that several plots compare.
@@ -27,7 +27,7 @@ pub struct Plot<'a> {
 }
 
 /// A round number that is at least `value`, and the steps to it.
-pub fn axis(value: u64) -> (u64, u64) {
+pub(super) fn axis(value: u64) -> (u64, u64) {
     // Tenths of a power of ten, and steps that stay round.
     const ROUND: [(u64, u64); 9] = [
         (10, 5),
@@ -121,7 +121,7 @@ impl Plot<'_> {
         marks
     }
 
-    pub fn svg(&self) -> Markup {
+    pub(super) fn svg(&self) -> Markup {
         let base = TOP + self.height;
         let (_, steps) = axis(self.greatest);
         let (speed_unit, speed_name) = unit(self.greatest);

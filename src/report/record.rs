@@ -15,7 +15,7 @@ use crate::text::bounded;
 
 /// A finished wipe. Its fields are those of its checkpoint, and those of its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// The checkpoint at its end, without keys unless it was read from a file of
     /// wipeit 0.1.0.
     #[serde(flatten, serialize_with = "Checkpoint::serialize_fields")]
@@ -28,7 +28,7 @@ pub struct Record {
 /// this: taken together, all of it would be kept in memory first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RecordEnd {
+pub(crate) struct RecordEnd {
     /// `WIPED`, `NOT-CLEAR` or `DIFFERS`.
     pub outcome: String,
     /// In the words of NIST SP 800-88: `Clear: overwrite`, or that it was not
@@ -68,7 +68,7 @@ pub struct RecordEnd {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     pub system_serial: Option<String>,
     pub board_serial: Option<String>,
     pub asset_tag: Option<String>,
@@ -83,7 +83,7 @@ struct Wire<'a> {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verification {
+pub(crate) struct Verification {
     /// `full`, `sample` or `none`.
     pub method: String,
     /// Bytes that were read back and compared; after a bad block in an earlier
@@ -98,7 +98,7 @@ pub struct Verification {
 }
 
 impl Record {
-    pub fn new(
+    pub(crate) fn new(
         checkpoint: &Checkpoint,
         outcome: &Outcome,
         device: &Device,
@@ -141,7 +141,7 @@ impl Record {
         Self { checkpoint, end }
     }
 
-    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+    pub(crate) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         self.checkpoint.to_json_of(LARGEST, |checkpoint| {
             let record = &Self {
                 checkpoint: checkpoint.clone(),
@@ -155,7 +155,7 @@ impl Record {
         })
     }
 
-    pub fn without_keys(self) -> Self {
+    pub(crate) fn without_keys(self) -> Self {
         Self {
             checkpoint: self.checkpoint.without_keys(),
             ..self
@@ -163,14 +163,14 @@ impl Record {
     }
 
     /// Reads a record, in little memory however large the file is.
-    pub fn read(from: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
+    pub(crate) fn read(from: &mut (impl Read + Seek)) -> Result<Self, LoadError> {
         let checkpoint = Checkpoint::read_record(from)?;
         let end = bounded::read(from)?;
         Ok(Self { checkpoint, end })
     }
 
     /// Whether its target is a file of a file system, or a loop device over one.
-    pub fn is_file(&self) -> bool {
+    pub(crate) fn is_file(&self) -> bool {
         is_file(self.end.medium, self.checkpoint.device_id())
     }
 }

@@ -65,7 +65,7 @@ fn ending<'a>(outcome: &'a Outcome, checkpoint: &'a Checkpoint) -> Ending<'a> {
     }
 }
 
-pub fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
+pub(crate) fn bad(checkpoint: &mut Checkpoint, start: u64, length: u64, during: During) {
     let what = Bad {
         pass: 1,
         state: BadState::Failed,

@@ -10,7 +10,7 @@ use crate::progress::{LeftOut, Run};
 use crate::text::{count, span};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Active {
+pub(super) struct Active {
     pub work: Duration,
     /// In which the machine slept; not in `work`.
     pub asleep: Duration,
@@ -24,7 +24,7 @@ pub struct Active {
 impl Active {
     /// Of these runs. One that was killed has worked at least until its last
     /// checkpoint.
-    pub fn of(runs: &[Run]) -> Self {
+    pub(super) fn of(runs: &[Run]) -> Self {
         runs.iter().fold(Self::default(), Self::and)
     }
 
@@ -39,12 +39,12 @@ impl Active {
         self
     }
 
-    pub fn is_exact(&self) -> bool {
+    pub(super) fn is_exact(&self) -> bool {
         self.killed == 0 && self.unknown == 0
     }
 
     /// The work, for people; `unknown` where nothing is known.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self.is_exact() {
             true => span(self.work),
             false if self.work < Duration::from_secs(1) => "unknown".into(),
@@ -53,7 +53,7 @@ impl Active {
     }
 
     /// What goes with it, each beginning with `; `.
-    pub fn notes(&self) -> String {
+    pub(super) fn notes(&self) -> String {
         // Writing to a string does not fail.
         let mut text = String::new();
         if self.killed > 0 {
@@ -71,7 +71,7 @@ impl Active {
         text
     }
 
-    pub fn asleep_text(&self) -> String {
+    pub(super) fn asleep_text(&self) -> String {
         if self.asleep < Duration::from_secs(1) {
             return String::new();
         }

@@ -35,7 +35,7 @@ const WIDE_FIGURES: usize = 88;
 /// The line of the bar for a terminal of `width` columns, of which the last one
 /// stays free: a character there makes some terminals wrap. What does not fit
 /// is left out: the bar first, then sizes, speed, time and step.
-pub fn line(
+pub(super) fn line(
     name: &str,
     progress: &Progress,
     estimate: &Estimate,

@@ -20,7 +20,7 @@ const WAITING: usize = 1024;
 
 /// Shows a run. Events may come from any thread and never wait.
 #[derive(Debug)]
-pub struct Display {
+pub(crate) struct Display {
     face: Face,
     notes: SyncSender<Note>,
     pub(super) posted: Arc<Posted>,
@@ -30,11 +30,11 @@ pub struct Display {
 
 /// Asks a [`Display`] for a line of status; for the thread that gets USR1.
 #[derive(Debug, Clone)]
-pub struct StatusHandle(SyncSender<Note>);
+pub(crate) struct StatusHandle(SyncSender<Note>);
 
 impl StatusHandle {
     /// One line about where the run is, at once, whatever the face.
-    pub fn status(&self) {
+    pub(crate) fn status(&self) {
         // No room: the terminal stands still, and so would this line.
         let _ = self.0.try_send(Note::Status);
     }
@@ -42,7 +42,7 @@ impl StatusHandle {
 
 impl Display {
     /// Starts showing. `work`: the time that the run worked, and how often it paused.
-    pub fn start(
+    pub(crate) fn start(
         face: Face,
         header: Header,
         work: impl Fn() -> (Duration, u64) + Send + 'static,
@@ -75,32 +75,32 @@ impl Display {
     }
 
     /// For the thread that gets USR1.
-    pub fn handle(&self) -> StatusHandle {
+    pub(crate) fn handle(&self) -> StatusHandle {
         StatusHandle(self.notes.clone())
     }
 
     /// Takes the bar away, or writes the last line of a log. Returns after two
     /// seconds at the latest, even if the terminal stands still.
-    pub fn finish(&self, outcome: &Outcome) {
+    pub(crate) fn finish(&self, outcome: &Outcome) {
         self.end(Some(outcome.clone()));
     }
 
     /// From here on only the disk of the state directory is waited for: where it
     /// does not answer, that is said.
-    pub fn closing(&self) {
+    pub(crate) fn closing(&self) {
         // No room: the terminal stands still, and so would these words.
         let _ = self.notes.try_send(Note::Closing);
     }
 
     /// Takes the bar away, so that lines can be written; a log goes on.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if self.face == Face::Bar {
             self.end(None);
         }
     }
 
     /// Takes the bar away; a log gets no last line.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.end(None);
     }
 

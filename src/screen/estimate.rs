@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 /// Speed and remaining time, from what this run did itself.
 #[derive(Debug, Clone)]
-pub struct Estimate {
+pub(super) struct Estimate {
     total: u128,
     // when this run began, and where
     start: Option<(Duration, u128)>,
@@ -22,7 +22,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// For a plan of so many bytes in all.
-    pub fn new(total: u128) -> Self {
+    pub(super) fn new(total: u128) -> Self {
         Self {
             total,
             start: None,
@@ -32,7 +32,7 @@ impl Estimate {
 
     /// At `now`, so many bytes of the plan are done. What was done before the
     /// first call counts for nothing: an earlier run did it.
-    pub fn feed(&mut self, now: Duration, done: u128) {
+    pub(super) fn feed(&mut self, now: Duration, done: u128) {
         self.start.get_or_insert((now, done));
         match self.window.back() {
             // After a failed flush the run goes back; its speed begins anew.
@@ -50,7 +50,7 @@ impl Estimate {
     }
 
     /// Bytes a second over the last half minute; `None` in the first second.
-    pub fn speed(&self) -> Option<u64> {
+    pub(super) fn speed(&self) -> Option<u64> {
         let (first_at, first) = *self.window.front()?;
         let (at, done) = *self.window.back()?;
         let rate = rate(done.saturating_sub(first), at.saturating_sub(first_at))?;
@@ -58,14 +58,14 @@ impl Estimate {
     }
 
     /// The speed begins anew: time went by in which nothing was done, nor counted.
-    pub fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         let last = self.window.pop_back();
         self.window.clear();
         self.window.extend(last);
     }
 
     /// Bytes a second over this run; `None` in the first second.
-    pub fn mean(&self) -> Option<u64> {
+    pub(super) fn mean(&self) -> Option<u64> {
         Some(u64::try_from(self.rate()?).unwrap_or(u64::MAX))
     }
 
@@ -76,7 +76,7 @@ impl Estimate {
     }
 
     /// How much of the whole plan is done, as `21.5%`.
-    pub fn percent(&self) -> String {
+    pub(super) fn percent(&self) -> String {
         let done = self.window.back().map_or(0, |(_, done)| *done);
         // A plan of many passes may have more bytes than a u64 counts.
         let whole = self.total.max(1);
@@ -87,7 +87,7 @@ impl Estimate {
 
     /// Time until the whole plan is done, at the mean speed of this run; `None`
     /// while there is none.
-    pub fn remaining(&self) -> Option<Duration> {
+    pub(super) fn remaining(&self) -> Option<Duration> {
         let (_, done) = *self.window.back()?;
         let seconds = self.total.saturating_sub(done).checked_div(self.rate()?)?;
         Some(Duration::from_secs(
@@ -97,7 +97,7 @@ impl Estimate {
 
     /// Local time when the whole plan is done; `None` where there is no
     /// estimate, or none that a calendar holds.
-    pub fn done_at(&self, now: &ZonedDateTime) -> Option<ZonedDateTime> {
+    pub(super) fn done_at(&self, now: &ZonedDateTime) -> Option<ZonedDateTime> {
         now.checked_add(self.remaining()?).ok()
     }
 }

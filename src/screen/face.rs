@@ -8,7 +8,7 @@ use crate::plan::Plan;
 
 /// What `--progress` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProgressMode {
+pub(crate) enum ProgressMode {
     /// A bar on a terminal, lines elsewhere.
     Auto,
     /// A bar.
@@ -21,7 +21,7 @@ pub enum ProgressMode {
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
+pub(crate) enum Face {
     /// One line that changes.
     Bar,
     /// A line now and then, as for a log.
@@ -32,7 +32,7 @@ pub enum Face {
 
 impl Face {
     /// The face for this process.
-    pub fn here(mode: ProgressMode, quiet: bool) -> Self {
+    pub(crate) fn here(mode: ProgressMode, quiet: bool) -> Self {
         let term = std::env::var("TERM").ok();
         Self::of(mode, quiet, io::stderr().is_terminal(), term.as_deref())
     }
@@ -52,7 +52,7 @@ impl Face {
 
 /// What a run is about.
 #[derive(Debug, Clone)]
-pub struct Header {
+pub(crate) struct Header {
     /// The kernel's name, or an image's file name.
     pub name: String,
     /// The drive's serial.

@@ -22,7 +22,7 @@
 //! - [`printer`]: the thread behind each
 
 mod bar;
-pub mod card;
+pub(crate) mod card;
 mod display;
 mod estimate;
 mod face;
@@ -32,15 +32,15 @@ mod output;
 mod paper;
 mod plain;
 mod printer;
-pub mod question;
+pub(crate) mod question;
 mod stdout;
 mod view;
 mod warnings;
 
-pub use card::{PassTimes, SameDrive};
-pub use display::{Display, StatusHandle};
-pub use face::{Face, Header, ProgressMode};
-pub use list::{Listing, Past, PendingWipe, Readiness, Row};
-pub use output::{message, notice, say};
-pub use question::{Answer, Expected};
-pub use stdout::{delivered, result, text};
+pub(crate) use card::{PassTimes, SameDrive};
+pub(crate) use display::{Display, StatusHandle};
+pub(crate) use face::{Face, Header, ProgressMode};
+pub(crate) use list::{Listing, Past, PendingWipe, Readiness, Row};
+pub(crate) use output::{message, notice, say};
+pub(crate) use question::{Answer, Expected};
+pub(crate) use stdout::{delivered, result, text};

@@ -16,7 +16,7 @@ pub(super) static STDERR: Printer = Printer::new(|bytes| write_raw(io::stderr(),
 
 /// One line to stderr, cleaned; a terminal gets it in as many as it takes. What
 /// cannot be written is lost.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     if STDERR.has_hung() {
         return;
     }
@@ -30,14 +30,14 @@ pub fn say(line: &str) {
 }
 
 /// Each line of a text to stderr, as the program's: `wipeit: LINE`.
-pub fn notice(text: &str) {
+pub(crate) fn notice(text: &str) {
     for line in text.lines() {
         say(&format!("wipeit: {line}"));
     }
 }
 
 /// `wipeit: SUBJECT: TEXT` to stderr.
-pub fn message(subject: &str, text: &str) {
+pub(crate) fn message(subject: &str, text: &str) {
     say(&format!("wipeit: {subject}: {text}"));
 }
 

@@ -3,7 +3,7 @@
 use super::output::say;
 
 /// Where lines and the bar go.
-pub trait Paper: Send {
+pub(super) trait Paper: Send {
     fn line(&mut self, text: &str);
     /// The bar; drawn over the one before.
     fn bar(&mut self, text: String);
@@ -14,7 +14,7 @@ pub trait Paper: Send {
 }
 
 /// Lines only, on stderr.
-pub struct Log;
+pub(super) struct Log;
 
 impl Paper for Log {
     fn line(&mut self, text: &str) {

@@ -27,7 +27,7 @@ const LEAVING: [&str; 7] = ["", "n", "no", "q", "quit", "exit", "stop"];
 /// What has to be typed to start: the serial, or its end; the device's name or
 /// path only where there is no good serial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub(crate) struct Expected {
     // as it is told: the shortest that will do; never empty
     shortest: String,
     // the serial, and those of the other disks in lower case
@@ -40,7 +40,7 @@ impl Expected {
     /// What has to be typed for `device`, among the `others` that are attached:
     /// an end of its serial of at least four characters that no other one's ends
     /// with.
-    pub fn of(device: &Device, others: &[Attached]) -> Self {
+    pub(crate) fn of(device: &Device, others: &[Attached]) -> Self {
         let serial = device
             .identity
             .good_serial()
@@ -69,7 +69,7 @@ impl Expected {
         }
     }
 
-    pub fn is(&self, typed: &str) -> bool {
+    pub(crate) fn is(&self, typed: &str) -> bool {
         let typed = typed.trim();
         if !may_start(typed) {
             return false;
@@ -125,7 +125,7 @@ fn is_shared(end: &str, others: &[String]) -> bool {
 
 /// The lines of the question: what is lost, which drive it is, and the prompt,
 /// which is not ended.
-pub fn question(device: &Device, expected: &Expected) -> [String; 3] {
+pub(crate) fn question(device: &Device, expected: &Expected) -> [String; 3] {
     let id = device.identity.nature().id_word();
     let typed = &expected.shortest;
     let how = if expected.serial.is_some() {
@@ -155,7 +155,7 @@ pub fn question(device: &Device, expected: &Expected) -> [String; 3] {
 
 /// What was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Yes,
     /// Anything else, or nothing.
     No,
@@ -164,7 +164,7 @@ pub enum Answer {
 
 /// Asks on /dev/tty, after what was typed ahead is thrown away. The last of the
 /// lines is the prompt. stdin is never read.
-pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
+pub(crate) fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
     Ok(match asked(lines)? {
         None => Answer::NoTerminal,
         Some(typed) if expected.is(&typed) => Answer::Yes,
@@ -174,7 +174,7 @@ pub fn ask(lines: &[String], expected: &Expected) -> io::Result<Answer> {
 
 /// What to do with a drive that has an unfinished wipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuation {
+pub(crate) enum Continuation {
     Continue,
     /// Forget it and start over; the card and its question follow.
     StartOver,
@@ -184,14 +184,17 @@ pub enum Continuation {
 
 /// Asks what to do with a drive that a fresh wipe was asked for but that has an
 /// unfinished one.
-pub fn choose_continue(device: &Device, checkpoint: &Checkpoint) -> io::Result<Continuation> {
+pub(crate) fn choose_continue(
+    device: &Device,
+    checkpoint: &Checkpoint,
+) -> io::Result<Continuation> {
     let typed = asked(&unfinished_question(device, checkpoint))?;
     Ok(typed.map_or(Continuation::NoTerminal, |typed| choice(Some(&typed))))
 }
 
 /// Asks which one of `names` is meant; `None` for anything else, and where there
 /// is nobody to ask. The last of the lines is the prompt.
-pub fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
+pub(crate) fn choose_one(lines: &[String], names: &[String]) -> io::Result<Option<usize>> {
     let typed = asked(lines)?;
     let typed = typed.as_deref().map(str::trim);
     Ok(names.iter().position(|name| Some(name.as_str()) == typed))

@@ -23,7 +23,7 @@ static STDOUT: Printer = Printer::new(write);
 /// One line, cleaned. A reader that has left (a closed pipe, a terminal that
 /// hung up or stands still) does not want it, which is no error.
 /// Fails where it could not be written: a full disk.
-pub fn result(line: &str) -> io::Result<()> {
+pub(crate) fn result(line: &str) -> io::Result<()> {
     let bytes = format!("{}\n", clean(line)).into_bytes();
     let patience = if io::stdout().is_terminal() {
         PATIENCE
@@ -34,13 +34,13 @@ pub fn result(line: &str) -> io::Result<()> {
 }
 
 /// A text of lines, as it is. It is waited for as long as its reader takes: a pager.
-pub fn text(text: &str) -> io::Result<()> {
+pub(crate) fn text(text: &str) -> io::Result<()> {
     wanted(write(text.as_bytes()))
 }
 
 /// What a run ends as whose result was written to stdout so: that it could not be
 /// is said, and makes a success none.
-pub fn delivered(written: &io::Result<()>, outcome: Outcome) -> Outcome {
+pub(crate) fn delivered(written: &io::Result<()>, outcome: Outcome) -> Outcome {
     let Err(error) = written else {
         return outcome;
     };

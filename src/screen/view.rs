@@ -23,10 +23,10 @@ const CLOSING: Duration = Duration::from_secs(10);
 
 /// How long the run has worked, without the time in which it was stopped or the
 /// machine slept, and how often that was.
-pub type WorkClock = Box<dyn Fn() -> (Duration, u64) + Send>;
+pub(super) type WorkClock = Box<dyn Fn() -> (Duration, u64) + Send>;
 
 /// The state behind a face.
-pub struct Screen {
+pub(super) struct Screen {
     face: Face,
     header: Header,
     paper: Box<dyn Paper>,
@@ -47,7 +47,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn new(face: Face, header: Header, paper: Box<dyn Paper>) -> Self {
+    pub(super) fn new(face: Face, header: Header, paper: Box<dyn Paper>) -> Self {
         let start = header.plan.steps()[0];
         let started = Instant::now();
         let (_, total) = header.plan.work(start, 0, header.size);
@@ -67,15 +67,15 @@ impl Screen {
         }
     }
 
-    pub fn face(&self) -> Face {
+    pub(super) fn face(&self) -> Face {
         self.face
     }
 
-    pub fn timed(self, work: WorkClock) -> Self {
+    pub(super) fn timed(self, work: WorkClock) -> Self {
         Self { work, ..self }
     }
 
-    pub fn run(mut self, inbox: &Receiver<Note>, posted: &Posted) {
+    pub(super) fn run(mut self, inbox: &Receiver<Note>, posted: &Posted) {
         loop {
             let first = inbox.recv_timeout(TICK).ok();
             // Taken before the rest of the notes: what they announce is never

@@ -15,11 +15,16 @@ mod random;
 mod stream;
 mod zero;
 
-pub use content::{Choice, Content, Draw, of};
+pub(crate) use content::{Choice, Draw};
+pub use content::{Content, of};
 #[cfg(test)]
 pub(crate) use pattern::MAX_PATTERN;
-pub use pattern::Pattern;
+pub(crate) use pattern::Pattern;
+#[cfg(not(wipeit_alone))]
+pub use random::Generator;
+#[cfg(not(wipeit_alone))]
+pub use random::KEY_BYTES;
 pub use random::Key;
 #[cfg(not(wipeit_alone))]
-pub use random::{Generator, KEY_BYTES, best_generator};
+pub use random::best_generator;
 pub use stream::WipeStrategy;

@@ -9,7 +9,7 @@ use super::stream::WipeStrategy;
 use crate::text::size;
 
 /// Longest repeated pattern in bytes.
-pub const MAX_PATTERN: usize = 4096;
+pub(crate) const MAX_PATTERN: usize = 4096;
 
 /// A repeated sequence of 1 to [`MAX_PATTERN`] bytes. Its phase is the offset on
 /// the target, never that of a buffer.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use super::stream::WipeStrategy;
 
 /// Writes zero bytes.
-pub struct Zero;
+pub(super) struct Zero;
 
 impl WipeStrategy for Zero {
     fn fill(&self, _offset: u64, chunk: &mut [u8]) {

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::{Deserialize, Deserializer};
 
 /// A file larger than this is none of ours, in bytes.
-pub const MOST: u64 = 256 << 20;
+pub(crate) const MOST: u64 = 256 << 20;
 /// Longest text or number, in bytes. The kernel passes on no argument longer
 /// than 128 KiB, of which a byte takes six at most.
 const LONGEST: usize = 1 << 20;
@@ -28,7 +28,7 @@ pub enum Failure {
 }
 
 /// Reads a value; what is not asked for is skipped.
-pub fn read<T: DeserializeOwned>(from: &mut (impl Read + Seek)) -> Result<T, Failure> {
+pub(crate) fn read<T: DeserializeOwned>(from: &mut (impl Read + Seek)) -> Result<T, Failure> {
     // Naming the field takes longer, and is needed only after an error.
     let plain = pass(from, |json| T::deserialize(json));
     let Err(Failure::Wrong(why)) = plain else {
@@ -73,7 +73,7 @@ type Guarded<'a, R> =
     serde_json::Deserializer<serde_json::de::IoRead<Guard<'a, BufReader<io::Take<R>>>>>;
 
 /// Passes JSON on as long as its parts are small enough to be kept in memory.
-pub struct Guard<'a, R> {
+pub(crate) struct Guard<'a, R> {
     from: R,
     why: &'a mut Option<&'static str>,
     // of the text or number that is under way
@@ -151,7 +151,7 @@ impl<R: Read> Read for Guard<'_, R> {
 }
 
 /// A list of at most `N`; more are an error.
-pub fn list<'de, D, T, const N: usize>(from: D) -> Result<Vec<T>, D::Error>
+pub(crate) fn list<'de, D, T, const N: usize>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -168,7 +168,10 @@ where
 }
 
 /// Hands on the values of a list one by one.
-pub fn each<'de, D, T>(from: D, take: impl FnMut(T) -> Result<(), String>) -> Result<(), D::Error>
+pub(crate) fn each<'de, D, T>(
+    from: D,
+    take: impl FnMut(T) -> Result<(), String>,
+) -> Result<(), D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -195,7 +198,7 @@ where
 
 /// A value of which only a text or a whole number is of interest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Word {
+pub(crate) enum Word {
     Text(String),
     Number(u64),
     /// Something else, or nothing.
@@ -204,7 +207,7 @@ pub enum Word {
 }
 
 impl Word {
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             Self::Number(_) | Self::Other => None,

@@ -8,14 +8,14 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 use super::escape::clean;
 
 /// Columns of every line that is laid out here.
-pub const COLUMNS: usize = 80;
+pub(crate) const COLUMNS: usize = 80;
 
 /// Columns of a label in a card and in closing lines, with its indentation.
 const LABEL: usize = 11;
 
 /// A labelled text as a line of a card, which a terminal may [fold](folded).
 /// Cleaned.
-pub fn field(label: &str, text: &str) -> Vec<String> {
+pub(crate) fn field(label: &str, text: &str) -> Vec<String> {
     let text: Vec<&str> = text.split_whitespace().collect();
     let label = clean(label);
     let label = padded(&label, LABEL - 2);
@@ -25,12 +25,12 @@ pub fn field(label: &str, text: &str) -> Vec<String> {
 /// A line as a terminal of so many `columns` shows it: in lines that are broken at
 /// spaces and fit, but for a word that is longer, such as a path, which stays
 /// whole. The later ones are indented as far as what they go on with.
-pub fn folded(line: &str, columns: usize) -> Vec<String> {
+pub(crate) fn folded(line: &str, columns: usize) -> Vec<String> {
     broken(line, columns, hanging(line).min(columns / 3))
 }
 
 /// The same with the later lines indented by so many spaces.
-pub fn broken(line: &str, columns: usize, indent: usize) -> Vec<String> {
+pub(crate) fn broken(line: &str, columns: usize, indent: usize) -> Vec<String> {
     let indent = " ".repeat(indent);
     let (mut lines, mut begun) = (Vec::new(), String::new());
     for word in line.split_inclusive(' ') {
@@ -48,7 +48,7 @@ pub fn broken(line: &str, columns: usize, indent: usize) -> Vec<String> {
 }
 
 /// The width of a terminal in columns; `None`: it is none.
-pub fn columns(of: impl AsFd + IsTerminal) -> Option<usize> {
+pub(crate) fn columns(of: impl AsFd + IsTerminal) -> Option<usize> {
     of.is_terminal().then(|| {
         // A serial line says 0.
         terminal_size::terminal_size_of(of)
@@ -74,13 +74,13 @@ fn hanging(line: &str) -> usize {
 
 /// Columns that a text takes at most: where some terminals show a character in two,
 /// it counts as two, and a skin tone as an emoji of its own.
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     let each = text.chars().filter_map(UnicodeWidthChar::width_cjk);
     text.width_cjk().max(each.sum())
 }
 
 /// The first `columns` of a text, ending in `..` where something is left out.
-pub fn cut(text: &str, columns: usize) -> String {
+pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.into();
     }
@@ -96,7 +96,7 @@ pub fn cut(text: &str, columns: usize) -> String {
 }
 
 /// A text with spaces up to so many columns.
-pub fn padded(text: &str, columns: usize) -> String {
+pub(crate) fn padded(text: &str, columns: usize) -> String {
     let spaces = columns.saturating_sub(text.width());
     text.to_string() + &" ".repeat(spaces)
 }

@@ -23,7 +23,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// A text for a terminal: what it would not simply show becomes `?`.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if is_unsafe(c) { '?' } else { c })
         .collect()
@@ -36,12 +36,12 @@ fn joins(c: char) -> bool {
 }
 
 /// Whether what a user says is one line of text without tricks.
-pub fn is_one_line(text: &str) -> bool {
+pub(crate) fn is_one_line(text: &str) -> bool {
     !text.chars().any(|c| is_unsafe(c) && !joins(c))
 }
 
 /// A text of the user for a page: as [`clean`], but it may join its characters.
-pub fn clean_words(text: &str) -> String {
+pub(crate) fn clean_words(text: &str) -> String {
     text.chars()
         .map(|c| if is_unsafe(c) && !joins(c) { '?' } else { c })
         .collect()
@@ -50,7 +50,7 @@ pub fn clean_words(text: &str) -> String {
 /// A name as one field of a line: white space, the backslash, what is not
 /// UTF-8 and what a terminal would not simply show become `\ooo`, as in
 /// `/proc/mounts`.
-pub fn octal(name: impl AsRef<OsStr>) -> String {
+pub(crate) fn octal(name: impl AsRef<OsStr>) -> String {
     escaped(name.as_ref().as_bytes(), |c| {
         is_unsafe(c) || c.is_whitespace() || c == '\\'
     })
@@ -58,14 +58,14 @@ pub fn octal(name: impl AsRef<OsStr>) -> String {
 
 /// A name for a message: what is not UTF-8 and what a terminal would not simply
 /// show become `\ooo`.
-pub fn visible(name: impl AsRef<OsStr>) -> String {
+pub(crate) fn visible(name: impl AsRef<OsStr>) -> String {
     escaped(name.as_ref().as_bytes(), is_unsafe)
 }
 
 /// A name as one word of a shell command that can be pasted. Control
 /// characters and what is not UTF-8 need `$'...'`, which bash, zsh and busybox
 /// know.
-pub fn shell_word(name: impl AsRef<OsStr>) -> String {
+pub(crate) fn shell_word(name: impl AsRef<OsStr>) -> String {
     let bytes = name.as_ref().as_bytes();
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+:,@%=".contains(b);
     if !bytes.is_empty() && bytes.iter().all(plain) {
@@ -102,13 +102,13 @@ fn escaped(bytes: &[u8], hide: impl Fn(char) -> bool) -> String {
 }
 
 /// Paths, one after the other.
-pub fn all_shown<P: AsRef<Path>>(paths: &[P]) -> String {
+pub(crate) fn all_shown<P: AsRef<Path>>(paths: &[P]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| shown(path.as_ref())).collect();
     paths.join(", ")
 }
 
 /// A path for a message: one line without control characters.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     clean(&path.to_string_lossy())
 }
 

@@ -6,14 +6,16 @@
 //! - [`words`]: times, counts and reasons
 //! - [`bounded`]: JSON from outside, in bounded memory
 
-pub mod bounded;
+pub(crate) mod bounded;
 mod columns;
 mod escape;
-pub mod size;
+pub(crate) mod size;
 mod words;
 
-pub use bounded::{Failure, Word};
-pub use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
-pub use escape::{all_shown, clean, clean_words, is_one_line, octal, shell_word, shown, visible};
-pub use size::{KIB, MIB, grouped};
-pub use words::{about, ago, clock, count, no_room, reason, said, span};
+pub(crate) use bounded::{Failure, Word};
+pub(crate) use columns::{COLUMNS, broken, columns, cut, field, folded, padded, width};
+pub(crate) use escape::{
+    all_shown, clean, clean_words, is_one_line, octal, shell_word, shown, visible,
+};
+pub(crate) use size::{KIB, MIB, grouped};
+pub(crate) use words::{about, ago, clock, count, no_room, reason, said, span};

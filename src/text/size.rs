@@ -7,9 +7,9 @@
 use thiserror::Error;
 
 /// 1024 bytes.
-pub const KIB: u64 = 1024;
+pub(crate) const KIB: u64 = 1024;
 /// 1024 KiB.
-pub const MIB: u64 = 1024 * KIB;
+pub(crate) const MIB: u64 = 1024 * KIB;
 
 /// Why a typed size is not one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,7 +54,7 @@ fn factor_of(suffix: &str) -> Option<u64> {
 }
 
 /// A size as it may be typed, exactly, in as few characters as there are.
-pub fn typed(bytes: u64) -> String {
+pub(crate) fn typed(bytes: u64) -> String {
     let factors = (1..=4).rev().flat_map(|power| {
         let letter = ["", "K", "M", "G", "T"][power as usize];
         [
@@ -70,13 +70,13 @@ pub fn typed(bytes: u64) -> String {
 }
 
 /// A size for people: decimal, three significant digits, as `18.0 TB`.
-pub fn decimal(bytes: u64) -> String {
+pub(crate) fn decimal(bytes: u64) -> String {
     let (divisor, unit) = unit_of(bytes);
     format!("{} {unit}", digits(bytes, divisor))
 }
 
 /// Part of a whole in the unit of the whole, as `7.74 of 18.0 TB`.
-pub fn part_of(part: u64, whole: u64, between: &str) -> String {
+pub(crate) fn part_of(part: u64, whole: u64, between: &str) -> String {
     let divisor = unit_of(whole).0;
     format!("{}{between}{}", digits(part, divisor), decimal(whole))
 }
@@ -109,13 +109,13 @@ fn digits(bytes: u64, divisor: u64) -> String {
 }
 
 /// Part of a whole as `43.0%`, rounded down: never 100 before the end.
-pub fn percent_text(part: u64, whole: u64) -> String {
+pub(crate) fn percent_text(part: u64, whole: u64) -> String {
     let points = basis_points(part, whole);
     format!("{}.{}%", points / 100, points / 10 % 10)
 }
 
 /// Exact bytes with separators, as `18,000,207,937,536`.
-pub fn grouped(bytes: u64) -> String {
+pub(crate) fn grouped(bytes: u64) -> String {
     let digits = bytes.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
@@ -128,7 +128,7 @@ pub fn grouped(bytes: u64) -> String {
 }
 
 /// Hundredths of a percent, rounded down; an empty whole is complete.
-pub fn basis_points(part: u64, whole: u64) -> u16 {
+pub(crate) fn basis_points(part: u64, whole: u64) -> u16 {
     if whole == 0 {
         return 10_000;
     }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::size::grouped;
 
 /// Why something failed, as `permission denied`.
-pub fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_string(),
         None => error.to_string(),
@@ -25,7 +25,7 @@ pub fn reason(error: &io::Error) -> String {
 }
 
 /// A length of time for people, as `46 h 31 min`, `5 min 3 s`, `12 s`.
-pub fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => "under 1 s".into(),
@@ -36,7 +36,7 @@ pub fn span(time: Duration) -> String {
 }
 
 /// A length of time that is only estimated, as `about 23 h`.
-pub fn about(time: Duration) -> String {
+pub(crate) fn about(time: Duration) -> String {
     let minutes = (time.as_secs() + 30) / 60;
     match minutes {
         0 => "under 1 min".into(),
@@ -48,7 +48,7 @@ pub fn about(time: Duration) -> String {
 
 /// A time of day, as `Fri 00:41`; the date instead where the weekday could be
 /// misread.
-pub fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
+pub(crate) fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
     let days = at.date().duration_since(now.date()).as_hours() / 24;
     let format = if (0..6).contains(&days) {
         "%a %H:%M"
@@ -59,7 +59,7 @@ pub fn clock(now: &ZonedDateTime, at: &ZonedDateTime) -> String {
 }
 
 /// How long ago, as `3 days ago`.
-pub fn ago(now: Timestamp, then: Timestamp) -> String {
+pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
     let seconds = now.as_second().saturating_sub(then.as_second());
     match seconds {
         // A clock that was set back knows nothing.
@@ -72,18 +72,18 @@ pub fn ago(now: Timestamp, then: Timestamp) -> String {
 }
 
 /// What somebody says, without the white space around it; `None` where that is nothing.
-pub fn said(text: Option<&String>) -> Option<&str> {
+pub(crate) fn said(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
 /// `1 pass`, `2 passes`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{} {word}", grouped(number))
 }
 
 /// That no room can be kept for the record, and why not.
-pub fn no_room(why: &str) -> String {
+pub(crate) fn no_room(why: &str) -> String {
     format!(
         "no room can be kept for the record ({why}): it is lost if the disk of the state is full \
          at the end; free some space there, or see --state-dir and --report"

@@ -27,7 +27,7 @@ impl EngineRun<'_> {
     /// that could write to the target stays, or it is not there as it was. The
     /// checkpoint then says that all of it is to be read back. `None` for a wipe
     /// that did not come to its end, or whose result is that bytes differ.
-    pub fn spoiled(&self, ended: &Ended, saver: &mut Saver) -> Option<String> {
+    pub(super) fn spoiled(&self, ended: &Ended, saver: &mut Saver) -> Option<String> {
         let done = ended.state.step.phase == Phase::Complete
             && matches!(ended.end, End::Complete | End::Interrupted(_));
         if !done {

@@ -11,7 +11,11 @@ use crate::screen;
 use crate::text::{all_shown, clean, shown};
 
 /// Tells of a wipe that is already done; nothing is written to the drive.
-pub fn tell(context: &Context, opened: &Opened, finished: &Finished) -> Result<Outcome, Cause> {
+pub(super) fn tell(
+    context: &Context,
+    opened: &Opened,
+    finished: &Finished,
+) -> Result<Outcome, Cause> {
     let (device, record) = (opened.device(), &finished.record);
     // Who names another drive is not told that it is wiped.
     ask::is_named(&context.request, opened)?;
@@ -58,7 +62,7 @@ pub fn tell(context: &Context, opened: &Opened, finished: &Finished) -> Result<O
 
 /// Names every record that the drive's content matches, where there are
 /// several.
-pub fn name_all(context: &Context, opened: &Opened, finished: &Finished) {
+pub(super) fn name_all(context: &Context, opened: &Opened, finished: &Finished) {
     if finished.beside.is_empty() || context.request.quiet {
         return;
     }

@@ -16,7 +16,7 @@ use crate::refusal::Cause;
 use crate::screen::{self, Answer, Expected, Face, PassTimes, SameDrive, card, question};
 use crate::text::{field, no_room, reason, shown};
 
-pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<Mode, Cause> {
+pub(super) fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<Mode, Cause> {
     use question::Continuation::{Continue, Leave, NoTerminal, StartOver};
     let silent = context.request.yes || context.request.dry_run;
     let answer = if silent {
@@ -34,7 +34,7 @@ pub fn about(context: &Context, begun: &Unfinished, device: &Device) -> Result<M
 
 /// Shows what will be done and asks where that is needed; tells whether it
 /// asked.
-pub fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause> {
+pub(super) fn ask(context: &Context, opened: &Opened, job: &Job) -> Result<bool, Cause> {
     let (device, request) = (opened.device(), &context.request);
     let subject = &shown(&device.path);
     let named = is_named(request, opened)?;
@@ -201,7 +201,7 @@ fn moved(continued: &Unfinished, device: &Device) -> Option<String> {
 /// Whether the user named this drive by its serial, which is the answer to
 /// the question. Each serial must be that of the one target, and of several
 /// targets each must have one of them.
-pub fn is_named(request: &Request, opened: &Opened) -> Result<bool, Cause> {
+pub(super) fn is_named(request: &Request, opened: &Opened) -> Result<bool, Cause> {
     let device = opened.device();
     let serials = &request.serials;
     if serials.is_empty() {

@@ -15,7 +15,7 @@ use crate::progress::{Checkpoint, Timekeeper};
 use crate::refusal::Cause;
 use crate::screen;
 
-pub fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
+pub(crate) fn check(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let (request, host, state) = (&context.request, &context.host, &context.state);
     let opened = open::open_to_read(host, path, state.root(), &request.serials)?;
     if let Some(begun) = unfinished::of_device(state, &opened)?.of_it.first() {

@@ -17,7 +17,7 @@ use crate::screen::{Face, StatusHandle};
 use crate::signal::{self, Stop};
 use crate::text::{shell_word, size};
 
-pub struct Context {
+pub(crate) struct Context {
     pub request: Request,
     pub host: Host,
     pub state: StateDir,
@@ -29,7 +29,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(request: Request, state: StateDir) -> Self {
+    pub(crate) fn new(request: Request, state: StateDir) -> Self {
         Self {
             request,
             host: Host::real(),
@@ -43,13 +43,13 @@ impl Context {
 
     /// How the state is kept, as it was when it was asked for first: a drive that
     /// hangs may hold up who asks.
-    pub fn keeping(&self) -> &Keeping {
+    pub(crate) fn keeping(&self) -> &Keeping {
         self.keeping
             .get_or_init(|| self.host.keeping(self.state.root()))
     }
 
     /// From here on a signal stops the run in good order.
-    pub fn catch_signals(&self) -> Result<(), Cause> {
+    pub(crate) fn catch_signals(&self) -> Result<(), Cause> {
         if self.handlers.get().is_some() {
             return Ok(());
         }
@@ -64,16 +64,16 @@ impl Context {
         Ok(())
     }
 
-    pub fn answer_status(&self, handle: Option<StatusHandle>) {
+    pub(crate) fn answer_status(&self, handle: Option<StatusHandle>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
-    pub fn face(&self) -> Face {
+    pub(crate) fn face(&self) -> Face {
         Face::here(self.request.progress, self.request.quiet)
     }
 
     /// How the engine works on this device: as the request says, or as suits it.
-    pub fn settings(&self, device: &Device, chunk: u64) -> Settings {
+    pub(crate) fn settings(&self, device: &Device, chunk: u64) -> Settings {
         let request = &self.request;
         let workers = request.threads.unwrap_or(Tuning::of(device).workers);
         let (every, rate_limit) = (request.checkpoint_every, request.rate_limit);
@@ -81,7 +81,7 @@ impl Context {
     }
 
     /// What continues the wipe of this run as it was.
-    pub fn resume_command(&self) -> String {
+    pub(crate) fn resume_command(&self) -> String {
         let command = resume_command(self.request.state_dir.as_deref());
         match self.request.rate_limit {
             // The checkpoint does not keep it: it is the machine that is spared.
@@ -91,7 +91,7 @@ impl Context {
     }
 }
 
-pub fn state_dir(asked: Option<&Path>) -> Result<StateDir, Cause> {
+pub(crate) fn state_dir(asked: Option<&Path>) -> Result<StateDir, Cause> {
     let home = env::var_os("HOME").map(PathBuf::from);
     let root = asked.map(Path::to_path_buf).or_else(|| {
         let state_home = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
@@ -110,7 +110,7 @@ pub fn state_dir(asked: Option<&Path>) -> Result<StateDir, Cause> {
 }
 
 /// What continues a wipe whose state is kept in this directory.
-pub fn resume_command(state_dir: Option<&Path>) -> String {
+pub(crate) fn resume_command(state_dir: Option<&Path>) -> String {
     let Some(dir) = state_dir else {
         return "wipeit --resume".into();
     };

@@ -19,14 +19,14 @@ use crate::refusal::{Cause, Unusable};
 use crate::text::shown;
 
 #[derive(Debug)]
-pub enum Decision {
+pub(super) enum Decision {
     Work(Box<Job>),
     Done(Box<Finished>),
 }
 
 /// The unfinished wipe of which the user is to say what becomes of it, before
 /// anything can be decided.
-pub fn in_question(known: &mut Known, mode: Mode) -> Result<Option<&Unfinished>, Cause> {
+pub(super) fn in_question(known: &mut Known, mode: Mode) -> Result<Option<&Unfinished>, Cause> {
     if matches!(mode, Mode::Fresh | Mode::Ensure) && !known.unusable.is_empty() {
         return Err(Cause::Unfinishable(known.unusable.swap_remove(0)));
     }
@@ -37,7 +37,7 @@ pub fn in_question(known: &mut Known, mode: Mode) -> Result<Option<&Unfinished>,
 
 /// Decides what is to be done to a drive of which this is known. Nothing is changed,
 /// asked or printed. `notes`: what is to be said, a line each, whatever comes of it.
-pub fn decide(
+pub(super) fn decide(
     context: &Context,
     opened: &Opened,
     known: &mut Known,

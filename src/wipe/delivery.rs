@@ -21,13 +21,13 @@ use crate::strategy::Key;
 use crate::text::reason;
 
 /// How long a record or report that cannot be written is tried again.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is asked of the report, by this run or by the wipe that it continues.
 /// A wipe of two days must not end without its report: whether that can be
 /// written is looked at before.
-pub fn wish(
+pub(super) fn wish(
     request: &Request,
     continued: Option<&Checkpoint>,
     host: &Host,
@@ -71,7 +71,7 @@ fn lies_on(host: &Host, device: &Device, folder: &Path) -> Fact<bool> {
 /// What became of the record and the report of a finished wipe. Each reason is
 /// for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivered {
+pub(super) struct Delivered {
     pub record: Result<(), String>,
     pub page: Result<(), String>,
     /// Whether the checkpoint was removed, which only a kept record allows.
@@ -82,7 +82,7 @@ pub struct Delivered {
 
 impl Delivered {
     /// None of it, for this reason.
-    pub fn nothing(why: &str) -> Self {
+    pub(super) fn nothing(why: &str) -> Self {
         let failed = || Err(why.to_string());
         Self {
             record: failed(),
@@ -92,13 +92,13 @@ impl Delivered {
         }
     }
 
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.record.is_ok() && self.page.is_ok() && self.ended.is_ok() && self.report.is_ok()
     }
 }
 
 /// The end of a wipe whose outcome is known: what is to be written, from memory.
-pub struct Delivery<'a> {
+pub(super) struct Delivery<'a> {
     record: Cow<'a, Record>,
     // whether an earlier run of this wipe kept the record, and its keys apart
     kept: Option<bool>,
@@ -116,7 +116,11 @@ impl<'a> Delivery<'a> {
     /// Nothing is written yet. A record that an earlier run of this wipe kept
     /// with the same result stays as it is, and the rest is written from it: its
     /// SHA-256 stands on pages.
-    pub fn new(record: &'a Record, saver: &'a Saver, device: &'a Device) -> io::Result<Self> {
+    pub(super) fn new(
+        record: &'a Record,
+        saver: &'a Saver,
+        device: &'a Device,
+    ) -> io::Result<Self> {
         let wish = record.checkpoint.report();
         let mut now = Delivered::nothing("");
         if wish.path.is_none() {
@@ -148,7 +152,7 @@ impl<'a> Delivery<'a> {
     /// Writes everything, and tries again what failed as long as `wait` allows.
     /// The first failure is told at once. The checkpoint goes last: a crash
     /// before leaves it, and a resume does all of this again.
-    pub fn run(mut self, wait: &dyn Fn() -> bool, tell: &dyn Fn(String)) -> Delivered {
+    pub(super) fn run(mut self, wait: &dyn Fn() -> bool, tell: &dyn Fn(String)) -> Delivered {
         let mut told = false;
         if planted!("removed-before-record") {
             let _ = self.saver.remove_checkpoint();
@@ -339,7 +343,7 @@ fn write_report(
 
 /// Waits between two attempts, for [`PATIENCE`] in all or until a signal; tells
 /// whether to try again.
-pub fn patience(stop: &Stop) -> impl Fn() -> bool {
+pub(super) fn patience(stop: &Stop) -> impl Fn() -> bool {
     let end = Instant::now() + PATIENCE;
     move || {
         let next = Instant::now() + RETRY;
@@ -355,7 +359,7 @@ pub fn patience(stop: &Stop) -> impl Fn() -> bool {
 
 /// Writes the report of a wipe that was found done where this run wants it; the
 /// record in the state directory stays as it is. Otherwise why not, for people.
-pub fn again(
+pub(super) fn again(
     request: &Request,
     record: &progress::RecordFile,
     device: &Device,

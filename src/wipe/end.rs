@@ -18,7 +18,7 @@ use crate::text::{field, reason, shown, span};
 impl EngineRun<'_> {
     /// Completes or keeps the checkpoint, and tells how the run ended. `spoiled`:
     /// why a wipe that was written in full is not to be called done.
-    pub fn close(
+    pub(super) fn close(
         &self,
         ended: &Ended,
         spoiled: Option<String>,
@@ -150,7 +150,7 @@ impl EngineRun<'_> {
     /// Tells that the drive hangs. The last checkpoint stands as it is: who
     /// saves it may hang as well, so it is not looked at. `saved`: where it
     /// stands; `None` where there is none.
-    pub fn hung(
+    pub(super) fn hung(
         &self,
         mut checkpoint: Checkpoint,
         saved: Option<(Step, u64)>,
@@ -176,7 +176,7 @@ impl EngineRun<'_> {
 
     /// Tells how a check of a finished wipe ended; keeps nothing. `found`: the
     /// wipe, with what the check reads and how.
-    pub fn check(
+    pub(super) fn check(
         &self,
         ended: &Ended,
         mut found: Checkpoint,

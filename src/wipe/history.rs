@@ -17,7 +17,7 @@ use crate::text::{MIB, shown};
 const SMALL: u64 = 256 * MIB;
 
 #[derive(Debug)]
-pub struct Finished {
+pub(super) struct Finished {
     pub record: RecordFile,
     pub proof: Proof,
     /// Whether that is all of its content.
@@ -149,7 +149,7 @@ fn worst(mut of: Vec<Finished>) -> Option<Finished> {
 /// data is on it. `notes`: what is to be said, a line each.
 /// A refusal also where the only record that speaks of the drive cannot be used: the
 /// drive may have been put to use since.
-pub fn finished(
+pub(super) fn finished(
     state: &StateDir,
     opened: &Opened,
     notes: &mut Vec<String>,
@@ -188,7 +188,7 @@ pub fn finished(
 /// The record against which a drive is checked: the worst of those that its
 /// content matches, or else one that a strong identifier says is of it. `notes`: as
 /// for [`finished`].
-pub fn to_check(
+pub(super) fn to_check(
     state: &StateDir,
     opened: &Opened,
     notes: &mut Vec<String>,
@@ -212,7 +212,7 @@ pub fn to_check(
 
 /// The run ids of all wipes of this drive, finished or not, that a new one
 /// supersedes.
-pub fn to_supersede(
+pub(super) fn to_supersede(
     state: &StateDir,
     opened: &Opened,
     known: &Known,

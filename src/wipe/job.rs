@@ -13,7 +13,7 @@ use crate::strategy::{Draw, Key};
 use crate::text::clean;
 
 #[derive(Debug)]
-pub struct Job {
+pub(super) struct Job {
     pub plan: Plan,
     pub scheme: Option<String>,
     pub state: State,
@@ -27,13 +27,13 @@ pub struct Job {
     pub forgets: Vec<String>,
 }
 
-pub fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
+pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], Cause> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(Cause::NoRandom)?;
     Ok(bytes)
 }
 
-pub struct Kernel;
+pub(super) struct Kernel;
 
 impl Draw<Cause> for Kernel {
     fn key(&mut self) -> Result<Key, Cause> {
@@ -46,7 +46,7 @@ impl Draw<Cause> for Kernel {
 
 impl Job {
     /// The checkpoint with which the job begins, at `now` (RFC 3339).
-    pub fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Cause> {
+    pub(super) fn checkpoint(&self, opened: &Opened, now: &str) -> Result<Checkpoint, Cause> {
         let device = opened.device();
         let checkpoint = if let Some(continued) = &self.continued {
             continued.checkpoint.clone()
@@ -76,7 +76,7 @@ impl Job {
     }
 
     /// The name of the checkpoint's file: a continued wipe keeps its own.
-    pub fn file_name(&self, device: &Device, checkpoint: &Checkpoint) -> String {
+    pub(super) fn file_name(&self, device: &Device, checkpoint: &Checkpoint) -> String {
         let own = |continued: &Unfinished| Some(continued.file.file_name()?.to_str()?.to_string());
         self.continued.as_ref().and_then(own).unwrap_or_else(|| {
             let serial = device.identity.serial.as_deref();

@@ -101,12 +101,12 @@ fn kinship(host: &Host, path: &Path, identity: &Identity, other: &Attached) -> L
 
 /// Whether what is at this path holds the keystream of a wipe. What cannot be
 /// read does not prove it.
-pub fn holds(path: &Path, checkpoint: &Checkpoint) -> bool {
+pub(super) fn holds(path: &Path, checkpoint: &Checkpoint) -> bool {
     Peek::open(path).is_ok_and(|peek| matches(&peek, checkpoint))
 }
 
 /// The same of a path to the whole disk, where the wipe may be of a partition.
-pub fn disk_holds(path: &Path, checkpoint: &Checkpoint) -> bool {
+pub(super) fn disk_holds(path: &Path, checkpoint: &Checkpoint) -> bool {
     let slice = checkpoint.device_id().slice.as_ref();
     let part = |disk: Peek| match slice {
         Some(slice) => disk.part(slice.start, slice.length),
@@ -123,7 +123,7 @@ fn matches(peek: &Peek, checkpoint: &Checkpoint) -> bool {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub(super) enum Which {
     /// This one: by its keystream, or as all are paths to one drive.
     One(PathBuf),
     /// Nothing tells whether they are paths to one drive or several that look
@@ -134,7 +134,7 @@ pub enum Which {
     Unknown,
 }
 
-pub fn which(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Which {
+pub(super) fn which(host: &Host, of: &[PathBuf], checkpoint: &Checkpoint) -> Which {
     let holding: Vec<&PathBuf> = of.iter().filter(|path| holds(path, checkpoint)).collect();
     let is_held = !holding.is_empty();
     let candidates = if is_held {

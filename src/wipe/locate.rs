@@ -14,7 +14,7 @@ use crate::refusal::{Cause, Unusable};
 use crate::text::{all_shown, shown, size};
 
 /// The paths under which the drives of unfinished wipes are attached now.
-pub fn drives_of_unfinished(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
+pub(crate) fn drives_of_unfinished(host: &Host, state: &StateDir) -> Result<Vec<PathBuf>, Cause> {
     let all = pending(state)?;
     if all.is_empty() {
         return Err(nothing(state));
@@ -76,7 +76,7 @@ fn place(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Result<Path
 
 /// Where the drive of a checkpoint is now, by its identity; its content is not
 /// looked at. `here`: what is attached.
-pub fn find(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Whereabouts {
+pub(crate) fn find(host: &Host, here: &[Attached], checkpoint: &Checkpoint) -> Whereabouts {
     let wanted = checkpoint.device_id();
     if wanted.kind == Kind::Image {
         let backing = wanted.backing.as_ref();

@@ -30,7 +30,7 @@ mod end;
 mod history;
 mod job;
 mod kin;
-pub mod locate;
+pub(crate) mod locate;
 mod open;
 mod peek;
 mod run;
@@ -39,8 +39,8 @@ mod way;
 
 #[cfg(not(wipeit_alone))]
 pub use check::Nowhere;
-pub use check::check;
-pub use context::{Context, resume_command, state_dir};
+pub(crate) use check::check;
+pub(crate) use context::{Context, resume_command, state_dir};
 #[cfg(not(wipeit_alone))]
 pub use open::open;
-pub use way::wipe;
+pub(crate) use way::wipe;

@@ -80,7 +80,7 @@ pub fn open(
     })
 }
 
-pub fn open_to_read(
+pub(super) fn open_to_read(
     host: &Host,
     path: &Path,
     state_dir: &Path,

@@ -15,7 +15,7 @@ use crate::plan::Extent;
 use crate::text::{MIB, size};
 
 #[derive(Debug)]
-pub struct Peek {
+pub(super) struct Peek {
     file: File,
     range: Extent,
 }
@@ -24,7 +24,7 @@ impl Peek {
     /// Opens all of a file or block device; past the page cache where it is a
     /// device, whose other paths have a cache of their own.
     /// `InvalidInput` where it is something else or has no bytes.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let kind = std::fs::metadata(path)?.file_type();
         let mut flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         if kind.is_block_device() {
@@ -42,7 +42,7 @@ impl Peek {
     }
 
     /// Only `size` bytes from `offset` on; `None` where it is shorter.
-    pub fn part(self, offset: u64, size: u64) -> Option<Self> {
+    pub(super) fn part(self, offset: u64, size: u64) -> Option<Self> {
         let range = Extent::new(offset, size)?;
         (range.end() <= self.range.end()).then_some(Self { range, ..self })
     }
@@ -100,7 +100,7 @@ const NEAREST: u64 = 8;
 const PERIOD: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likeness {
+pub(super) enum Likeness {
     /// They are one drive: the first and last MiB are equal, and the same blocks
     /// at 64 random places, none of which is constant or repeats.
     Same,
@@ -113,7 +113,7 @@ pub enum Likeness {
 /// Compares two disks of one name. What a wipe left constant tells nothing, and
 /// what it has not come to yet lies at the end: every second place is drawn from
 /// a part there.
-pub fn compare(
+pub(super) fn compare(
     one: &dyn Target,
     other: &dyn Target,
     draw: &mut dyn FnMut(u64) -> u64,
@@ -174,7 +174,7 @@ fn is_telling(block: &[u8]) -> bool {
 
 /// A number below `below` to look at. Without randomness the places are known
 /// beforehand, which helps only somebody who forges the content.
-pub fn draw(below: u64) -> u64 {
+pub(super) fn draw(below: u64) -> u64 {
     let mut bytes = [0x5A; 8];
     let _ = getrandom::fill(&mut bytes);
     u64::from_le_bytes(bytes) % below.max(1)

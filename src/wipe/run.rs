@@ -13,7 +13,7 @@ use crate::refusal::Cause;
 use crate::screen::{Display, Header};
 use crate::signal;
 
-pub struct EngineRun<'a> {
+pub(super) struct EngineRun<'a> {
     pub context: &'a Context,
     pub opened: &'a Opened,
     plan: &'a Plan,
@@ -26,7 +26,7 @@ pub struct EngineRun<'a> {
 }
 
 impl<'a> EngineRun<'a> {
-    pub fn begin(
+    pub(super) fn begin(
         context: &'a Context,
         opened: &'a Opened,
         (plan, step): (&'a Plan, Step),
@@ -65,7 +65,7 @@ impl<'a> EngineRun<'a> {
     /// Runs the engine from a state to the end of the plan, or as far as it gets.
     /// `hung` tells of a drive that does not answer, as the program cannot end
     /// otherwise.
-    pub fn engine(
+    pub(super) fn engine(
         &self,
         state: State,
         journal: &mut dyn Journal,

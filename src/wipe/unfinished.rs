@@ -12,7 +12,7 @@ use crate::refusal::{Cause, Unusable};
 use crate::text::{clean, reason, shown, size};
 
 #[derive(Debug)]
-pub struct Unfinished {
+pub(super) struct Unfinished {
     pub file: PathBuf,
     pub checkpoint: Checkpoint,
     /// Whether a strong identifier says that it is the same drive; otherwise
@@ -30,14 +30,14 @@ pub struct Unfinished {
 /// What is where an image was when its wipe began, while another one with the
 /// same content is named.
 #[derive(Debug)]
-pub struct Original {
+pub(super) struct Original {
     pub path: PathBuf,
     /// Why it cannot be told whether it has the same content; `None`: it has.
     pub unread: Option<String>,
 }
 
 #[derive(Debug, Default)]
-pub struct Known {
+pub(super) struct Known {
     /// Unfinished wipes that are surely of this drive.
     pub of_it: Vec<Unfinished>,
     /// Those of this drive that another wipe of it superseded.
@@ -62,7 +62,7 @@ pub struct Known {
 
 /// Finds the unfinished wipes of a drive by what the files and the drive say,
 /// never by their names. Reads only.
-pub fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
+pub(super) fn of_device(state: &StateDir, opened: &Opened) -> Result<Known, Cause> {
     let mut known = Known::default();
     for Pending { path, checkpoint } in pending(state)? {
         match checkpoint {
@@ -138,7 +138,7 @@ impl Known {
 
     /// The wipes of this drive that a new one replaces: all but those that may
     /// be of another image.
-    pub fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &Unfinished> {
         let own = self.of_it.iter().filter(|begun| begun.original.is_none());
         own.chain(&self.gone)
     }
@@ -233,21 +233,21 @@ fn may_be(begun: &Unfinished, device: &Device) -> Option<Cause> {
     Some(Cause::MayBeMoved { was, file, why })
 }
 
-pub fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Cause> {
+pub(super) fn prove(checkpoint: &Checkpoint, target: &dyn Target) -> Result<Proof, Cause> {
     let state = checkpoint.state(checkpoint.plan());
     engine::prove(checkpoint.plan(), &state, target, &mut draw).map_err(Cause::Unproved)
 }
 
-pub fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {
+pub(super) fn pending(state: &StateDir) -> Result<Vec<Pending>, Cause> {
     state.pending().map_err(|error| unreadable(state, error))
 }
 
-pub fn unreadable(state: &StateDir, error: io::Error) -> Cause {
+pub(super) fn unreadable(state: &StateDir, error: io::Error) -> Cause {
     Cause::StateUnread(state.root().to_path_buf(), error)
 }
 
 /// Whether what can be understood of an unusable checkpoint fits this drive.
-pub fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
+pub(super) fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
     let LoadError::Invalid { device_id, .. } = error else {
         return false;
     };
@@ -257,7 +257,7 @@ pub fn speaks_of(error: &LoadError, opened: &Opened) -> bool {
 
 /// Which drive a checkpoint is of, as `ST18000NM004J ZR5A1B2C (18.0 TB, last
 /// /dev/sdb)`.
-pub fn whose(checkpoint: &Checkpoint) -> String {
+pub(super) fn whose(checkpoint: &Checkpoint) -> String {
     let id = checkpoint.device_id();
     let name = [id.model.as_deref(), id.serial.as_deref()];
     let name: Vec<&str> = name.into_iter().flatten().map(str::trim).collect();

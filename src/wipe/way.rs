@@ -19,7 +19,7 @@ use crate::text::{reason, shown};
 
 /// Wipes a target, or goes on with that. Until the first checkpoint is saved
 /// nothing is changed anywhere.
-pub fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
+pub(crate) fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let (request, host, state) = (&context.request, &context.host, &context.state);
     state
         .check_writable()

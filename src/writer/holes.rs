@@ -9,18 +9,18 @@ use crate::plan::Extent;
 
 /// Most holes of a file that are looked at: where there are more, only its count
 /// of blocks tells.
-pub const MOST_HOLES: usize = 1 << 12;
+pub(super) const MOST_HOLES: usize = 1 << 12;
 
 /// The holes of a file within a range; `None` where there are too many, or the
 /// file system does not tell.
-pub fn holes(file: &File, within: Extent) -> Option<Vec<Extent>> {
+pub(super) fn holes(file: &File, within: Extent) -> Option<Vec<Extent>> {
     let (found, all) = first_holes(file, within);
     all.then_some(found)
 }
 
 /// The first holes of a file within a range, and whether these are all. What lies
 /// behind its end is one.
-pub fn first_holes(file: &File, within: Extent) -> (Vec<Extent>, bool) {
+pub(super) fn first_holes(file: &File, within: Extent) -> (Vec<Extent>, bool) {
     let seek = |at: u64, whence, behind_the_end| {
         let at = i64::try_from(at).ok()?;
         match lseek(file, at, whence) {

@@ -22,7 +22,7 @@ pub struct Lock {
 
 /// Why a drive could not be locked.
 #[derive(Debug)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// Another program holds it.
     Held,
     Io(io::Error),
@@ -33,7 +33,7 @@ pub enum LockError {
 /// Locks the whole disk, or the image; of a loop device its backing file too,
 /// as a run on the file would not see one on the device; `others`: nodes that
 /// lead to the same drive.
-pub fn lock(device: &Device, others: &[PathBuf]) -> Result<Lock, LockError> {
+pub(crate) fn lock(device: &Device, others: &[PathBuf]) -> Result<Lock, LockError> {
     // Each with the inode that it must be; a node's own does not matter.
     let mut paths: Vec<(PathBuf, Option<u64>)> = Vec::new();
     match &device.node {

@@ -18,5 +18,5 @@ mod presence;
 mod target;
 mod watch;
 
-pub use descriptor::{OpenError, Writer};
-pub use lock::{Lock, LockError, lock};
+pub(crate) use descriptor::{OpenError, Writer};
+pub(crate) use lock::{Lock, LockError, lock};

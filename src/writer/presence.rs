@@ -13,7 +13,7 @@ use super::file_system::{Does, does};
 
 /// What a target is, as far as it matters for its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub(super) enum Keeper {
     Block,
     /// A file on a file system that the kernel itself keeps on a disk of this
     /// machine, or in its memory.
@@ -25,7 +25,7 @@ pub enum Keeper {
 
 impl Keeper {
     /// That of a file, by the number of its file system.
-    pub fn of_file_system(magic: u64) -> Self {
+    pub(super) fn of_file_system(magic: u64) -> Self {
         match does(magic) {
             Does::Copies | Does::InPlace | Does::CountsExactly => Self::Local,
             Does::Nothing => Self::Served,
@@ -35,7 +35,7 @@ impl Keeper {
 
 /// What an error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub(super) enum Meaning {
     /// The range cannot be written or read. A target that answers everything
     /// like that is found out by trying elsewhere.
     Bad,
@@ -61,7 +61,7 @@ const OF_NFS: std::ops::RangeInclusive<i32> = 521..=531;
 
 /// What an error of this kind of target means. `errno`: that of `pread`,
 /// `pwrite` or `fdatasync`.
-pub fn meaning(kind: Keeper, errno: i32) -> Meaning {
+pub(super) fn meaning(kind: Keeper, errno: i32) -> Meaning {
     if kind == Keeper::Served && OF_NFS.contains(&errno) {
         return Meaning::ServerGone;
     }

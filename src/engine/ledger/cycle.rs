@@ -24,7 +24,7 @@ const SYNC_ATTEMPTS: u32 = 2;
 
 /// What a cycle is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cycle {
+pub(crate) enum Cycle {
     /// It saves the first checkpoint of the run.
     Opens,
     /// It waits for the target's flush.
@@ -34,7 +34,7 @@ pub enum Cycle {
 }
 
 /// What one cycle is to do.
-pub struct Order {
+pub(crate) struct Order {
     /// Whether the target must be synced first: when something was written.
     pub sync: bool,
     /// Whether it is the last of a step whose end was reached.
@@ -50,7 +50,7 @@ pub struct Order {
 }
 
 /// How a cycle ended.
-pub enum Done {
+pub(crate) enum Done {
     /// The sync failed, and what that means for the target; nothing was saved.
     NotSynced(io::Error, Presence),
     /// The target is not what it was: where that was seen, and why, for people.
@@ -62,7 +62,7 @@ pub enum Done {
 
 impl Ledger<'_> {
     /// What a cycle that is to begin now would be at.
-    pub fn due(&self, now: Duration) -> Option<Cycle> {
+    pub(crate) fn due(&self, now: Duration) -> Option<Cycle> {
         if self.cycle.is_some() || self.going != Going::On {
             return None;
         }
@@ -109,7 +109,7 @@ impl Ledger<'_> {
     }
 
     /// Begins a cycle that is due: the mark, and the maps that belong to it.
-    pub fn begin_cycle(&mut self, now: Duration) -> Option<Order> {
+    pub(crate) fn begin_cycle(&mut self, now: Duration) -> Option<Order> {
         let cycle = self.due(now)?;
         let (mut state, mut last) = (self.saved_state.clone(), false);
         if cycle != Cycle::Opens {
@@ -136,13 +136,13 @@ impl Ledger<'_> {
     }
 
     /// The target's flush came back; what it covered is being saved.
-    pub fn flushed(&mut self, now: Duration) {
+    pub(crate) fn flushed(&mut self, now: Duration) {
         self.heard = now;
         self.cycle = Some(Cycle::Saves);
     }
 
     /// Takes in what came of a cycle.
-    pub fn end_cycle(&mut self, order: Order, done: Done, now: Duration) {
+    pub(crate) fn end_cycle(&mut self, order: Order, done: Done, now: Duration) {
         self.heard = now;
         let opened = self.cycle.take() == Some(Cycle::Opens);
         match done {

@@ -11,7 +11,7 @@ use crate::text::MIB;
 
 impl Ledger<'_> {
     /// The next chunk, where one may be begun.
-    pub fn hand_out(&mut self, now: Duration) -> Option<Work> {
+    pub(crate) fn hand_out(&mut self, now: Duration) -> Option<Work> {
         if self.is_halted() {
             return None;
         }
@@ -32,7 +32,7 @@ impl Ledger<'_> {
     }
 
     /// Whether a chunk would be handed out.
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.is_halted() && (self.may_retry() || self.available().is_some())
     }
 
@@ -76,7 +76,7 @@ impl Ledger<'_> {
     }
 
     /// A rate limit lets so many bytes through from now on.
-    pub fn pay(&mut self, bytes: u64) {
+    pub(crate) fn pay(&mut self, bytes: u64) {
         self.paid = self.next.saturating_add(bytes);
     }
 

@@ -47,7 +47,7 @@ impl Ledger<'_> {
     /// Takes in a chunk that is simply done. Of another one the watcher takes in what
     /// came of it: lists grow in one thread, as each thread's allocator keeps what it
     /// once had.
-    pub fn hand_in(&mut self, work: Work, result: ChunkResult, now: Duration) {
+    pub(crate) fn hand_in(&mut self, work: Work, result: ChunkResult, now: Duration) {
         if result.is_plain(work) && !self.lists.bad.touches(work.extent) {
             self.take_in(work, result, now);
         } else {
@@ -56,7 +56,7 @@ impl Ledger<'_> {
     }
 
     /// Takes in what came of chunks that were not simply done.
-    pub fn take_in_results(&mut self, now: Duration) {
+    pub(crate) fn take_in_results(&mut self, now: Duration) {
         for (work, result) in std::mem::take(&mut self.results) {
             self.take_in(work, result, now);
         }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-pub fn to_bytes(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn to_bytes(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let pretty = serde_json::to_string_pretty(value)?;
     let mut text = String::with_capacity(pretty.len());
     // containers that are open on the line under way

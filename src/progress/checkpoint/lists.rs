@@ -19,12 +19,12 @@ const SAMPLES: usize = 10_000;
 /// Run ids that are kept of the wipes that one supersedes.
 const IDS: usize = 10_000;
 /// Partitions, and the target itself, of which it is kept what they held.
-pub const MOST_CONTENTS: usize = 300;
+pub(super) const MOST_CONTENTS: usize = 300;
 const LONGEST_ID: usize = 64;
 /// Bytes of a text that a run keeps.
 const TEXT: usize = 400;
 
-pub fn first_step() -> Step {
+pub(super) fn first_step() -> Step {
     Step {
         pass: 0,
         phase: Phase::Write,
@@ -33,7 +33,7 @@ pub fn first_step() -> Step {
 
 /// Adds a run. Of very many, those after the first ones are counted in one
 /// entry.
-pub fn add_run(runs: &mut Vec<Run>, mut run: Run) {
+pub(super) fn add_run(runs: &mut Vec<Run>, mut run: Run) {
     shorten(&mut run);
     runs.push(run);
     if runs.len() > FIRST + 1 + LAST {
@@ -55,11 +55,11 @@ pub fn add_run(runs: &mut Vec<Run>, mut run: Run) {
     }
 }
 
-pub fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub fn shorten(run: &mut Run) {
+pub(super) fn shorten(run: &mut Run) {
     let texts = [
         Some(&mut run.start),
         run.end.as_mut(),
@@ -79,7 +79,7 @@ pub fn shorten(run: &mut Run) {
 }
 
 /// Reads runs, of which there may be more than are kept.
-pub fn runs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Run>, D::Error> {
+pub(super) fn runs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Run>, D::Error> {
     let mut runs = Vec::new();
     bounded::each(from, |run| {
         add_run(&mut runs, run);
@@ -90,7 +90,7 @@ pub fn runs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Run>, D::Error> {
 
 /// Adds a sample. Where there are too many, two that follow each other become
 /// one.
-pub fn add_sample(samples: &mut Vec<Sample>, sample: Sample) {
+pub(super) fn add_sample(samples: &mut Vec<Sample>, sample: Sample) {
     samples.push(sample);
     if samples.len() > SAMPLES {
         let all = std::mem::take(samples);
@@ -114,7 +114,7 @@ fn both(one: Sample, next: Sample) -> Sample {
 }
 
 /// Reads samples, of which there may be more than are kept.
-pub fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Error> {
+pub(super) fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Error> {
     let mut samples = Vec::new();
     bounded::each(from, |sample: Sample| {
         if sample.phase == Phase::Complete {
@@ -127,7 +127,7 @@ pub fn samples<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Sample>, D::Err
 }
 
 /// Reads run ids, of which the newest are kept.
-pub fn ids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn ids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let mut ids = VecDeque::new();
     bounded::each(from, |id: String| {
         if id.len() > LONGEST_ID {

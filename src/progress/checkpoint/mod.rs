@@ -67,7 +67,7 @@
 #[cfg(test)]
 mod bounds;
 mod derived;
-pub mod json;
+pub(crate) mod json;
 mod lists;
 mod parts;
 mod state;
@@ -75,7 +75,8 @@ mod state;
 mod tests;
 mod wire;
 
-pub use lists::millis;
-pub use parts::{ClockMark, ContentBefore, LeftOut, ReportWish, Run, Sample};
+pub(super) use lists::millis;
+pub(super) use parts::ClockMark;
+pub(crate) use parts::{ContentBefore, LeftOut, ReportWish, Run, Sample};
 pub use state::Checkpoint;
-pub use wire::{Invalid, LARGEST, LoadError, RECORD_KIND, VERSION};
+pub(crate) use wire::{Invalid, LARGEST, LoadError, RECORD_KIND, VERSION};

@@ -16,12 +16,12 @@ use crate::text::{Failure, Word, bounded, reason};
 /// The `kind` of every checkpoint, and of the records of wipeit 0.1.0.
 const KIND: &str = "wipeit-checkpoint";
 /// The `kind` of records: what can be handed out of a finished wipe.
-pub const RECORD_KIND: &str = "wipeit-record";
+pub(crate) const RECORD_KIND: &str = "wipeit-record";
 /// The only `version` of either that this program writes and reads.
-pub const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 1;
 
 /// No file that is saved is larger, in bytes.
-pub const LARGEST: u64 = 8 << 20;
+pub(crate) const LARGEST: u64 = 8 << 20;
 
 /// Of these, what only a record has.
 pub(super) const RESERVE: u64 = 64 << 10;

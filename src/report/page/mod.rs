@@ -19,4 +19,4 @@ mod tests;
 mod times;
 mod work;
 
-pub use sheet::html;
+pub(crate) use sheet::html;

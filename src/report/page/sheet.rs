@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// The page of a record: `json` are the record's exact bytes and `file` what
 /// they are kept as; empty where they could not be kept.
-pub fn html(record: &Record, json: &[u8], file: &str) -> String {
+pub(crate) fn html(record: &Record, json: &[u8], file: &str) -> String {
     let id = record.checkpoint.device_id();
     let name = id.serial.as_deref().map_or("", str::trim);
     let name = if name.is_empty() {

@@ -13,7 +13,7 @@ use crate::probe::Keeping;
 use crate::text::field;
 
 /// What is about to be destroyed and how long it takes.
-pub fn fresh(
+pub(crate) fn fresh(
     device: &Device,
     plan: &Plan,
     times: Option<PassTimes>,

@@ -3,7 +3,7 @@
 use crate::probe::{Durability, Keeping};
 
 /// How surely the state is kept.
-pub fn kept_text(durability: &Durability) -> String {
+pub(crate) fn kept_text(durability: &Durability) -> String {
     match durability {
         Durability::Kept => "on disk: survives a reboot".into(),
         Durability::BySlots(kind) => format!(
@@ -21,7 +21,7 @@ pub fn kept_text(durability: &Durability) -> String {
 }
 
 /// What is said of a state that no flush protects; nothing of others.
-pub fn unflushed_text(keeping: &Keeping) -> Option<String> {
+pub(crate) fn unflushed_text(keeping: &Keeping) -> Option<String> {
     let disks = keeping.unflushed.join(", ");
     (!disks.is_empty()).then(|| {
         format!(

@@ -15,7 +15,7 @@ mod resumed;
 #[cfg(test)]
 mod tests;
 
-pub use fresh::fresh;
-pub use kept::{kept_text, unflushed_text};
-pub use plan::PassTimes;
-pub use resumed::{SameDrive, resumed};
+pub(crate) use fresh::fresh;
+pub(crate) use kept::{kept_text, unflushed_text};
+pub(crate) use plan::PassTimes;
+pub(crate) use resumed::{SameDrive, resumed};

@@ -14,7 +14,7 @@ const STEPS: usize = 8;
 const TIMES: usize = 41;
 
 /// How long one pass takes: to write it, to read it back. Measured.
-pub type PassTimes = (Duration, Duration);
+pub(crate) type PassTimes = (Duration, Duration);
 
 /// The steps with their times, and when all is done.
 pub(super) fn plan_lines(

@@ -13,7 +13,7 @@ use crate::text::{clock, count, field, said, size};
 
 /// Why a drive is taken for the one that a checkpoint speaks of.
 #[derive(Debug, Clone)]
-pub struct SameDrive {
+pub(crate) struct SameDrive {
     /// What is equal, as `WWN and serial`; empty: nothing strong.
     pub identifiers: String,
     /// Samples below the checkpoint that hold what was written.
@@ -21,7 +21,7 @@ pub struct SameDrive {
 }
 
 /// What is about to be continued, and why this is the same drive.
-pub fn resumed(
+pub(crate) fn resumed(
     checkpoint: &Checkpoint,
     device: &Device,
     proof: &SameDrive,

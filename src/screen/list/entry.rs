@@ -9,7 +9,7 @@ use crate::progress::Checkpoint;
 
 /// Everything that is listed.
 #[derive(Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     pub unfinished: Vec<PendingWipe>,
     pub disks: Vec<Row>,
     /// What could not be seen, in whole sentences.
@@ -18,7 +18,7 @@ pub struct Listing {
 
 /// A wipe that is not finished.
 #[derive(Debug)]
-pub struct PendingWipe {
+pub(crate) struct PendingWipe {
     pub file: PathBuf,
     pub checkpoint: Checkpoint,
     pub place: Whereabouts,
@@ -33,7 +33,7 @@ pub struct PendingWipe {
 
 /// One disk.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     pub disk: Disk,
     /// Whether it can be wiped, or why not.
     pub state: Readiness,

@@ -75,7 +75,7 @@ struct ContentJson<'a> {
 
 impl Listing {
     /// As JSON for scripts, in ASCII, ending in a line end.
-    pub fn json(&self, now: Timestamp) -> serde_json::Result<String> {
+    pub(crate) fn json(&self, now: Timestamp) -> serde_json::Result<String> {
         let json = ListJson {
             unfinished: self.unfinished.iter().map(|it| it.json(now)).collect(),
             disks: self.disks.iter().map(Row::json).collect(),

@@ -15,5 +15,5 @@ mod readiness;
 mod tests;
 mod text;
 
-pub use entry::{Listing, PendingWipe, Row};
-pub use readiness::{Past, Readiness};
+pub(crate) use entry::{Listing, PendingWipe, Row};
+pub(crate) use readiness::{Past, Readiness};

@@ -10,7 +10,7 @@ use crate::text::{ago, clean, visible};
 
 /// The end of an earlier wipe of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub(crate) struct Past {
     /// The first word of its result, as `WIPED`.
     pub outcome: String,
     pub at: Timestamp,
@@ -18,7 +18,7 @@ pub struct Past {
 
 /// Whether a disk can be wiped, or why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// One word for scripts.
     pub word: &'static str,
     /// A few words for people, as `at /home`.
@@ -32,7 +32,12 @@ pub struct Readiness {
 impl Readiness {
     /// The state of a disk. `unfinished`: the kernel name, itself or a partition,
     /// whose wipe is unfinished.
-    pub fn of(disk: &Disk, unfinished: Option<&str>, past: Option<&Past>, now: Timestamp) -> Self {
+    pub(crate) fn of(
+        disk: &Disk,
+        unfinished: Option<&str>,
+        past: Option<&Past>,
+        now: Timestamp,
+    ) -> Self {
         let state = |word, text: String, reasons: Vec<String>| Self {
             word,
             text,

@@ -21,7 +21,7 @@ const LONGEST_STATE: usize = 28;
 
 impl Listing {
     /// As text: fitted to `width` columns of a terminal, or whole.
-    pub fn text(&self, width: Option<usize>, now: Timestamp) -> String {
+    pub(crate) fn text(&self, width: Option<usize>, now: Timestamp) -> String {
         let fit = |line: &str| width.map_or_else(|| line.to_string(), |width| cut(line, width));
         let mut lines = Vec::new();
         if !self.unfinished.is_empty() {
