@@ -5,8 +5,8 @@
 //!
 //! - [`text`]: sizes, words and counts as people read them, and bounded reading
 //! - [`outcome`]: how a run ended, and the exit codes
-//! - [`plan`]: what is written and compared, where, and what went wrong
 //! - [`strategy`]: the bytes of a pass, as a pure function of the offset
+//! - [`plan`]: what is written and compared, where, and what went wrong
 //! - [`drive`]: facts about a drive, as data, and whether it may be wiped
 //! - [`probe`]: those facts, read from the kernel
 //! - [`engine`]: overwrites and reads back, and never lies about how far it got
@@ -22,7 +22,7 @@
 //! - [`batch`]: the targets of one run of the program
 //!
 //! Beside it `planted`: bugs on purpose for the test rig, in a build of its own.
-// What `inside` shows is public, and nothing else.
+// Public is `run` with its `Exit`, and what `inside` shows.
 #![cfg_attr(not(wipeit_alone), deny(unreachable_pub))]
 
 #[macro_use]

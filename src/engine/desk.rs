@@ -50,7 +50,7 @@ pub(crate) struct Desk<'l> {
     clock: &'l dyn Control,
     ledger: Mutex<Ledger<'l>>,
     workers: Bell,
-    saver: Bell,
+    checkpointer: Bell,
     watcher: Bell,
 }
 
@@ -62,15 +62,17 @@ impl<'l> Desk<'l> {
             clock,
             ledger: Mutex::new(ledger),
             workers: Bell::default(),
-            saver: Bell::default(),
+            checkpointer: Bell::default(),
             watcher: Bell::default(),
         }
     }
 
-    /// Waits until who saves checkpoints is there.
-    pub(crate) fn wait_for_saver(&self) {
+    /// Waits until the checkpointer is there.
+    pub(crate) fn wait_for_checkpointer(&self) {
         let mut ledger = self.visit();
-        while ledger.going == Going::Starts && self.saver.waiting.load(Ordering::Relaxed) == 0 {
+        while ledger.going == Going::Starts
+            && self.checkpointer.waiting.load(Ordering::Relaxed) == 0
+        {
             ledger = self.watcher.wait(ledger);
         }
     }
@@ -79,7 +81,7 @@ impl<'l> Desk<'l> {
     pub(crate) fn open(&self) {
         self.visit().going = Going::On;
         self.workers.ring();
-        self.saver.ring();
+        self.checkpointer.ring();
     }
 
     /// Visits the desk.
@@ -127,7 +129,7 @@ impl<'l> Desk<'l> {
             if ledger.going == Going::Starts {
                 self.watcher.ring();
             }
-            drop(self.saver.wait(ledger));
+            drop(self.checkpointer.wait(ledger));
         }
     }
 
@@ -162,7 +164,7 @@ impl<'l> Desk<'l> {
             self.workers.ring();
         }
         if ledger.due(now).is_some() {
-            self.saver.ring();
+            self.checkpointer.ring();
         }
         if ledger.awaits_watcher() {
             self.watcher.ring();
@@ -179,7 +181,7 @@ impl<'l> Desk<'l> {
     pub(crate) fn close(&self) {
         self.visit().going = Going::Over;
         self.workers.ring();
-        self.saver.ring();
+        self.checkpointer.ring();
     }
 
     /// A thread panicked: what it had will never come back.

@@ -1,4 +1,5 @@
-//! What the engine tells while it works.
+//! What is told of a run: by the engine while it works, and by those around it of
+//! what they wait for.
 
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ pub struct Progress {
     pub size: u64,
 }
 
-/// Takes events. It is called from the thread that watches and must not block.
+/// Takes events. It is called from several threads, and must not block.
 pub trait Observer {
     /// Something happened.
     fn event(&self, event: Event);

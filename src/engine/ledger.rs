@@ -3,6 +3,10 @@
 //!
 //! Only its own fields are read and changed here, so each change is whole, and any
 //! order of changes can be tried without a thread.
+//!
+//! - `hand`: what is handed out; `ahead`: what is completed beyond the position
+//! - `lists`: what came of chunks, with what was bad and what differs
+//! - `cycle`: when a checkpoint is saved, and what comes of that
 
 mod ahead;
 mod cycle;
@@ -106,7 +110,7 @@ pub(crate) struct Ledger<'a> {
     lists: Lists,
     leftover: Leftover,
     // the last state whose sync succeeded, and why it is not on disk
-    saved_state: State,
+    durable_state: State,
     unsaved: Option<String>,
     // the run's first checkpoint is not saved: until then nothing may be written
     opens: bool,
@@ -164,7 +168,7 @@ impl<'a> Ledger<'a> {
             results: Vec::new(),
             leftover: Leftover::of(&state.bad, state.step.pass + 1),
             lists: Lists::of(&state),
-            saved_state: state,
+            durable_state: state,
             unsaved,
             opens,
             cycle: None,
@@ -201,14 +205,14 @@ impl<'a> Ledger<'a> {
         self.cycle
     }
 
-    /// Whether something is asked of the target.
+    /// Whether nothing is asked of the target.
     pub(crate) fn is_idle(&self) -> bool {
         self.cycle != Some(Cycle::Syncs) && self.in_flight == 0
     }
 
-    /// What was saved last.
-    pub(crate) fn saved(&self) -> &State {
-        &self.saved_state
+    /// What is durable: the last state whose sync succeeded, saved or not.
+    pub(crate) fn durable(&self) -> &State {
+        &self.durable_state
     }
 
     /// Where the run is.
@@ -288,7 +292,7 @@ impl<'a> Ledger<'a> {
     /// Whether all is done, durable and, where it matters, saved: the next pass
     /// destroys what the checkpoint on disk says of this one.
     fn is_over(&self) -> bool {
-        let next = self.saved_state.step;
+        let next = self.durable_state.step;
         next != self.terms.step && (self.unsaved.is_none() || next.phase != Phase::Write)
     }
 
@@ -297,7 +301,7 @@ impl<'a> Ledger<'a> {
         let all = self.cursor.done() == self.cursor.durable() && self.ahead.is_empty();
         Ended {
             flushed: all && !self.tainted && self.going != Going::Panicked,
-            state: self.saved_state.clone(),
+            state: self.durable_state.clone(),
             unsaved: self.unsaved.clone(),
             end,
         }

@@ -3,14 +3,14 @@
 //! Several workers write or read chunks, a thread of its own syncs the target and
 //! saves checkpoints while they go on, and who called watches; all meet at one lock
 //! over the ledger of the step, which alone knows how far it is. The engine knows no
-//! command line, no terminal, no path and no clock: it defines what it consumes as
-//! [`Target`], [`Journal`] and [`Control`].
+//! command line (but for the words of `means`), no terminal, no path and no clock: it
+//! defines what it consumes as [`Target`], [`Journal`] and [`Control`].
 //!
 //! A run, in the order in which it happens:
 //! - `parts`: what it is made of; `state`: how far it got, and its settings; `target`:
 //!   what it consumes; `event`: what it tells; `ended`: how it ends
-//! - `run`: its threads and its steps; `buffers`, `means`: their memory; `sync`: what
-//!   they are made of; `task`: a step as workers get it
+//! - `run`: its threads and its steps; `buffers`, `means`: their memory; `sync`: locks,
+//!   waits and threads; `task`: a step as workers get it
 //! - `desk`: where the threads meet; `ledger`: how far the step is, what is handed out
 //!   and what is due
 //! - `worker`: does chunks; `work`: a chunk, and what came of it; `narrow`: the search
@@ -20,7 +20,8 @@
 //!   `doubtful`: what may differ in it
 //! - `watcher`: signals, rates, silence, and all that is told; `credit`, `pace`
 //! - `proof`: whether a target still holds what its checkpoint says
-//! - `model`: the threads under a model checker
+//! - for tests, `model`: the threads under a model checker; `fake`, `timing`: a drive
+//!   and clocks
 
 mod buffers;
 mod checkpointer;

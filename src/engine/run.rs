@@ -95,7 +95,7 @@ fn start_threads<'scope, 'l, 'b: 'scope>(
     start(scope, move || {
         checkpointer::serve((target, plan), desk, journal);
     })?;
-    desk.wait_for_saver();
+    desk.wait_for_checkpointer();
     for buffer in own.take(engine.settings.workers) {
         start(scope, move || worker::work(desk, shared, buffer))?;
     }

@@ -112,8 +112,8 @@ pub trait Control: Sync {
     fn pauses(&self) -> u64 {
         0
     }
-    /// Nothing came back from the target for the stall timeout; `state` was
-    /// saved last. The engine cannot end while its calls hang in the kernel,
+    /// Nothing came back from the target for the stall timeout; `state` is
+    /// durable. The engine cannot end while its calls hang in the kernel,
     /// but this may end the program; when it returns the engine waits on.
     fn hangs(&self, state: &State, silence: Duration);
 }

@@ -99,8 +99,8 @@ impl<'a> Watcher<'a> {
         due
     }
 
-    /// Points out a target that does not answer, or has become slow. What was saved
-    /// last, where a silence lasts so long that the run is to end.
+    /// Points out a target that does not answer, or has become slow. What is
+    /// durable, where a silence lasts so long that the run is to end.
     fn look(
         &mut self,
         ledger: &mut Ledger,
@@ -127,6 +127,6 @@ impl<'a> Watcher<'a> {
             .events
             .extend(silent.into_iter().chain(unanswered).chain(slow));
         let silence = self.pace.hang(now, limit?)?;
-        Some((ledger.saved().clone(), silence))
+        Some((ledger.durable().clone(), silence))
     }
 }

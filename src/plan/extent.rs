@@ -1,4 +1,4 @@
-//! Ranges of bytes on a device, and the map of those that went wrong.
+//! Ranges of bytes on a device, and maps of such.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! Where the kernel's files are.
+//! Where the kernel's files are. What is asked of them stands beside the answers:
+//! `target` (whether and what a path is), `beside`, `computer`, `denied`, `durability`,
+//! `gone`, `locked`, `unseen`.
 
 use std::path::PathBuf;
 

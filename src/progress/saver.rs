@@ -23,9 +23,9 @@ use crate::text::{reason, shown};
 /// Where the checkpoint on disk stands: the step and the bytes of it; none
 /// before the first was saved. Who holds it may look while a save hangs.
 #[derive(Debug, Clone, Default)]
-pub struct Mark(Arc<Mutex<Option<(Step, u64)>>>);
+pub struct SavedMark(Arc<Mutex<Option<(Step, u64)>>>);
 
-impl Mark {
+impl SavedMark {
     pub fn get(&self) -> Option<(Step, u64)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,7 +55,7 @@ pub struct Saver {
     set: (i64, u64),
     // whether this process made the file in `pending/`
     made: bool,
-    mark: Mark,
+    mark: SavedMark,
     // for the end; nothing is kept before it is asked for
     room: Room,
     // whether there was room, and why there is none any more
@@ -68,8 +68,8 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// Saves `checkpoint` under `name` in `pending/`; once that has happened the
-    /// files that it replaces are removed.
+    /// Of a checkpoint that is to be saved under `name` in `pending/`; with its first
+    /// save the files that it replaces are removed.
     pub fn new(
         dir: StateDir,
         name: String,
@@ -89,7 +89,7 @@ impl Saver {
             beside: None,
             set: (0, 0),
             made: false,
-            mark: Mark::default(),
+            mark: SavedMark::default(),
             room,
             had_room: false,
             lost_room: None,
@@ -122,7 +122,7 @@ impl Saver {
     }
 
     /// Where the checkpoint on disk stands, as far as this run saved one.
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> SavedMark {
         self.mark.clone()
     }
 

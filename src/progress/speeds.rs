@@ -1,4 +1,4 @@
-//! The plot of speed over position.
+//! The samples of speed over position that a page plots.
 
 use std::time::Duration;
 

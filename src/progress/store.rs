@@ -15,13 +15,13 @@ use crate::outcome::Outcome;
 use crate::text::{Word, bounded};
 
 const FOLDERS: [&str; 2] = ["pending", "reports"];
-/// No slot is larger, in bytes: a quarter more than the largest file.
+/// No slot is larger, in bytes: half more than the largest file.
 const SLOT: u64 = LARGEST * 3 / 2;
 
 #[derive(Debug, Clone)]
 pub struct StateDir {
     root: PathBuf,
-    /// Whether it lies where renaming is not durable.
+    /// Whether it lies where renaming is not durable: found out when a wipe begins.
     pub(super) in_slots: bool,
 }
 

@@ -2,8 +2,8 @@
 //! to print.
 //!
 //! A thread of its own shows a run, so that a terminal that stands still (Ctrl+S, a
-//! dead connection) never holds the wipe. Nothing here can panic or fail:
-//! output that cannot be written is dropped.
+//! dead connection) never holds the wipe. What is shown on stderr cannot
+//! fail: what cannot be written is dropped. Of stdout [`stdout`] tells.
 //!
 //! - [`card`]: what is about to be destroyed or continued
 //! - [`question`]: the question, and what was typed

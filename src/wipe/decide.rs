@@ -76,6 +76,7 @@ pub(super) fn decide(
             refuse_lost(known)?;
             afresh(known, notes)
         }
+        // A check never comes here: `batch` sends it to `check`.
         Mode::Restart | Mode::Check => afresh(known, notes),
     }
 }

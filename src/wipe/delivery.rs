@@ -61,6 +61,7 @@ fn check_place(
 fn lies_on(host: &Host, device: &Device, folder: &Path) -> Fact<bool> {
     match device.node {
         Node::Image { .. } => Fact::Known(false),
+        // It tells of any folder what it tells of the state directory.
         Node::Block { .. } => match host.held(device, folder) {
             Ok(facts) => facts.usage.carries_state,
             Err(why) => Fact::Unknown(why),

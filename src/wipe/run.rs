@@ -13,6 +13,7 @@ use crate::refusal::Cause;
 use crate::screen::{Display, Header};
 use crate::signal;
 
+/// It begins here; `aftercheck` looks at the target once more, `end` closes it.
 pub(super) struct EngineRun<'a> {
     pub context: &'a Context,
     pub opened: &'a Opened,

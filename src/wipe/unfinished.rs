@@ -143,7 +143,7 @@ impl Known {
         own.chain(&self.gone)
     }
 
-    /// Moves away what another wipe of the drive superseded, finished or not: a
+    /// Counts as gone what another wipe of the drive superseded, finished or not: a
     /// crash, or somebody who copies files, may leave both.
     fn leave_what_is_superseded(&mut self, state: &StateDir, opened: &Opened) -> Result<(), Cause> {
         let records = state.records().map_err(|error| unreadable(state, error))?;

@@ -18,14 +18,14 @@ use crate::screen::{self, Display};
 use crate::text::{reason, shown};
 
 /// Wipes a target, or goes on with that. Until the first checkpoint is saved
-/// nothing is changed anywhere.
+/// nothing of the target is changed, and of the state directory its folders and room.
 pub(crate) fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
     let (request, host, state) = (&context.request, &context.host, &context.state);
     state
         .check_writable()
         .map_err(|(path, error)| Cause::NoCheckpoints(path, error))?;
     let opened = open::open(host, path, state.root(), &request.serials)?;
-    let job = match decide(context, &opened)? {
+    let job = match ask_and_decide(context, &opened)? {
         Decision::Done(finished) => return already::tell(context, &opened, &finished),
         Decision::Work(job) => *job,
     };
@@ -43,12 +43,12 @@ pub(crate) fn wipe(context: &Context, path: &Path) -> Result<Outcome, Cause> {
         opened.look_again(host, state.root())?;
     }
     context.catch_signals()?;
-    run(context, &opened, job, wish)
+    begin(context, &opened, job, wish)
 }
 
 /// What is to be done, after the user was asked about an unfinished wipe where
 /// that is needed.
-fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
+fn ask_and_decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
     let mut known = unfinished::of_device(&context.state, opened)?;
     let mut mode = context.request.mode;
     if let Some(begun) = decide::in_question(&mut known, mode)? {
@@ -62,7 +62,7 @@ fn decide(context: &Context, opened: &Opened) -> Result<Decision, Cause> {
     decision
 }
 
-fn run(context: &Context, opened: &Opened, job: Job, wish: ReportWish) -> Result<Outcome, Cause> {
+fn begin(context: &Context, opened: &Opened, job: Job, wish: ReportWish) -> Result<Outcome, Cause> {
     let in_slots = context.host.needs_slots(context.state.root());
     let dir = context.state.clone().kept_in_slots(in_slots);
     let times = Timekeeper::start().map_err(Cause::NoRunThread)?;

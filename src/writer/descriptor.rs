@@ -15,7 +15,7 @@ use nix::sys::statfs::fstatfs;
 
 use super::file_system::magic;
 use super::lock::Lock;
-use super::presence::Keeper;
+use super::presence::ServedBy;
 use super::watch::{Role, Watch};
 use crate::drive::{Cleared, DevId, Device, Node};
 use crate::engine::MIN_CHUNK;
@@ -45,7 +45,7 @@ pub struct Writer {
     pub(super) alignment: u64,
     pub(super) physical_block: u64,
     pub(super) direct: bool,
-    pub(super) keeper: Keeper,
+    pub(super) keeper: ServedBy,
     pub(super) node: Node,
     pub(super) host: Host,
     // none of what is no file
@@ -121,7 +121,7 @@ impl Writer {
         }
         let physical_block = u64::from(device.physical_block).next_multiple_of(alignment);
         let keeper = if is_block {
-            Keeper::Block
+            ServedBy::Block
         } else {
             keeper_of(&file)
         };
@@ -268,8 +268,8 @@ fn watched(device: &Device, lock: &Lock) -> io::Result<Option<Watch>> {
     Watch::begin(file.try_clone()?, role, device.size).map(Some)
 }
 
-fn keeper_of(file: &File) -> Keeper {
-    fstatfs(file).map_or(Keeper::Served, |fs| {
-        Keeper::of_file_system(magic(fs.filesystem_type()))
+fn keeper_of(file: &File) -> ServedBy {
+    fstatfs(file).map_or(ServedBy::Served, |fs| {
+        ServedBy::of_file_system(magic(fs.filesystem_type()))
     })
 }

@@ -13,7 +13,7 @@ use super::file_system::{Does, does};
 
 /// What a target is, as far as it matters for its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeper {
+pub(super) enum ServedBy {
     Block,
     /// A file on a file system that the kernel itself keeps on a disk of this
     /// machine, or in its memory.
@@ -23,7 +23,7 @@ pub(super) enum Keeper {
     Served,
 }
 
-impl Keeper {
+impl ServedBy {
     /// That of a file, by the number of its file system.
     pub(super) fn of_file_system(magic: u64) -> Self {
         match does(magic) {
@@ -61,8 +61,8 @@ const OF_NFS: std::ops::RangeInclusive<i32> = 521..=531;
 
 /// What an error of this kind of target means. `errno`: that of `pread`,
 /// `pwrite` or `fdatasync`.
-pub(super) fn meaning(kind: Keeper, errno: i32) -> Meaning {
-    if kind == Keeper::Served && OF_NFS.contains(&errno) {
+pub(super) fn meaning(kind: ServedBy, errno: i32) -> Meaning {
+    if kind == ServedBy::Served && OF_NFS.contains(&errno) {
         return Meaning::ServerGone;
     }
     let errno = Errno::from_raw(errno);
@@ -78,9 +78,9 @@ pub(super) fn meaning(kind: Keeper, errno: i32) -> Meaning {
         _ => {}
     }
     match kind {
-        Keeper::Block => of_block(errno),
-        Keeper::Local => of_local(errno),
-        Keeper::Served => of_served(errno),
+        ServedBy::Block => of_block(errno),
+        ServedBy::Local => of_local(errno),
+        ServedBy::Served => of_served(errno),
     }
 }
 
@@ -140,7 +140,7 @@ fn is_of_server(errno: Errno) -> bool {
 mod tests {
     use super::*;
 
-    const KINDS: [Keeper; 3] = [Keeper::Block, Keeper::Local, Keeper::Served];
+    const KINDS: [ServedBy; 3] = [ServedBy::Block, ServedBy::Local, ServedBy::Served];
 
     /// Errno, and what it means for a block device, a local and a served file.
     const TABLE: &[(Errno, [Meaning; 3])] = {
@@ -223,13 +223,13 @@ mod tests {
     fn an_error_that_is_in_no_table_makes_no_bad_blocks_in_a_file() {
         let known = |code: i32| TABLE.iter().any(|(errno, _)| *errno as i32 == code);
         for code in (1..=1024).filter(|code| !known(*code)) {
-            let served = meaning(Keeper::Served, code);
+            let served = meaning(ServedBy::Served, code);
             assert!(
                 matches!(served, Meaning::Ends | Meaning::ServerGone),
                 "{code}: {served:?}"
             );
-            assert_eq!(meaning(Keeper::Local, code), Meaning::Ends, "{code}");
-            assert_eq!(meaning(Keeper::Block, code), Meaning::Bad, "{code}");
+            assert_eq!(meaning(ServedBy::Local, code), Meaning::Ends, "{code}");
+            assert_eq!(meaning(ServedBy::Block, code), Meaning::Bad, "{code}");
         }
     }
 
@@ -245,10 +245,10 @@ mod tests {
             0x794c_7630,
             0x1234_5678,
         ] {
-            assert_eq!(Keeper::of_file_system(magic), Keeper::Served);
+            assert_eq!(ServedBy::of_file_system(magic), ServedBy::Served);
         }
         for magic in [0xef53, 0x5846_5342, 0x0102_1994] {
-            assert_eq!(Keeper::of_file_system(magic), Keeper::Local);
+            assert_eq!(ServedBy::of_file_system(magic), ServedBy::Local);
         }
     }
 }

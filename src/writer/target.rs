@@ -15,7 +15,7 @@ use nix::sys::statvfs::fstatvfs;
 use super::Writer;
 use super::descriptor::end_of;
 use super::file_system::{Does, does, magic};
-use super::presence::{Keeper, Meaning, meaning};
+use super::presence::{Meaning, ServedBy, meaning};
 use crate::drive::Node;
 use crate::engine::{MIN_CHUNK, Presence, State, Target};
 use crate::plan::Plan;
@@ -49,7 +49,7 @@ fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// Whether an error says nothing of the target; it means the same for all kinds.
 fn is_passing(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    code.is_some_and(|code| meaning(Keeper::Block, code) == Meaning::Passing)
+    code.is_some_and(|code| meaning(ServedBy::Block, code) == Meaning::Passing)
 }
 
 impl Target for Writer {

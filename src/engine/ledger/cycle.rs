@@ -99,7 +99,7 @@ impl Ledger<'_> {
 
     fn is_last(&self) -> bool {
         let over = self.cursor.done() == self.terms.size && !self.leftover.any;
-        over && self.in_flight == 0 && self.saved_state.step == self.terms.step
+        over && self.in_flight == 0 && self.durable_state.step == self.terms.step
     }
 
     /// Nothing goes on without a checkpoint that could not be saved.
@@ -111,7 +111,7 @@ impl Ledger<'_> {
     /// Begins a cycle that is due: the mark, and the maps that belong to it.
     pub(crate) fn begin_cycle(&mut self, now: Duration) -> Option<Order> {
         let cycle = self.due(now)?;
-        let (mut state, mut last) = (self.saved_state.clone(), false);
+        let (mut state, mut last) = (self.durable_state.clone(), false);
         if cycle != Cycle::Opens {
             if self.halt.is_none() && !self.told.waits && self.is_stuck(now) {
                 self.told.waits = true;
@@ -183,7 +183,7 @@ impl Ledger<'_> {
             self.cursor.advance_saved(order.mark);
         }
         self.unsaved = unsaved;
-        self.saved_state = order.state;
+        self.durable_state = order.state;
     }
 
     fn sync_failed(&mut self, error: &io::Error, presence: Presence) {
@@ -219,7 +219,7 @@ impl Ledger<'_> {
         self.ahead.clear();
         let pass = self.terms.step.pass + 1;
         // What was good when it was tried again is as unknown.
-        self.lists.bad = self.saved_state.bad.clone();
+        self.lists.bad = self.durable_state.bad.clone();
         self.leftover = Leftover::of(&self.lists.bad, pass);
         let from = self.cursor.done();
         if let Some(unknown) = Extent::between(from, self.terms.size) {

@@ -102,7 +102,12 @@ impl World<'_> {
         let hand = std::mem::replace(&mut self.hands[number], Hand::Empty);
         self.hands[number] = match hand {
             Hand::Empty => match self.ledger.hand_out(self.now) {
-                Some(work) => Hand::Takes(work),
+                Some(work) => {
+                    let bound = self.claimed() + INTERVAL;
+                    let suspended = self.ledger.unsaved.is_some();
+                    assert!(suspended || work.extent.end() <= bound, "the bound");
+                    Hand::Takes(work)
+                }
                 None => Hand::Empty,
             },
             Hand::Takes(work) => {
@@ -177,10 +182,6 @@ impl World<'_> {
                     "{missing:?} is claimed"
                 );
             }
-        }
-        if self.ledger.unsaved.is_none() {
-            let far = self.cached.iter().map(|(extent, ())| extent.end()).max();
-            assert!(far.unwrap_or(0) <= claimed + INTERVAL, "the bound");
         }
         if self.on_disk.is_none() {
             assert_eq!(

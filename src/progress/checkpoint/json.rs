@@ -1,4 +1,4 @@
-//! How a checkpoint is laid out: its fields one below the other, and each object of a
+//! How the files of the state directory are laid out: their fields one below the other, and each object of a
 //! list on one line.
 
 use serde::Serialize;

@@ -1,7 +1,8 @@
 //! The checkpoint: what a resume needs. This page is its format.
 //!
 //! A file of `pending/` is one JSON object: at most 8 MiB ([`LARGEST`]), UTF-8, its
-//! fields one below the other in this order. Offsets, lengths and sizes are bytes;
+//! fields one below the other in this order (on FAT with a `slot` before them, and
+//! padded: see `slots`). Offsets, lengths and sizes are bytes;
 //! stamps are RFC 3339 with the zone's offset, from a clock that may be wrong: for
 //! people, nothing is decided by them.
 //!

@@ -126,6 +126,7 @@ impl Checkpoint {
         self
     }
 
+    /// With what stood on the target before.
     pub fn over(mut self, contents: impl Iterator<Item = ContentBefore>) -> Self {
         self.contents_before = contents.take(lists::MOST_CONTENTS).collect();
         self
