@@ -79,7 +79,11 @@ impl<'l> Desk<'l> {
 
     /// All threads are there.
     pub(crate) fn open(&self) {
-        self.visit().going = Going::On;
+        let mut ledger = self.visit();
+        if ledger.going == Going::Starts {
+            ledger.going = Going::On;
+        }
+        drop(ledger);
         self.workers.ring();
         self.checkpointer.ring();
     }
@@ -173,7 +177,12 @@ impl<'l> Desk<'l> {
 
     /// Puts the ledger of the next step there.
     pub(crate) fn turn_page(&self, ledger: Ledger<'l>) {
-        *self.visit() = ledger;
+        let mut page = self.visit();
+        // A panic stays.
+        if page.going == Going::On {
+            *page = ledger;
+        }
+        drop(page);
         self.workers.ring();
     }
 
@@ -186,7 +195,11 @@ impl<'l> Desk<'l> {
 
     /// A thread panicked: what it had will never come back.
     pub(crate) fn panicked(&self) {
-        self.visit().going = Going::Panicked;
+        let mut ledger = self.visit();
+        if ledger.going != Going::Over {
+            ledger.going = Going::Panicked;
+        }
+        drop(ledger);
         self.watcher.ring();
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Faults {
     pub healed_after: Option<u64>,
     /// The drive has only this much memory, in bytes, and starts again at 0.
     pub wraps_at: Option<u64>,
+    /// Looks (counted from 0) from which on it is not what it was.
+    pub changed_at: Option<u64>,
     /// Every error takes this many ticks of this clock.
     pub slow_errors: Option<(Arc<AtomicU64>, u64)>,
 }
@@ -46,6 +48,7 @@ struct Inside {
     synced: Vec<u8>,
     writes: u64,
     syncs: u64,
+    looks: u64,
 }
 
 pub(crate) struct FakeDrive {
@@ -67,6 +70,7 @@ impl FakeDrive {
             synced: old,
             writes: 0,
             syncs: 0,
+            looks: 0,
         };
         Self {
             block,
@@ -101,6 +105,7 @@ impl FakeDrive {
             synced: platter,
             writes: 0,
             syncs: 0,
+            looks: 0,
         };
         Self {
             block: self.block,
@@ -251,7 +256,13 @@ impl Target for FakeDrive {
         Ok(())
     }
     fn is_whole(&self) -> Result<(), String> {
-        Ok(())
+        let mut inside = self.inside.lock().unwrap();
+        let look = inside.looks;
+        inside.looks += 1;
+        match self.faults.changed_at {
+            Some(at) if look >= at => Err("it shrank".into()),
+            _ => Ok(()),
+        }
     }
     fn presence(&self, _error: &io::Error) -> Presence {
         if self.gone(&self.inside.lock().unwrap()) {

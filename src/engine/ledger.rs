@@ -197,7 +197,7 @@ impl<'a> Ledger<'a> {
 
     /// Whether the run's first checkpoint is still to be saved.
     fn is_opening(&self) -> bool {
-        self.opens && !matches!(self.halt, Some(Halt::NotStarted(_)))
+        self.opens && !matches!(self.halt, Some(Halt::NotStarted(_) | Halt::Fail(_)))
     }
 
     /// What the cycle under way is at.

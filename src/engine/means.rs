@@ -13,7 +13,7 @@ use crate::text::{MIB, reason, size};
 
 /// Bytes that are free for what a run needs now and then: messages, the bytes of
 /// a checkpoint, the stack of a thread that prints.
-const SPARE: u64 = 16 * MIB;
+const SPARE: u64 = 32 * MIB;
 /// Bytes of address space that a thread takes: the stack that std gives it, and
 /// guards.
 const THREAD: u64 = 2 * MIB + MIB / 4;

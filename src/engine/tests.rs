@@ -343,6 +343,30 @@ fn a_second_failed_sync_without_progress_ends_the_run() {
 }
 
 #[test]
+fn a_drive_that_changes_ends_the_run_and_nothing_more_is_claimed() {
+    let mut ends = BTreeSet::new();
+    for at in 0..30 {
+        let faults = Faults {
+            changed_at: Some(at),
+            ..Faults::default()
+        };
+        let drive = FakeDrive::new(3 * MIB, 512, faults);
+        let (ended, saved, _) = run(&random(true), settings(), &drive, State::start(), None);
+        assert!(saved.len() as u64 <= at, "{at}: {saved:?}");
+        match ended.end {
+            End::Failed(error) => assert_eq!(error.why, "it shrank"),
+            End::Complete => assert!(at > 4, "{at}"),
+            other => panic!("{at}: {other:?}"),
+        }
+        ends.insert(saved.len());
+        if at == 0 {
+            assert_eq!(drive.platter(), vec![0xA5; drive.platter().len()]);
+        }
+    }
+    assert!(ends.len() > 4, "{ends:?}");
+}
+
+#[test]
 fn a_drive_that_goes_away_ends_the_run_and_keeps_the_checkpoint() {
     let faults = Faults {
         gone_after: Some(600),
@@ -1007,6 +1031,7 @@ fn faults(size: u64, block: u64) -> impl Strategy<Value = Faults> {
             write_dead_after: dead.1,
             healed_after: life.1,
             wraps_at: life.2,
+            changed_at: None,
             flipped,
             dropped,
             slow_errors: slow.map(|ticks| (Arc::default(), ticks)),

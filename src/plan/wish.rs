@@ -29,6 +29,7 @@ impl Wish {
             let passes = scheme.passes(draw)?;
             return Ok(Plan { passes, only_read }.with_read_back(how, 0, seed));
         }
+        // A pattern comes with its choice: the command line sees to that.
         let choice = self.strategy.unwrap_or(Choice::Random);
         let mut passes = Vec::new();
         for _ in 0..self.passes.unwrap_or(1).clamp(1, MAX_PASSES) {

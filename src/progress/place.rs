@@ -73,8 +73,10 @@ impl Place {
             _ => return Err(NoPlace::NoEnding(typed)),
         };
         // A relative path would mean another place to the next run.
-        let path = std::path::absolute(&typed).unwrap_or_else(|_| typed.clone());
-        Ok(Self { typed, path, form })
+        match std::path::absolute(&typed) {
+            Ok(path) => Ok(Self { typed, path, form }),
+            Err(error) => Err(NoPlace::NotWritable(typed, error)),
+        }
     }
 
     pub(crate) fn from_text(text: &str) -> Result<Self, NoPlace> {

@@ -259,9 +259,13 @@ fn outcome_of(ended: &Ended, checkpoint: &Checkpoint) -> Result<Outcome, Cause> 
         End::Interrupted(signal) if state.step.phase != Phase::Complete => {
             Outcome::Interrupted(*signal)
         }
-        _ if !state.mismatches.is_empty() => Outcome::Differs,
+        End::Interrupted(_) | End::Complete if !state.mismatches.is_empty() => Outcome::Differs,
         // However right it reads: its old data is still somewhere.
-        _ if !state.bad.is_empty() || checkpoint.findings().keep_old_data() => Outcome::NotClear,
-        _ => Outcome::Wiped,
+        End::Interrupted(_) | End::Complete
+            if !state.bad.is_empty() || checkpoint.findings().keep_old_data() =>
+        {
+            Outcome::NotClear
+        }
+        End::Interrupted(_) | End::Complete => Outcome::Wiped,
     })
 }

@@ -69,10 +69,11 @@ impl Ledger<'_> {
         if self.opens {
             return self.is_opening().then_some(Cycle::Opens);
         }
-        let due = match self.halt {
-            Some(_) => !self.is_over() && self.in_flight == 0 && self.owes_cycle(),
-            None => self.is_far() || self.is_late(now) || self.is_last() || self.is_stuck(now),
-        };
+        let due = !self.is_over()
+            && match self.halt {
+                Some(_) => self.in_flight == 0 && self.owes_cycle(),
+                None => self.is_far() || self.is_late(now) || self.is_last() || self.is_stuck(now),
+            };
         due.then_some(if self.terms.step.phase == Phase::Write {
             Cycle::Syncs
         } else {
@@ -144,6 +145,7 @@ impl Ledger<'_> {
     /// Takes in what came of a cycle.
     pub(crate) fn end_cycle(&mut self, order: Order, done: Done, now: Duration) {
         self.heard = now;
+        debug_assert!(self.cycle.is_some(), "it is of this step");
         let opened = self.cycle.take() == Some(Cycle::Opens);
         match done {
             Done::Synced(Some(why)) if opened => {

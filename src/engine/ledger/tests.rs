@@ -32,23 +32,24 @@ enum Turn {
     Watcher,
     /// Time goes by.
     Clock,
-    Signal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Luck {
     Good,
     Bad,
+    /// The drive is not what it was.
+    Changed,
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let luck = || prop_oneof![6 => Just(Luck::Good), 1 => Just(Luck::Bad)];
+    let luck =
+        || prop_oneof![60 => Just(Luck::Good), 9 => Just(Luck::Bad), 1 => Just(Luck::Changed)];
     prop_oneof![
         12 => (0..WORKERS, luck()).prop_map(|(worker, luck)| Turn::Worker(worker, luck)),
         6 => luck().prop_map(Turn::Saver),
         4 => Just(Turn::Watcher),
         2 => Just(Turn::Clock),
-        1 => Just(Turn::Signal),
     ]
 }
 
@@ -77,6 +78,9 @@ struct World<'a> {
     durable: ExtentMap<()>,
     on_disk: Option<State>,
     stopped: bool,
+    // flushes that failed, and whether the drive was seen to have changed
+    failed: u32,
+    changed: bool,
 }
 
 impl World<'_> {
@@ -89,11 +93,6 @@ impl World<'_> {
                 self.ledger.take_in_results(self.now);
                 self.ledger.pay(u64::MAX);
             }
-            Turn::Signal if !self.stopped => {
-                self.stopped = true;
-                self.ledger.stop(Signal::Int);
-            }
-            Turn::Signal => {}
         }
         self.check();
     }
@@ -132,7 +131,14 @@ impl World<'_> {
                 Some(order) => Round::Begun(order, self.cached.clone()),
                 None => Round::None,
             },
+            Round::Begun(order, _) if luck == Luck::Changed => {
+                self.changed = true;
+                let done = Done::Changed(order.durable, "it shrank".into());
+                self.ledger.end_cycle(order, done, self.now);
+                Round::None
+            }
             Round::Begun(order, _) if order.sync && luck == Luck::Bad => {
+                self.failed += 1;
                 // All that was not flushed is lost, also what was written since.
                 self.cached = self.durable.clone();
                 let error = std::io::Error::from_raw_os_error(5);
@@ -183,6 +189,13 @@ impl World<'_> {
                 );
             }
         }
+        if self.ledger.end().is_some() {
+            assert!(
+                self.ledger.due(Duration::MAX).is_none(),
+                "the end is the end"
+            );
+            assert!(!self.ledger.has_work());
+        }
         if self.on_disk.is_none() {
             assert_eq!(
                 self.cached.bytes(),
@@ -214,6 +227,7 @@ proptest! {
     #[test]
     fn whatever_the_order_no_checkpoint_lies_and_the_step_ends(
         turns in proptest::collection::vec(turn(), 0..300),
+        signal_at in proptest::option::of(0_usize..300),
     ) {
         let pass = Pass { content: Content::Zero, verify: Verify::None };
         let plan = Plan::new(vec![pass]).unwrap();
@@ -231,8 +245,14 @@ proptest! {
             durable: ExtentMap::default(),
             on_disk: None,
             stopped: false,
+            failed: 0,
+            changed: false,
         };
-        for turn in turns {
+        for (number, turn) in turns.into_iter().enumerate() {
+            if signal_at == Some(number) {
+                world.stopped = true;
+                world.ledger.stop(Signal::Int);
+            }
             if world.ledger.end().is_some() {
                 break;
             }
@@ -241,11 +261,14 @@ proptest! {
         let end = world.finish();
         let all = CHUNKS * MIN_CHUNK;
         match end {
+            // The last save may have failed: then it is known that nothing is claimed.
+            End::Complete if world.ledger.unsaved.is_some() => {
+                prop_assert_ne!(world.ledger.durable().step, State::start().step);
+            }
             End::Complete => prop_assert_eq!(world.claimed(), all),
             End::Interrupted(_) => prop_assert!(world.stopped),
             End::NotStarted(_) => prop_assert_eq!(world.cached.bytes(), 0),
-            // Two flushes failed in a row.
-            End::Failed(_) => {}
+            End::Failed(_) => prop_assert!(world.changed || world.failed > 1),
             End::NoMeans(why) => prop_assert!(false, "{}", why),
         }
     }

@@ -76,8 +76,8 @@ mod state;
 mod tests;
 mod wire;
 
-pub(super) use lists::millis;
-pub(super) use parts::ClockMark;
+pub(crate) use lists::millis;
+pub(crate) use parts::ClockMark;
 pub(crate) use parts::{ContentBefore, LeftOut, ReportWish, Run, Sample};
 pub use state::Checkpoint;
 pub(crate) use wire::{Invalid, LARGEST, LoadError, RECORD_KIND, VERSION};
