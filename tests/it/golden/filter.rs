@@ -90,7 +90,10 @@ fn without_shares(text: &str) -> String {
             .windows(2)
             .find(|pair| matches!(pair[0], "write" | "read-back"));
         if let (Some(step), ["STAMP", ..]) = (step, &words[..]) {
-            let share = words.last() == Some(&"SHARE") && !words.contains(&"stopped:");
+            let (this, all) = step[1].split_once('/').unwrap_or_default();
+            // The last step alone always says that it is whole.
+            let passing = words.last() == Some(&"100.0%") && this != all;
+            let share = words.last() == Some(&"SHARE") && !words.contains(&"stopped:") || passing;
             let said = steps.contains(&step.concat());
             steps.push(step.concat());
             if share && said {
