@@ -34,6 +34,13 @@ impl Bell {
         visit.unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait_for<'a, 'l>(&self, desk: &'a Desk<'l>, visit: Visit<'a, 'l>, at_most: Duration) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let visit = wait_for(&self.condition, (&desk.ledger, visit), at_most);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        drop(visit);
+    }
+
     // To wake nobody costs a system call all the same.
     fn ring(&self) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
@@ -155,10 +162,7 @@ impl<'l> Desk<'l> {
     pub(crate) fn wait_for_watcher(&self, at_most: Duration) {
         let ledger = self.visit();
         if !ledger.awaits_watcher() {
-            self.watcher.waiting.fetch_add(1, Ordering::Relaxed);
-            let ledger = wait_for(&self.watcher.condition, (&self.ledger, ledger), at_most);
-            self.watcher.waiting.fetch_sub(1, Ordering::Relaxed);
-            drop(ledger);
+            self.watcher.wait_for(self, ledger, at_most);
         }
     }
 

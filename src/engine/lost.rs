@@ -36,7 +36,7 @@ pub(crate) fn lost(task: &Task, chunk: Extent, buffer: &mut [u8]) -> Option<Stri
     if task.during() == During::Read {
         return None;
     }
-    let pulse = task.pulse;
+    let pulse = &task.pulse;
     let at = pulse.written_at.load(Ordering::Relaxed);
     let mut failed = 0;
     if at == NOWHERE {

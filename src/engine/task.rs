@@ -1,6 +1,7 @@
 //! What the workers of a step share.
 
 use std::num::NonZeroU64;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::parts::Engine;
@@ -14,17 +15,19 @@ use crate::text::{MIB, size};
 
 /// A step as it is handed to the workers.
 pub(crate) struct Shift<'a> {
-    target: &'a dyn Target,
-    control: &'a dyn Control,
+    pub target: &'a dyn Target,
+    pub control: &'a dyn Control,
     phase: Phase,
-    verify: Verify,
-    strategy: Box<dyn WipeStrategy>,
+    /// Which parts of the target are moved: of a read-back perhaps samples.
+    pub verify: Verify,
+    pub strategy: Box<dyn WipeStrategy>,
     // of a strategy that repeats itself: for which offset the shared chunk was
     // filled, and the bytes after which the output repeats
     repeats: Option<(u64, NonZeroU64)>,
-    skip: Arc<BadMap>,
-    jump: Jump,
-    pulse: Pulse,
+    /// What earlier steps could not write: not compared.
+    pub skip: Arc<BadMap>,
+    pub jump: Jump,
+    pub pulse: Pulse,
 }
 
 impl<'a> Shift<'a> {
@@ -52,53 +55,24 @@ impl<'a> Shift<'a> {
             pulse: Pulse::default(),
         }
     }
+}
 
-    /// What a worker sees of it; `chunk`: the shared one.
-    pub(crate) fn task<'t>(&'t self, chunk: &'t [u8]) -> Task<'t> {
-        Task {
-            phase: self.phase,
-            verify: self.verify,
-            target: self.target,
-            control: self.control,
-            strategy: self.strategy.as_ref(),
-            shared: self.repeats.map(|(base, period)| Shared {
-                bytes: chunk,
-                base,
-                period,
-            }),
-            skip: &self.skip,
-            jump: &self.jump,
-            pulse: &self.pulse,
-        }
+/// What a worker has of a step.
+pub(crate) struct Task<'t, 'a> {
+    pub shift: &'t Shift<'a>,
+    /// The output of a strategy that repeats itself, filled once for all workers.
+    pub chunk: &'t [u8],
+}
+
+impl<'a> Deref for Task<'_, 'a> {
+    type Target = Shift<'a>;
+
+    fn deref(&self) -> &Shift<'a> {
+        self.shift
     }
 }
 
-/// What all workers of a step share.
-pub(crate) struct Task<'a> {
-    pub phase: Phase,
-    /// Which parts a read-back reads.
-    pub verify: Verify,
-    pub target: &'a dyn Target,
-    pub control: &'a dyn Control,
-    pub strategy: &'a dyn WipeStrategy,
-    /// The output of a strategy that repeats itself.
-    pub shared: Option<Shared<'a>>,
-    /// What earlier steps could not write: not compared.
-    pub skip: &'a BadMap,
-    pub jump: &'a Jump,
-    pub pulse: &'a Pulse,
-}
-
-/// One chunk of a strategy that repeats itself, filled once for all workers.
-pub(crate) struct Shared<'a> {
-    pub bytes: &'a [u8],
-    /// The offset that it was filled for.
-    pub base: u64,
-    /// The bytes after which the output repeats.
-    pub period: NonZeroU64,
-}
-
-impl Task<'_> {
+impl Task<'_, '_> {
     /// Lets later chunks know what came of one.
     pub(crate) fn learn(&self, work: Work, result: &ChunkResult) {
         if !work.again {
@@ -121,9 +95,9 @@ impl Task<'_> {
     /// The bytes that belong at an extent, where the shared chunk has them: at
     /// the phase that it was filled for.
     pub(crate) fn shared_at(&self, extent: Extent) -> Option<&[u8]> {
-        let shared = self.shared.as_ref()?;
-        let in_phase = extent.start() % shared.period == shared.base % shared.period;
-        in_phase.then(|| &shared.bytes[..size::memory(extent.length())])
+        let (base, period) = self.repeats?;
+        let in_phase = extent.start() % period == base % period;
+        in_phase.then(|| &self.chunk[..size::memory(extent.length())])
     }
 }
 

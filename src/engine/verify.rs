@@ -54,7 +54,7 @@ fn read_back(task: &Task, piece: Extent, work: Work, buffer: &mut [u8], result: 
                 &shared[from..from + length],
                 &mut differ,
             ),
-            None => differ.extend(differing(task.strategy, part.start(), data)),
+            None => differ.extend(differing(task.strategy.as_ref(), part.start(), data)),
         }
         Ok(())
     };

@@ -19,7 +19,10 @@ pub(crate) fn work(desk: &Desk, shared: &RwLock<&mut [u8]>, buffer: &mut [u8]) {
     while let Some((shift, work)) = desk.next(done.take()) {
         // It is changed between two steps only, when nobody has a chunk.
         let shared = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let task = shift.task(&shared);
+        let task = Task {
+            shift: &shift,
+            chunk: &shared,
+        };
         let result = match task.jump.over(work.extent) {
             Some(errno) if !work.again => ChunkResult::skipped(work.extent, task.during(), errno),
             _ => {
